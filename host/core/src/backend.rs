@@ -1,0 +1,24 @@
+//! Where a key lives, as core sees it. The third of the three traits that carry the host.
+
+use crate::proof::{Committed, RawSignature};
+
+/// Touches keys: one method for each operation.
+pub trait Backend: Send + Sync {
+    /// Signs [`Committed::to_sign`], one signature for each input, in order, in the encoding of [`RawSignature`]. Core verifies each
+    /// against the pinned public key before it leaves. Blocks.
+    ///
+    /// # Errors
+    /// The backend cannot sign. Nothing is tried again by core.
+    fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure>;
+}
+
+/// Why a backend did not sign. The message is for the log and the record; callers get only its code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendFailure {
+    /// It does not answer: token gone, sealed file missing, remote down.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It answered with an error.
+    #[error("{0}")]
+    Failed(String),
+}

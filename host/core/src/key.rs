@@ -1,0 +1,187 @@
+//! What core knows of a key: never a secret byte.
+
+use crate::vocabulary::{Role, Scheme};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+/// A key's name, `namespace.key_id`: at most [`KeyName::MAX`] bytes; segments of `a-z`, `0-9`, `_`, `-`, joined by dots, at least two;
+/// the last is not of the form `v1`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyName(String);
+
+/// A name that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{given}` is no key name: {wanted}")]
+pub struct KeyNameError {
+    given: String,
+    wanted: &'static str,
+}
+
+impl KeyName {
+    /// Bytes at most: fits a file name with its version and suffix.
+    pub const MAX: usize = 128;
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = KeyNameError;
+
+    fn from_str(text: &str) -> Result<Self, KeyNameError> {
+        let refuse = |wanted| {
+            Err(KeyNameError {
+                given: text.chars().take(64).collect(),
+                wanted,
+            })
+        };
+        if text.len() > Self::MAX {
+            return refuse("it has over 128 bytes");
+        }
+        let mut segments = 0;
+        for segment in text.split('.') {
+            if segment.is_empty() || !segment.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-')) {
+                return refuse("`namespace.key_id` of `a-z`, `0-9`, `_`, `-` and single dots is right, `cosmos.validator` for one");
+            }
+            segments += 1;
+        }
+        if segments < 2 {
+            return refuse("it needs a namespace, `cosmos.validator` for one");
+        }
+        if text.rsplit('.').next().is_some_and(is_version) {
+            return refuse("it ends like a version (`.v1`), which is not part of the name");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+fn is_version(segment: &str) -> bool {
+    segment
+        .strip_prefix('v')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl TryFrom<String> for KeyName {
+    type Error = KeyNameError;
+    fn try_from(text: String) -> Result<Self, KeyNameError> {
+        text.parse()
+    }
+}
+
+impl From<KeyName> for String {
+    fn from(name: KeyName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One version of a key, `namespace.key_id.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyId {
+    /// The name.
+    pub name: KeyName,
+    /// The version, from 1.
+    pub version: u32,
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.v{}", self.name, self.version)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = KeyNameError;
+
+    fn from_str(text: &str) -> Result<Self, KeyNameError> {
+        let refuse = || KeyNameError {
+            given: text.chars().take(64).collect(),
+            wanted: "`namespace.key_id.v1` is right",
+        };
+        let (name, version) = text.rsplit_once(".v").ok_or_else(refuse)?;
+        let parsed: u32 = version.parse().map_err(|_| refuse())?;
+        if parsed == 0 || parsed.to_string() != version {
+            return Err(refuse());
+        }
+        Ok(Self {
+            name: name.parse()?,
+            version: parsed,
+        })
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = KeyNameError;
+    fn try_from(text: String) -> Result<Self, KeyNameError> {
+        text.parse()
+    }
+}
+
+impl From<KeyId> for String {
+    fn from(id: KeyId) -> Self {
+        id.to_string()
+    }
+}
+
+/// A key that the deployment may sign with. Its state, uses and pinned public key are in the ledger's [`crate::state::State`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyEntry {
+    /// Name and version.
+    pub id: KeyId,
+    /// What it is for; at least one; consensus stands alone.
+    pub roles: BTreeSet<Role>,
+    /// How it signs.
+    pub scheme: Scheme,
+    /// The public key, in the scheme's encoding; equal to the one pinned in the ledger.
+    pub public_key: Vec<u8>,
+    /// The backend that holds it, by its name in the configuration.
+    pub backend: String,
+    /// Lets it sign raw messages. Never on a consensus key.
+    pub dangerous_allow_raw_messages: bool,
+    /// Lets it sign raw digests. Never on a consensus key.
+    pub dangerous_allow_raw_digests: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_a_namespace_and_no_version() {
+        assert_eq!(
+            "igra.hd.wallet_secret".parse::<KeyName>().unwrap().as_str(),
+            "igra.hd.wallet_secret"
+        );
+        for wrong in ["", "alone", ".a", "a.", "a..b", "A.b", "a.b/c", "a.v1", &"a.".repeat(80)] {
+            assert!(wrong.parse::<KeyName>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_a_name_and_a_version_from_one() {
+        let id: KeyId = "cosmos.validator.v12".parse().unwrap();
+        assert_eq!((id.name.as_str(), id.version), ("cosmos.validator", 12));
+        assert_eq!(id.to_string(), "cosmos.validator.v12");
+        for wrong in [
+            "cosmos.validator",
+            "cosmos.validator.v0",
+            "cosmos.validator.v01",
+            "cosmos.v1",
+            "cosmos.validator.v4294967296",
+        ] {
+            assert!(wrong.parse::<KeyId>().is_err(), "{wrong}");
+        }
+    }
+}

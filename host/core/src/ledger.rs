@@ -1,0 +1,173 @@
+//! The ledger as core sees it: durable state and audit log in one. The second of the three traits that carry the host.
+
+use crate::fact::{MessageTime, SigningInput};
+use crate::floor::{FloorKey, FloorRefused, Position};
+use crate::key::KeyId;
+use crate::pipeline::Stage;
+use crate::proof::{Approved, DecisionId, RawSignature};
+use crate::refusal::Refusal;
+use crate::state::State;
+use crate::vocabulary::Scheme;
+use std::sync::Arc;
+
+/// Keeps state and records. Implementations return plain data; core mints the proofs.
+pub trait Ledger: Send + Sync {
+    /// The state as of now: sequenced, maybe not durable yet.
+    fn snapshot(&self) -> State;
+
+    /// Settles each request against the state of the moment ([`State::settle`]), assigns its sequence, and returns when the records
+    /// are durable. One answer for each request, in order. Blocks; calls of several threads are grouped into one durable write.
+    fn commit(&self, approved: &[Approved]) -> Vec<Commitment>;
+
+    /// Looks a decision up, after [`Commitment::Unknown`].
+    fn look_up(&self, decision: DecisionId) -> Option<Receipt>;
+
+    /// Records something that needs no durability of its own: it becomes durable with the next commit, at most a second later.
+    fn append(&self, entry: Entry);
+}
+
+/// The answer to one request's commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commitment {
+    /// Durable.
+    Receipt(Receipt),
+    /// Not committed: something stands against it.
+    Conflict(Conflict),
+    /// Not committed, or not known to be durable; nothing will be any more.
+    Failed(LedgerFailure),
+    /// Not known: the ledger is elsewhere and did not answer. Look the decision up; never commit it again blindly.
+    Unknown,
+}
+
+/// A durable decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The record's sequence.
+    pub sequence: u64,
+    /// What may be signed or released: one for each signing input.
+    pub grants: Vec<Grant>,
+    /// The request repeated an earlier decision.
+    pub replay: bool,
+}
+
+/// What a decision lets happen for one signing input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// Sign the request's own input.
+    Sign {
+        /// The input.
+        input: SigningInput,
+        /// The timestamp in it.
+        timestamp: Option<MessageTime>,
+    },
+    /// Sign the bytes that were decided first, not the request's.
+    SignStored {
+        /// The sign bytes.
+        sign_bytes: Vec<u8>,
+        /// The timestamp in them.
+        timestamp: Option<MessageTime>,
+    },
+    /// Release the signature that was recorded.
+    Recorded {
+        /// The signature.
+        signature: Vec<u8>,
+        /// The timestamp in what it signs.
+        timestamp: Option<MessageTime>,
+        /// The sign bytes that it is over.
+        sign_bytes: Vec<u8>,
+    },
+}
+
+impl Grant {
+    /// The timestamp in what is or was signed.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<MessageTime> {
+        match self {
+            Self::Sign { timestamp, .. } | Self::SignStored { timestamp, .. } | Self::Recorded { timestamp, .. } => *timestamp,
+        }
+    }
+}
+
+/// What stands against a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conflict {
+    /// A floor: final.
+    Floor(FloorRefused),
+    /// What the policies saw has changed: ask them again. Says what.
+    Stale(&'static str),
+}
+
+/// Why the ledger did not commit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerFailure {
+    /// A write or fsync failed; the ledger refuses everything until it is opened again.
+    #[error("the ledger failed and refuses everything until a restart: {0}")]
+    Poisoned(String),
+    /// Too little room on the disk.
+    #[error("{0}")]
+    Full(String),
+    /// The record would be too long.
+    #[error("the decision's record has {0} bytes, 16384 are the most; let the policies stage less state")]
+    RecordTooLarge(usize),
+}
+
+/// Something to record without waiting.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// What came of a decision.
+    Outcome(Outcome),
+    /// A request that was refused before a decision.
+    Refused(Refused),
+}
+
+/// What came of a decision.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The decision's sequence.
+    pub decision_sequence: u64,
+    /// The decision.
+    pub decision: DecisionId,
+    /// The request's id.
+    pub request_id: Arc<str>,
+    /// The caller's name.
+    pub caller: Arc<str>,
+    /// The key.
+    pub key: KeyId,
+    /// The backend's name.
+    pub backend: String,
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The signatures, or why there is none.
+    pub result: Result<Vec<RawSignature>, Refusal>,
+    /// For a consensus message: the floor that the first signature belongs to.
+    pub floor: Option<(FloorKey, Position)>,
+    /// How long each stage took, microseconds.
+    pub stages: Vec<(Stage, u64)>,
+    /// The request's time, milliseconds since the Unix epoch.
+    pub now_ms: u64,
+}
+
+/// A request that was refused before a decision. What is known of it depends on how far it came; texts are the caller's, capped.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The request's id, if it came so far.
+    pub request_id: Option<Arc<str>>,
+    /// The caller's name, if it has one.
+    pub caller: Option<Arc<str>>,
+    /// The peer's user id.
+    pub uid: u32,
+    /// The operation asked for, as sent.
+    pub operation: String,
+    /// The key asked for, as sent.
+    pub key: String,
+    /// The format asked for, as sent.
+    pub format: String,
+    /// Where it stopped.
+    pub stage: Stage,
+    /// Why.
+    pub refusal: Refusal,
+    /// How long each stage took, microseconds.
+    pub stages: Vec<(Stage, u64)>,
+    /// The time, milliseconds since the Unix epoch; the wall clock's if the request had none yet.
+    pub now_ms: u64,
+}

@@ -1,0 +1,329 @@
+//! The pipeline: one synchronous function for one request, each irreversible step consuming the proof value of the one before.
+//! Run it on a bounded pool of blocking threads; a client that hangs up cannot cancel a request, since nothing here is async.
+
+use crate::caller::{Clients, Peer};
+use crate::fact::Decode;
+use crate::key::KeyName;
+use crate::ledger::{Entry, Refused};
+use crate::permits::Permits;
+use crate::proof::Signed;
+use crate::refusal::{Code, Refusal};
+use crate::stages::authorize::{Keyring, Readable};
+use crate::stages::{approve, authenticate, authorize, commit, decode, evaluate, open, outcome, sign};
+use crate::state::State;
+use crate::vocabulary::{Network, Operation, vocabulary};
+use crate::{Backend, Ledger, PolicySet};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+vocabulary! {
+    /// The steps of a request, in order.
+    Stage, "stage" {
+        /// Connection to caller.
+        Authenticate = "authenticate",
+        /// Bytes to envelope.
+        Open = "open",
+        /// Caller, key, role and format agree.
+        Authorize = "authorize",
+        /// Payload to facts and signing inputs.
+        Decode = "decode",
+        /// Every bound policy, a fresh sandbox each.
+        Evaluate = "evaluate",
+        /// All allow.
+        Approve = "approve",
+        /// Floors, state and record: one durable write.
+        Commit = "commit",
+        /// The only place where a key is touched.
+        Sign = "sign",
+        /// Recorded and answered.
+        Outcome = "outcome",
+    }
+}
+
+/// A request as a transport received it: nothing checked yet.
+#[derive(Debug, Clone)]
+pub struct SignCall {
+    /// The operation's name.
+    pub operation: String,
+    /// The key: `namespace.key_id` for the version in use, or `namespace.key_id.v2`.
+    pub key: String,
+    /// The format's name.
+    pub format: String,
+    /// The scheme's name, or empty; if given it must be the key's.
+    pub scheme: String,
+    /// The client's request id, or empty.
+    pub request_id: String,
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// When it was received: its deadline counts from here.
+    pub received: Instant,
+}
+
+/// Bounds on a request, each with a default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a payload. 64 KiB: two maximal EVM init codes are 96 KiB, but every policy lifts a copy into its sandbox.
+    pub payload_bytes: usize,
+    /// How long a request may wait before its decision. 5 s: a CometBFT propose timeout is 3 s, an RPC client waits 10.
+    pub deadline: Duration,
+    /// Evaluations at once: the cores.
+    pub evaluations: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            payload_bytes: 64 * 1024,
+            deadline: Duration::from_secs(5),
+            evaluations: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Reads the wall clock: milliseconds since the Unix epoch. A plain function, so that tests drive it.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// What a pipeline is made of.
+pub struct Parts {
+    /// The deployment's network.
+    pub network: Network,
+    /// Who may ask for what.
+    pub clients: Clients,
+    /// The keys.
+    pub keys: Keyring,
+    /// The policies in force.
+    pub policies: Arc<PolicySet>,
+    /// State and records.
+    pub ledger: Arc<dyn Ledger>,
+    /// Backends by name; every key's `backend` is there.
+    pub backends: BTreeMap<String, Arc<dyn Backend>>,
+    /// The payload decoder.
+    pub decode: Decode,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Bounds.
+    pub limits: Limits,
+    /// Random, drawn at start: makes ids that the host gives unique across restarts.
+    pub process_id: u64,
+}
+
+/// The pipeline of one deployment.
+pub struct Pipeline {
+    parts: Parts,
+    policies: RwLock<Arc<PolicySet>>,
+    evaluations: Permits,
+    next_id: AtomicU64,
+    stopping: AtomicBool,
+}
+
+/// How often a request whose policies saw stale state is evaluated again.
+const ATTEMPTS: usize = 3;
+
+impl Pipeline {
+    /// Puts a pipeline together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let policies = RwLock::new(Arc::clone(&parts.policies));
+        let evaluations = Permits::new(parts.limits.evaluations);
+        Self {
+            parts,
+            policies,
+            evaluations,
+            next_id: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Signs, or says why not. Whatever comes of it is recorded.
+    ///
+    /// # Errors
+    /// The refusal, recorded in the ledger.
+    pub fn sign(&self, peer: Peer, call: SignCall) -> Result<Signed, Refusal> {
+        let mut trail = Trail::new(peer, &call);
+        self.run(peer, call, &mut trail)
+            .inspect_err(|refusal| self.record_refusal(trail, refusal))
+    }
+
+    /// The way of one request.
+    fn run(&self, peer: Peer, call: SignCall, trail: &mut Trail) -> Result<Signed, Refusal> {
+        let deadline = call.received + self.parts.limits.deadline;
+        let caller = trail.step(Stage::Authenticate, || authenticate::authenticate(&self.parts.clients, peer))?;
+        trail.caller = Some(Arc::clone(caller.name()));
+        let envelope = trail.step(Stage::Open, || open::open(caller, call, &self.parts.limits, || self.next_id()))?;
+        trail.request_id = Some(Arc::clone(&envelope.id));
+        let envelope = Arc::new(envelope);
+
+        for _ in 0..ATTEMPTS {
+            let policies = self.policies();
+            let snapshot = self.parts.ledger.snapshot();
+            let authorized = trail.step(Stage::Authorize, || {
+                authorize::authorize(Arc::clone(&envelope), &self.parts.keys, snapshot)
+            })?;
+            let request = trail.step(Stage::Decode, || {
+                decode::decode(authorized, self.parts.decode, self.parts.network, self.parts.clock.as_ref())
+            })?;
+            let evaluation = trail.step(Stage::Evaluate, || {
+                evaluate::evaluate(request, policies, &self.evaluations, deadline)
+            })?;
+            let approved = trail.step(Stage::Approve, || approve::approve(evaluation, || self.next_decision()))?;
+            self.refuse_if_stopping()?;
+            let committed = trail.step(Stage::Commit, || {
+                commit::commit(approved, self.parts.ledger.as_ref(), self.parts.decode)
+            })?;
+            let Some(committed) = committed else { continue };
+            // From here on the request has a decision: what comes of it is its outcome, success or not.
+            trail.decided = true;
+            let origin = outcome::Origin::of(&committed);
+            let signature = trail.step(Stage::Sign, || sign::sign(committed, &self.parts.backends));
+            return outcome::outcome(signature, origin, self.parts.ledger.as_ref(), &trail.stages);
+        }
+        Err(Refusal::new(
+            Code::Contention,
+            format!("the state that the policies saw changed {ATTEMPTS} times in a row; ask again"),
+        ))
+    }
+
+    /// A key's public key and status, if the caller may read it.
+    ///
+    /// # Errors
+    /// The refusal, recorded in the ledger.
+    pub fn public_key(&self, peer: Peer, key: &str) -> Result<Readable, Refusal> {
+        let call = SignCall {
+            operation: Operation::PublicKey.name().into(),
+            key: key.chars().take(KeyName::MAX).collect(),
+            format: String::new(),
+            scheme: String::new(),
+            request_id: String::new(),
+            payload: Vec::new(),
+            received: Instant::now(),
+        };
+        let mut trail = Trail::new(peer, &call);
+        let read = || {
+            let caller = trail.step(Stage::Authenticate, || authenticate::authenticate(&self.parts.clients, peer))?;
+            trail.caller = Some(Arc::clone(caller.name()));
+            trail.step(Stage::Authorize, || {
+                authorize::read(&caller, key, &self.parts.keys, &self.parts.ledger.snapshot())
+            })
+        };
+        let result = { read }();
+        result.inspect_err(|refusal| self.record_refusal(trail, refusal))
+    }
+
+    /// The keys that the caller may read, by name.
+    ///
+    /// # Errors
+    /// The refusal, recorded in the ledger.
+    pub fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
+        let caller = authenticate::authenticate(&self.parts.clients, peer)?;
+        Ok(authorize::list(&caller, &self.parts.keys, &self.parts.ledger.snapshot()))
+    }
+
+    /// Refuses a request that never came so far as the pipeline (a full queue, a body over the transport's limit), and records it.
+    pub fn refuse(&self, peer: Peer, call: &SignCall, refusal: Refusal) -> Refusal {
+        self.record_refusal(Trail::new(peer, call), &refusal);
+        refusal
+    }
+
+    /// From now on requests without a decision are refused; those past commit finish.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Replaces the policies. Requests in flight finish under the set that they started with.
+    pub fn replace_policies(&self, policies: Arc<PolicySet>) {
+        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = policies;
+    }
+
+    /// The policies in force.
+    #[must_use]
+    pub fn policies(&self) -> Arc<PolicySet> {
+        Arc::clone(&self.policies.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The state as of now.
+    #[must_use]
+    pub fn snapshot(&self) -> State {
+        self.parts.ledger.snapshot()
+    }
+
+    fn refuse_if_stopping(&self) -> Result<(), Refusal> {
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(Refusal::new(
+                Code::Stopping,
+                "the daemon is stopping; nothing was decided, ask again once it is back",
+            ));
+        }
+        Ok(())
+    }
+
+    fn next_id(&self) -> String {
+        let [high, low] = self.next_pair();
+        format!("host-{high:016x}-{low:x}")
+    }
+
+    fn next_decision(&self) -> [u8; 16] {
+        let [high, low] = self.next_pair();
+        ((u128::from(high) << 64) | u128::from(low)).to_be_bytes()
+    }
+
+    fn next_pair(&self) -> [u64; 2] {
+        [self.parts.process_id, self.next_id.fetch_add(1, Ordering::Relaxed)]
+    }
+
+    fn record_refusal(&self, trail: Trail, refusal: &Refusal) {
+        if trail.decided {
+            return;
+        }
+        self.parts.ledger.append(Entry::Refused(Refused {
+            request_id: trail.request_id,
+            caller: trail.caller,
+            uid: trail.peer.uid,
+            operation: trail.operation,
+            key: trail.key,
+            format: trail.format,
+            stage: trail.stages.last().map_or(Stage::Authenticate, |(stage, _)| *stage),
+            refusal: refusal.clone(),
+            stages: trail.stages,
+            now_ms: (self.parts.clock)(),
+        }));
+    }
+}
+
+/// What is known of a request so far, for its record.
+struct Trail {
+    peer: Peer,
+    operation: String,
+    key: String,
+    format: String,
+    caller: Option<Arc<str>>,
+    request_id: Option<Arc<str>>,
+    stages: Vec<(Stage, u64)>,
+    decided: bool,
+}
+
+impl Trail {
+    fn new(peer: Peer, call: &SignCall) -> Self {
+        // The caller's texts, cut: a record has at most 16 KiB.
+        let cut = |text: &str| text.chars().take(KeyName::MAX).collect();
+        Self {
+            peer,
+            operation: cut(&call.operation),
+            key: cut(&call.key),
+            format: cut(&call.format),
+            caller: None,
+            request_id: None,
+            stages: Vec::with_capacity(8),
+            decided: false,
+        }
+    }
+
+    fn step<T>(&mut self, stage: Stage, step: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let result = step();
+        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.stages.push((stage, micros));
+        result
+    }
+}

@@ -1,0 +1,132 @@
+//! The caller may use the key so; its role, scheme and flags allow the format; it is active.
+
+use crate::caller::Caller;
+use crate::format::FormatRefused;
+use crate::key::{KeyEntry, KeyName};
+use crate::proof::{Authorized, Envelope};
+use crate::refusal::{Code, Refusal};
+use crate::stages::open::key_reference;
+use crate::state::{KeyStatus, State};
+use crate::vocabulary::{KeyState, Operation};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The keys of the deployment: every version of every name.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring(pub BTreeMap<KeyName, BTreeMap<u32, Arc<KeyEntry>>>);
+
+/// What a caller may know of a key.
+#[derive(Debug, Clone)]
+pub struct Readable {
+    /// The key.
+    pub key: Arc<KeyEntry>,
+    /// Its status.
+    pub status: KeyStatus,
+}
+
+impl Keyring {
+    /// Adds a key.
+    pub fn insert(&mut self, key: KeyEntry) {
+        self.0.entry(key.id.name.clone()).or_default().insert(key.id.version, Arc::new(key));
+    }
+
+    /// The version asked for; without one the newest active, else the newest.
+    fn find(&self, name: &KeyName, version: Option<u32>, state: &State) -> Option<Readable> {
+        let versions = self.0.get(name)?;
+        let status = |key: &Arc<KeyEntry>| {
+            Some(Readable {
+                status: state.keys.get(&key.id)?.clone(),
+                key: Arc::clone(key),
+            })
+        };
+        if let Some(version) = version {
+            return versions.get(&version).and_then(status);
+        }
+        let newest_first = || versions.values().rev().filter_map(status);
+        newest_first()
+            .find(|readable| readable.status.state == KeyState::Active)
+            .or_else(|| newest_first().next())
+    }
+}
+
+/// Unknown and forbidden get the same answer.
+fn forbidden(operation: Operation, key: &str) -> Refusal {
+    Refusal::new(
+        Code::CallerForbidden,
+        format!("this caller may not {operation} with a key `{key}`, or there is none"),
+    )
+}
+
+/// Judges caller, key and format.
+///
+/// # Errors
+/// [`Code::CallerForbidden`], [`Code::SchemeMismatch`], [`Code::FormatRole`], [`Code::FormatRaw`], [`Code::FormatScheme`],
+/// [`Code::KeyState`].
+pub fn authorize(envelope: Arc<Envelope>, keys: &Keyring, snapshot: State) -> Result<Authorized, Refusal> {
+    let format = envelope.format;
+    if !envelope.caller.client().may(envelope.operation, &envelope.key, Some(format)) {
+        return Err(forbidden(envelope.operation, envelope.key.as_str()));
+    }
+    let Some(Readable { key, status }) = keys.find(&envelope.key, envelope.version, &snapshot) else {
+        return Err(forbidden(envelope.operation, envelope.key.as_str()));
+    };
+    if let Some(scheme) = envelope.scheme.filter(|scheme| *scheme != key.scheme) {
+        return Err(Refusal::new(
+            Code::SchemeMismatch,
+            format!("{} signs {}, not {scheme}", key.id, key.scheme),
+        ));
+    }
+    format.check(&key).map_err(|refused| {
+        let roles = || key.roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ");
+        match refused {
+            FormatRefused::Role => Refusal::new(Code::FormatRole, format!("a key of role {} does not sign {format}", roles())),
+            FormatRefused::Flag(flag) => Refusal::new(
+                Code::FormatRaw,
+                format!("{} signs {format} only with `{flag} = true` on the key", key.id),
+            ),
+            FormatRefused::Scheme => Refusal::new(Code::FormatScheme, format!("a {} key cannot sign {format}", key.scheme)),
+        }
+    })?;
+    if !status.state.signs() {
+        return Err(Refusal::new(
+            Code::KeyState,
+            format!("{} is {}; only active and grace keys sign", key.id, status.state),
+        ));
+    }
+    Ok(Authorized {
+        envelope,
+        key,
+        status,
+        snapshot,
+    })
+}
+
+/// A key for reading.
+///
+/// # Errors
+/// [`Code::RequestMalformed`], [`Code::CallerForbidden`].
+pub fn read(caller: &Caller, key: &str, keys: &Keyring, snapshot: &State) -> Result<Readable, Refusal> {
+    let (name, version) = key_reference(key)?;
+    Some(())
+        .filter(|()| caller.client().may(Operation::PublicKey, &name, None))
+        .and_then(|()| keys.find(&name, version, snapshot))
+        .ok_or_else(|| forbidden(Operation::PublicKey, name.as_str()))
+}
+
+/// Every key that the caller may read.
+#[must_use]
+pub fn list(caller: &Caller, keys: &Keyring, snapshot: &State) -> Vec<Readable> {
+    let readable = keys
+        .0
+        .iter()
+        .filter(|(name, _)| caller.client().may(Operation::PublicKey, name, None));
+    let versions = readable.flat_map(|(_, versions)| versions.values());
+    versions
+        .filter_map(|key| {
+            Some(Readable {
+                status: snapshot.keys.get(&key.id)?.clone(),
+                key: Arc::clone(key),
+            })
+        })
+        .collect()
+}

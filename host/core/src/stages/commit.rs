@@ -1,0 +1,98 @@
+//! Floors, state and record in one durable write, before a key is touched.
+
+use crate::fact::{Decode, SigningInput};
+use crate::floor::FloorRefused;
+use crate::format::Format;
+use crate::ledger::{Commitment, Conflict, Grant, Ledger, LedgerFailure, Receipt};
+use crate::proof::{Approved, Committed, Work};
+use crate::refusal::{Code, Refusal};
+
+/// Commits. `None`: what the policies saw has changed, and nothing was committed; evaluate again.
+///
+/// # Errors
+/// A floor refuses, or the ledger cannot.
+pub fn commit(approved: Approved, ledger: &dyn Ledger, decode: Decode) -> Result<Option<Committed>, Refusal> {
+    let one = std::slice::from_ref(&approved);
+    let commitment = ledger.commit(one).pop().unwrap_or(Commitment::Unknown);
+    let receipt = match commitment {
+        Commitment::Receipt(receipt) => receipt,
+        Commitment::Conflict(Conflict::Stale(_)) => return Ok(None),
+        Commitment::Conflict(Conflict::Floor(refused)) => return Err(refuse_floor(&refused)),
+        Commitment::Failed(failure) => return Err(refuse_failure(&failure)),
+        Commitment::Unknown => ledger.look_up(approved.decision).ok_or_else(|| {
+            Refusal::new(
+                Code::LedgerUnknown,
+                "whether the decision became durable is not known; ask again with the same request id",
+            )
+        })?,
+    };
+    let work = work(&approved, &receipt, decode)?;
+    Ok(Some(Committed { approved, receipt, work }))
+}
+
+fn refuse_floor(refused: &FloorRefused) -> Refusal {
+    let code = match refused {
+        FloorRefused::Uninitialised { .. } => Code::FloorUninitialised,
+        FloorRefused::Conflict { .. } => Code::FloorConflict,
+        FloorRefused::Regression { .. } => Code::FloorRegression,
+    };
+    Refusal::new(code, refused.to_string())
+}
+
+fn refuse_failure(failure: &LedgerFailure) -> Refusal {
+    let code = match failure {
+        // The reason is for the log, not for callers: it may name files.
+        LedgerFailure::Poisoned(_) => {
+            return Refusal::new(
+                Code::LedgerFailed,
+                "the ledger failed; the daemon refuses everything until its operator restarts it",
+            );
+        }
+        LedgerFailure::Full(_) => Code::LedgerFull,
+        LedgerFailure::RecordTooLarge(_) => Code::RecordTooLarge,
+    };
+    Refusal::new(code, failure.to_string())
+}
+
+/// Turns grants into inputs: stored sign bytes are decoded again, so that what is signed is always what a decoder made of a payload.
+fn work(approved: &Approved, receipt: &Receipt, decode: Decode) -> Result<Vec<Work>, Refusal> {
+    let decoded = approved.request.decoded();
+    if receipt.grants.len() != decoded.inputs.iter().count() {
+        return Err(Refusal::new(
+            Code::Internal,
+            "the ledger's receipt has not one grant for each signing input",
+        ));
+    }
+    receipt
+        .grants
+        .iter()
+        .map(|grant| match grant {
+            Grant::Sign { input, .. } => Ok(Work::Sign(input.clone())),
+            Grant::SignStored { sign_bytes, .. } => Ok(Work::Sign(stored_input(approved, sign_bytes, decode)?)),
+            Grant::Recorded { signature, sign_bytes, .. } => {
+                Ok(Work::Recorded(stored_input(approved, sign_bytes, decode)?, signature.clone()))
+            }
+        })
+        .collect()
+}
+
+fn stored_input(approved: &Approved, sign_bytes: &[u8], decode: Decode) -> Result<SigningInput, Refusal> {
+    let internal = || {
+        Refusal::new(
+            Code::Internal,
+            "the sign bytes that the floor keeps do not decode to the message that they are kept for",
+        )
+    };
+    let format = match approved.request.view.format {
+        // A floor keeps the precommit's bytes alone.
+        Format::CometBftVoteExtension => Format::CometBftVote,
+        format => format,
+    };
+    let stored = decode(format, approved.request.key().scheme, sign_bytes).map_err(|_| internal())?;
+    let same = |message: &crate::fact::ConsensusMessage| Some((message.identity, message.position, message.chain_id.clone()));
+    let asked = approved.request.decoded().consensus.as_ref().and_then(same);
+    if stored.consensus.as_ref().and_then(same) != asked || asked.is_none() {
+        return Err(internal());
+    }
+    Ok(stored.inputs.first)
+}

@@ -1,0 +1,101 @@
+//! Recorded and answered: what came of a decision, signature or failure.
+
+use crate::floor::{FloorKey, Position};
+use crate::format::Family;
+use crate::key::KeyId;
+use crate::ledger::{Entry, Grant, Ledger, Outcome};
+use crate::pipeline::Stage;
+use crate::proof::{Committed, DecisionId, Signature, Signed};
+use crate::refusal::Refusal;
+use crate::vocabulary::Scheme;
+use std::sync::Arc;
+
+/// What an outcome says of its decision, kept while the decision itself is consumed by signing.
+pub struct Origin {
+    decision_sequence: u64,
+    decision: DecisionId,
+    request_id: Arc<str>,
+    caller: Arc<str>,
+    key: KeyId,
+    backend: String,
+    scheme: Scheme,
+    floor: Option<(FloorKey, Position)>,
+    now_ms: u64,
+}
+
+impl Origin {
+    /// Of this decision.
+    #[must_use]
+    pub fn of(committed: &Committed) -> Self {
+        let request = &committed.approved.request;
+        let key = request.key();
+        // Only a fresh signature is news for the floor.
+        let fresh = match committed.receipt.grants.first() {
+            Some(Grant::Sign { .. } | Grant::SignStored { .. }) => true,
+            Some(Grant::Recorded { .. }) | None => false,
+        };
+        let floor = request
+            .decoded()
+            .consensus
+            .as_ref()
+            .filter(|_| fresh && request.view.format.family() == Family::CometBft)
+            .map(|message| {
+                let floor = FloorKey {
+                    public_key: key.public_key.clone(),
+                    chain_id: message.chain_id.clone(),
+                    class: message.class,
+                };
+                (floor, message.position)
+            });
+        Self {
+            decision_sequence: committed.receipt.sequence,
+            decision: committed.approved.decision,
+            request_id: Arc::clone(request.id()),
+            caller: Arc::clone(request.caller.name()),
+            key: key.id.clone(),
+            backend: key.backend.clone(),
+            scheme: key.scheme,
+            floor,
+            now_ms: request.now_ms(),
+        }
+    }
+}
+
+/// Records the outcome and makes the answer.
+///
+/// # Errors
+/// The refusal that signing ended in, recorded as the decision's outcome.
+pub fn outcome(
+    signature: Result<Signature, Refusal>,
+    origin: Origin,
+    ledger: &dyn Ledger,
+    stages: &[(Stage, u64)],
+) -> Result<Signed, Refusal> {
+    let signed = signature.map(|Signature { committed, signatures }| {
+        let request = &committed.approved.request;
+        Signed {
+            signatures,
+            public_key: request.key().public_key.clone(),
+            key: request.key().id.clone(),
+            scheme: request.key().scheme,
+            request_id: Arc::clone(request.id()),
+            sequence: committed.receipt.sequence,
+            timestamp: committed.receipt.grants.first().and_then(Grant::timestamp),
+            replay: committed.receipt.replay,
+        }
+    });
+    ledger.append(Entry::Outcome(Outcome {
+        decision_sequence: origin.decision_sequence,
+        decision: origin.decision,
+        request_id: origin.request_id,
+        caller: origin.caller,
+        key: origin.key,
+        backend: origin.backend,
+        scheme: origin.scheme,
+        result: signed.as_ref().map(|signed| signed.signatures.clone()).map_err(Clone::clone),
+        floor: origin.floor,
+        stages: stages.to_vec(),
+        now_ms: origin.now_ms,
+    }));
+    signed
+}
