@@ -1,10 +1,60 @@
-//! Chores: `cargo xtask policies | demo | test | bench`.
+//! Chores of this repository.
 
+mod cargo;
 mod policies;
+mod test;
 
-fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("policies") => policies::build_all().map(|_| ()),
-        _ => anyhow::bail!("usage: cargo xtask policies"),
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask CHORE
+
+  demo            runs the main job end to end: a throw-away deployment, a daemon, a client
+  test [NAME]     every test; with NAME those whose path (package::target::module::test) contains it
+  lint            rustfmt, clippy, and cargo deny if it is installed
+  bench [--json FILE] [NAME]
+                  the benchmark table; --json writes the same as JSON lines
+  policies        builds the reference policies into target/policies/*.wasm
+  install-deps    fetches what the chores need and exits
+
+Each chore fetches what it lacks.";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (chore, rest) = match arguments.split_first() {
+        Some((chore, rest)) => (chore.as_str(), rest),
+        None => ("--help", [].as_slice()),
+    };
+    match chore {
+        "demo" => {
+            policies::build_all()?;
+            cargo::run(&["build", "--quiet", "--package", "sigwarden", "--bin", "sigwarden"])?;
+            cargo::run(&["run", "--quiet", "--package", "sigwarden-tests", "--bin", "demo"])
+        }
+        "test" => test::run(rest.first().map(String::as_str)),
+        "lint" => {
+            policies::build_all()?;
+            cargo::run(&["fmt", "--all", "--check"])?;
+            cargo::run(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+            cargo::run_if_installed("deny", &["deny", "--all-features", "check"])
+        }
+        "bench" => {
+            policies::build_all()?;
+            let mut arguments = vec!["run", "--quiet", "--release", "--package", "sigwarden-benches", "--bin", "table", "--"];
+            arguments.extend(rest.iter().map(String::as_str));
+            cargo::run(&arguments)
+        }
+        "policies" => {
+            for path in policies::build_all()? {
+                println!("{}", path.display());
+            }
+            Ok(())
+        }
+        "install-deps" => policies::build_all().map(|_| ()),
+        "--help" | "-h" | "help" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        unknown => bail!("there is no chore `{unknown}`\n\n{USAGE}"),
     }
 }

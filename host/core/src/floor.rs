@@ -144,8 +144,8 @@ pub enum FloorPassed {
         timestamp: Option<MessageTime>,
         /// The signature, if its outcome was recorded.
         signature: Option<Vec<u8>>,
-        /// The extension's floor to set, if an extension comes along.
-        extension: Option<(FloorKey, Floor)>,
+        /// The floors to set: the extension's, if one comes along.
+        floors: Vec<(FloorKey, Floor)>,
     },
 }
 
@@ -231,7 +231,7 @@ pub fn judge<'a>(
                     sign_bytes: sign_bytes.clone(),
                     timestamp: *timestamp,
                     signature: signature.clone(),
-                    extension: extension_floor,
+                    floors: extension_floor.into_iter().collect(),
                 })
             }
             Taken::Message { .. } | Taken::Operator | Taken::Extension { .. } => Err(conflict()),
@@ -241,6 +241,7 @@ pub fn judge<'a>(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use std::collections::BTreeMap;
 
@@ -323,14 +324,10 @@ mod tests {
         assert_eq!(set.len(), 2);
         floors.extend(set);
         precommit.extension = Some([2; 32]);
-        let Ok(FloorPassed::Replay {
-            extension: Some((_, floor)),
-            ..
-        }) = judge(|key| floors.get(key), &[9], &precommit)
-        else {
+        let Ok(FloorPassed::Replay { floors: set, .. }) = judge(|key| floors.get(key), &[9], &precommit) else {
             panic!("same precommit")
         };
-        assert_eq!(floor.taken, Taken::Extension { hash: [2; 32] });
+        assert_eq!(set[0].1.taken, Taken::Extension { hash: [2; 32] });
         precommit.identity = [3; 32];
         assert!(matches!(
             judge(|key| floors.get(key), &[9], &precommit),

@@ -140,6 +140,7 @@ impl Format {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     #[test]

@@ -62,6 +62,7 @@ pub fn take(bucket: Bucket, now_ms: u64, cost: u64, capacity: u64, period_ms: u6
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
 

@@ -209,9 +209,9 @@ impl State {
                     sign_bytes,
                     timestamp,
                     signature,
-                    extension,
+                    floors,
                 } => {
-                    effects.extend(extension.map(|(key, floor)| Effect::Floor { key, floor }));
+                    effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
                     let first = match signature {
                         Some(signature) => Grant::Recorded {
                             signature,

@@ -1,7 +1,6 @@
 //! The closed sets that everything speaks of: networks, roles, schemes, operations, key states. Each has one stable name,
 //! the same in configuration, protocol, records and `wit/policy.wit`.
 
-
 /// A name that is none of a closed set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{given}` is no {kind}; one of {allowed} is")]
@@ -162,6 +161,7 @@ impl KeyState {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     #[test]

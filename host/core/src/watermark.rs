@@ -68,6 +68,7 @@ pub fn advance(stands: Option<&Watermark>, position: &[u64], identity: &[u8], or
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     #[test]

@@ -86,7 +86,16 @@ fn stored_input(approved: &Approved, sign_bytes: &[u8], decode: Decode) -> Resul
     let format = match approved.request.view.format {
         // A floor keeps the precommit's bytes alone.
         Format::CometBftVoteExtension => Format::CometBftVote,
-        format => format,
+        Format::CometBftVote => Format::CometBftVote,
+        Format::CometBftProposal => Format::CometBftProposal,
+        // Nothing else has a floor.
+        Format::RawMessageSha256
+        | Format::RawMessageKeccak256
+        | Format::RawMessageNone
+        | Format::RawDigest
+        | Format::EvmLegacy
+        | Format::EvmEip2930
+        | Format::EvmEip1559 => return Err(internal()),
     };
     let stored = decode(format, approved.request.key().scheme, sign_bytes).map_err(|_| internal())?;
     let same = |message: &crate::fact::ConsensusMessage| Some((message.identity, message.position, message.chain_id.clone()));
