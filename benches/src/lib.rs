@@ -1,1 +1,1 @@
-//! placeholder
+//! The benchmark table.

@@ -1,1 +1,1 @@
-//! placeholder
+//! Harness of the end-to-end tests and the demo.
