@@ -1,7 +1,7 @@
 //! The pipeline: one synchronous function for one request, each irreversible step consuming the proof value of the one before.
 //! Run it on a bounded pool of blocking threads; a client that hangs up cannot cancel a request, since nothing here is async.
 
-use crate::caller::{Clients, Peer};
+use crate::caller::{Caller, Clients, Peer};
 use crate::fact::Decode;
 use crate::key::KeyName;
 use crate::ledger::{Entry, Refused};
@@ -141,7 +141,7 @@ impl Pipeline {
     /// # Errors
     /// The refusal, recorded in the ledger.
     pub fn sign(&self, peer: Peer, call: SignCall) -> Result<Signed, Refusal> {
-        let mut trail = Trail::new(peer, &call);
+        let mut trail = Trail::new(peer, &call.operation, &call.key, &call.format);
         self.run(peer, call, &mut trail)
             .inspect_err(|refusal| self.record_refusal(trail, refusal))
     }
@@ -190,25 +190,9 @@ impl Pipeline {
     /// # Errors
     /// The refusal, recorded in the ledger.
     pub fn public_key(&self, peer: Peer, key: &str) -> Result<Readable, Refusal> {
-        let call = SignCall {
-            operation: Operation::PublicKey.name().into(),
-            key: key.chars().take(KeyName::MAX).collect(),
-            format: String::new(),
-            scheme: String::new(),
-            request_id: String::new(),
-            payload: Vec::new(),
-            received: Instant::now(),
-        };
-        let mut trail = Trail::new(peer, &call);
-        let read = || {
-            let caller = trail.step(Stage::Authenticate, || authenticate::authenticate(&self.parts.clients, peer))?;
-            trail.caller = Some(Arc::clone(caller.name()));
-            trail.step(Stage::Authorize, || {
-                authorize::read(&caller, key, &self.parts.keys, &self.parts.ledger.snapshot())
-            })
-        };
-        let result = { read }();
-        result.inspect_err(|refusal| self.record_refusal(trail, refusal))
+        self.read(peer, key, |caller, snapshot| {
+            authorize::read(caller, key, &self.parts.keys, snapshot)
+        })
     }
 
     /// The keys that the caller may read, by name.
@@ -216,13 +200,25 @@ impl Pipeline {
     /// # Errors
     /// The refusal, recorded in the ledger.
     pub fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
-        let caller = authenticate::authenticate(&self.parts.clients, peer)?;
-        Ok(authorize::list(&caller, &self.parts.keys, &self.parts.ledger.snapshot()))
+        self.read(peer, "*", |caller, snapshot| {
+            Ok(authorize::list(caller, &self.parts.keys, snapshot))
+        })
+    }
+
+    fn read<T>(&self, peer: Peer, key: &str, read: impl FnOnce(&Caller, &State) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let mut trail = Trail::new(peer, Operation::PublicKey.name(), key, "");
+        let result = trail
+            .step(Stage::Authenticate, || authenticate::authenticate(&self.parts.clients, peer))
+            .and_then(|caller| {
+                trail.caller = Some(Arc::clone(caller.name()));
+                trail.step(Stage::Authorize, || read(&caller, &self.parts.ledger.snapshot()))
+            });
+        result.inspect_err(|refusal| self.record_refusal(trail, refusal))
     }
 
     /// Refuses a request that never came so far as the pipeline (a full queue, a body over the transport's limit), and records it.
     pub fn refuse(&self, peer: Peer, call: &SignCall, refusal: Refusal) -> Refusal {
-        self.record_refusal(Trail::new(peer, call), &refusal);
+        self.record_refusal(Trail::new(peer, &call.operation, &call.key, &call.format), &refusal);
         refusal
     }
 
@@ -304,14 +300,14 @@ struct Trail {
 }
 
 impl Trail {
-    fn new(peer: Peer, call: &SignCall) -> Self {
+    fn new(peer: Peer, operation: &str, key: &str, format: &str) -> Self {
         // The caller's texts, cut: a record has at most 16 KiB.
         let cut = |text: &str| text.chars().take(KeyName::MAX).collect();
         Self {
             peer,
-            operation: cut(&call.operation),
-            key: cut(&call.key),
-            format: cut(&call.format),
+            operation: cut(operation),
+            key: cut(key),
+            format: cut(format),
             caller: None,
             request_id: None,
             stages: Vec::with_capacity(8),

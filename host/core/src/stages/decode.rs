@@ -96,6 +96,7 @@ fn now(wall_ms: u64, high_water_ms: u64) -> Result<u64, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
