@@ -1,0 +1,155 @@
+//! What a raw message may not be. Wider than what the decoders take: bytes that only resemble a structured payload are refused too,
+//! because somebody's verifier may be laxer than ours. The rule, which `wit/facts.md` repeats for operators:
+//!
+//! - **EVM**: the byte 0x01 to 0x05 followed by one RLP list that ends with the message (0x01 and 0x02 are EIP-2930 and EIP-1559;
+//!   0x03, 0x04 and 0x05 are blob and set-code transactions and authorizations, EIP-4844 and EIP-7702), or one RLP list of six or
+//!   nine strings that spans the message, whose fourth has 0 or 20 bytes (a legacy transaction, with or without chain id).
+//! - **CometBFT**: the message, or what a length prefix at its start delimits, is well-formed protobuf with fields in any order, repeated
+//!   or unknown ones included, and has a non-zero `height` (field 2, fixed64) and either a `type` (field 1, varint) of 1, 2 or 32, or
+//!   none and a `chain_id` (field 4, length-delimited, as in a vote extension).
+//!
+//! No printable text is any of these: each needs control characters or bytes that are no UTF-8.
+
+use crate::protobuf::{Varint, read_varint};
+use crate::rlp::Items;
+use sigwarden_core::Format;
+use sigwarden_core::fact::PayloadError;
+
+/// Refuses bytes that are, or resemble, a structured payload.
+pub(crate) fn refuse(payload: &[u8]) -> Result<(), PayloadError> {
+    if let Some(found) = evm(payload) {
+        return Err(found);
+    }
+    match cometbft(payload) {
+        Some(format) => Err(PayloadError::Structured(format)),
+        None => Ok(()),
+    }
+}
+
+fn evm(payload: &[u8]) -> Option<PayloadError> {
+    let (first, rest) = payload.split_first()?;
+    let unsupported = |name: &str| {
+        PayloadError::Malformed(format!(
+            "these bytes are an {name}, which Sigwarden does not read and does not sign as a raw message"
+        ))
+    };
+    match first {
+        0x01..=0x05 => {
+            Items::spanning("list", rest, 1).ok()?.count()?;
+            Some(match first {
+                0x01 => PayloadError::Structured(Format::EvmEip2930),
+                0x02 => PayloadError::Structured(Format::EvmEip1559),
+                0x03 => unsupported("EIP-4844 blob transaction"),
+                0x04 => unsupported("EIP-7702 set-code transaction"),
+                _ => unsupported("EIP-7702 authorization"),
+            })
+        }
+        0xc0..=0xff => {
+            let mut items = Items::spanning("list", payload, 0).ok()?;
+            let count = items.count()?;
+            let mut recipient = None;
+            for index in 0..count.min(9) {
+                let string = items.next("item").ok()?.string().ok()?;
+                if index == 3 {
+                    recipient = Some(string.len());
+                }
+            }
+            let legacy = matches!(count, 6 | 9) && matches!(recipient, Some(0 | 20));
+            legacy.then_some(PayloadError::Structured(Format::EvmLegacy))
+        }
+        _ => None,
+    }
+}
+
+/// What a lax verifier might take the bytes for.
+fn cometbft(payload: &[u8]) -> Option<Format> {
+    let delimited = split_delimited(payload).and_then(|(message, rest)| Some((lax_message(message)?, rest)));
+    match delimited {
+        Some((Format::CometBftVote, rest))
+            if split_delimited(rest).and_then(|(next, _)| lax_message(next)) == Some(Format::CometBftVoteExtension) =>
+        {
+            Some(Format::CometBftVoteExtension)
+        }
+        Some((format, _)) => Some(format),
+        None => lax_message(payload),
+    }
+}
+
+/// The message after a length prefix, and what follows it.
+fn split_delimited(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = varint(bytes)?;
+    rest.split_at_checked(usize::try_from(length).ok()?)
+}
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    match read_varint(bytes) {
+        Varint::Read(value, length) => Some((value, bytes.get(length..)?)),
+        Varint::CutShort | Varint::TooLong => None,
+    }
+}
+
+/// The fields that tell the messages apart; of repeated ones the last counts, as in every protobuf decoder.
+#[derive(Default)]
+struct Seen {
+    message_type: Option<u64>,
+    height: Option<u64>,
+    fourth_is_bytes: bool,
+}
+
+fn lax_message(message: &[u8]) -> Option<Format> {
+    let seen = lax_fields(message)?;
+    if seen.height.unwrap_or(0) == 0 {
+        return None;
+    }
+    match seen.message_type {
+        Some(1 | 2) => Some(Format::CometBftVote),
+        Some(32) => Some(Format::CometBftProposal),
+        Some(_) => None,
+        None => seen.fourth_is_bytes.then_some(Format::CometBftVoteExtension),
+    }
+}
+
+/// Reads all fields; none if the bytes are no well-formed protobuf.
+fn lax_fields(mut rest: &[u8]) -> Option<Seen> {
+    let mut seen = Seen::default();
+    // Groups are counted, not descended into: what is inside is no field of the message.
+    let mut depth = 0_usize;
+    while !rest.is_empty() {
+        let tag;
+        (tag, rest) = varint(rest)?;
+        let number = tag >> 3;
+        let outside = depth == 0;
+        match tag & 7 {
+            0 => {
+                let value;
+                (value, rest) = varint(rest)?;
+                if outside && number == 1 {
+                    // An enum is an int32: decoders drop the high half.
+                    seen.message_type = Some(value & 0xffff_ffff);
+                }
+            }
+            1 => {
+                let (value, after) = rest.split_first_chunk::<8>()?;
+                rest = after;
+                if outside && number == 2 {
+                    seen.height = Some(u64::from_le_bytes(*value));
+                }
+            }
+            2 => {
+                let (value, after) = split_delimited(rest)?;
+                rest = after;
+                if outside && number == 4 {
+                    seen.fourth_is_bytes = !value.is_empty();
+                }
+            }
+            3 => depth += 1,
+            4 => depth = depth.checked_sub(1)?,
+            5 => rest = rest.get(4..)?,
+            _ => return None,
+        }
+        if number == 0 {
+            return None;
+        }
+    }
+    (depth == 0).then_some(seen)
+}
