@@ -1,0 +1,50 @@
+//! Compiles the protocol (with protox, so that no `protoc` is needed) and embeds the four reference policies.
+
+use prost::Message;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+const PROTO: &str = "proto/sigwarden/v1/sigwarden.proto";
+const POLICIES: [&str; 4] = ["network-mode", "payload-rules", "monotonic", "rate-limit"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    protocol(&out)?;
+    policies(&out)
+}
+
+fn protocol(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={PROTO}");
+    let descriptors = protox::compile([PROTO], ["proto"])?;
+    std::fs::write(out.join("sigwarden.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// Embeds what `cargo xtask policies` left under `target/policies` of the workspace, wherever cargo's own target directory is.
+fn policies(out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-env-changed=SIGWARDEN_POLICIES");
+    let directory = match std::env::var_os("SIGWARDEN_POLICIES") {
+        // For packagers, who build the components elsewhere.
+        Some(directory) => PathBuf::from(directory),
+        None => PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../target/policies"),
+    };
+    let mut code = String::from(
+        "/// Name and component of each reference policy, in the order in which `init` binds them.\npub const POLICIES: &[(&str, &[u8])] = &[\n",
+    );
+    for name in POLICIES {
+        let file = directory.join(format!("{name}.wasm"));
+        println!("cargo:rerun-if-changed={}", file.display());
+        let file = file.canonicalize().map_err(|error| {
+            format!(
+                "the reference policy {} is not built ({error}): run cargo xtask policies",
+                file.display()
+            )
+        })?;
+        writeln!(code, "    ({name:?}, include_bytes!({:?})),", file.display().to_string())?;
+    }
+    code.push_str("];\n");
+    std::fs::write(out.join("policies.rs"), code)?;
+    Ok(())
+}

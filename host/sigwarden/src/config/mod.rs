@@ -1,0 +1,253 @@
+//! `sigwarden.toml`: one file that says everything about a deployment and holds no secret. Every fault is reported with file, line,
+//! column and field, all of them at once.
+
+mod document;
+mod raw;
+mod secrets;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use document::ConfigError;
+
+use sigwarden_core::caller::{Client, KeyPattern};
+use sigwarden_core::key::KeyId;
+use sigwarden_core::{Format, Network, Role, Scheme};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The configuration's name in a deployment.
+pub const FILE_NAME: &str = "sigwarden.toml";
+
+/// The most bytes of a configuration: ten thousand keys of 300 bytes with room to spare.
+const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// A checked configuration. Paths are absolute or relative to the current directory; references between tables hold.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// The deployment's directory.
+    pub dir: PathBuf,
+    /// The network that the deployment serves.
+    pub network: Network,
+    /// The Unix socket for callers.
+    pub socket: PathBuf,
+    /// Whether the socket's group may connect (mode 0660), not only the daemon's own user (0600).
+    pub socket_group_access: bool,
+    /// Where ledger and code cache live.
+    pub state_dir: PathBuf,
+    /// Where the passphrase comes from.
+    pub passphrase: PassphraseSource,
+    /// Bounds.
+    pub limits: Limits,
+    /// Where keys live.
+    pub backends: Vec<Backend>,
+    /// The keys.
+    pub keys: Vec<Key>,
+    /// Who may ask for what.
+    pub clients: Vec<Arc<Client>>,
+    /// The policies, in the order in which they run.
+    pub policies: Vec<Policy>,
+}
+
+/// Where the passphrase comes from; never the configuration itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassphraseSource {
+    /// The terminal, without echo.
+    Prompt,
+    /// A file that only its owner can read.
+    File(PathBuf),
+    /// An environment variable of this name, removed from the environment once read.
+    Variable(String),
+}
+
+/// Bounds of the daemon, each with a default and a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a payload. 64 KiB: every policy lifts a copy into its sandbox.
+    pub payload_bytes: usize,
+    /// How long a request may wait before its decision. 5 s: a CometBFT propose timeout is 3 s.
+    pub deadline: Duration,
+    /// Evaluations at once. The cores: more only evict each other's caches.
+    pub evaluations: usize,
+    /// Threads that run requests. 64: they mostly wait for a durable write that they share, so more of them make larger batches; each
+    /// costs a stack of [`crate::server::STACK_BYTES`] of address space.
+    pub threads: usize,
+    /// Requests that may wait for a thread. 1,024: half a second of work on a small machine, less than any deadline.
+    pub queue: usize,
+    /// Connections at once. 256: a connection costs two file descriptors at most, and 1,024 are allowed by default.
+    pub connections: usize,
+    /// Requests at once on one connection. 128: HTTP/2's usual figure (RFC 9113 §6.5.2 recommends at least 100).
+    pub streams_per_connection: u32,
+    /// How long a stop waits for requests past commit. 10 s: an HSM's own timeout.
+    pub stop_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let core = sigwarden_core::pipeline::Limits::default();
+        Self {
+            payload_bytes: core.payload_bytes,
+            deadline: core.deadline,
+            evaluations: core.evaluations,
+            threads: 64,
+            queue: 1024,
+            connections: 256,
+            streams_per_connection: 128,
+            stop_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Where keys live.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: BackendKind,
+}
+
+/// Kinds of backend.
+#[derive(Debug, Clone)]
+pub enum BackendKind {
+    /// Files sealed under the deployment's passphrase, in this directory.
+    SealedFile {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Environment variables, for devnets.
+    Env,
+    /// A scripted stand-in for an HSM, for tests and devnets.
+    MockHsm {
+        /// What it does, and when it fails.
+        script: toml::Value,
+    },
+}
+
+impl BackendKind {
+    /// The name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SealedFile { .. } => "sealed-file",
+            Self::Env => "env",
+            Self::MockHsm { .. } => "mock-hsm",
+        }
+    }
+}
+
+/// A `[[key]]`.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Name and version.
+    pub id: KeyId,
+    /// What it is for.
+    pub roles: BTreeSet<Role>,
+    /// How it signs.
+    pub scheme: Scheme,
+    /// The backend's name.
+    pub backend: String,
+    /// The public key that it must have.
+    pub public_key: Option<Vec<u8>>,
+    /// Another key with the same public key, on purpose.
+    pub replica_of: Option<KeyId>,
+    /// May sign raw messages.
+    pub dangerous_allow_raw_messages: bool,
+    /// May sign raw digests.
+    pub dangerous_allow_raw_digests: bool,
+}
+
+/// A `[[policy]]`.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The instance name.
+    pub name: String,
+    /// The module.
+    pub module: PathBuf,
+    /// SHA-256 that the module must have.
+    pub sha256: Option<[u8; 32]>,
+    /// Its configuration, JSON.
+    pub config: PolicyConfig,
+    /// The keys it binds; none for all.
+    pub keys: Option<Vec<KeyPattern>>,
+    /// The roles it binds; none for all.
+    pub roles: Option<Vec<Role>>,
+    /// The formats it binds; none for all.
+    pub formats: Option<Vec<Format>>,
+    /// Fuel of one evaluation; none for the sandbox's default.
+    pub fuel: Option<u64>,
+    /// Wall-clock bound of one evaluation; none for the sandbox's default.
+    pub deadline: Option<Duration>,
+    /// Bytes of memory; none for the sandbox's default.
+    pub memory_bytes: Option<usize>,
+}
+
+/// A policy's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyConfig {
+    /// Given in place, as JSON.
+    Inline(String),
+    /// In a JSON file.
+    File(PathBuf),
+}
+
+/// A configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{}: {error}; `sigwarden init` makes a deployment, `--deployment DIR` names one", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is wrong, in these places.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Wrong(Vec<ConfigError>),
+}
+
+impl Config {
+    /// Reads and checks the configuration of the deployment in `dir`.
+    ///
+    /// # Errors
+    /// Every fault that it has.
+    pub fn load(dir: &Path) -> Result<Self, LoadError> {
+        let file = dir.join(FILE_NAME);
+        let unreadable = |error| LoadError::Unreadable { file: file.clone(), error };
+        let bytes = std::fs::metadata(&file).map_err(unreadable)?.len();
+        if bytes > FILE_BYTES_MAX {
+            let error = std::io::Error::other(format!("has {bytes} bytes, {FILE_BYTES_MAX} are the most"));
+            return Err(unreadable(error));
+        }
+        let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+        Self::parse(dir, &text).map_err(LoadError::Wrong)
+    }
+
+    /// Checks the text of a configuration of the deployment in `dir`.
+    ///
+    /// # Errors
+    /// Every fault that it has.
+    pub fn parse(dir: &Path, text: &str) -> Result<Self, Vec<ConfigError>> {
+        validate::parse(dir, text)
+    }
+
+    /// The key of this id.
+    #[must_use]
+    pub fn key(&self, id: &KeyId) -> Option<&Key> {
+        self.keys.iter().find(|key| key.id == *id)
+    }
+
+    /// The directory of sealed files, if a backend has one.
+    #[must_use]
+    pub fn vault_dir(&self) -> Option<&Path> {
+        self.backends.iter().find_map(|backend| match &backend.kind {
+            BackendKind::SealedFile { dir } => Some(dir.as_path()),
+            BackendKind::Env | BackendKind::MockHsm { .. } => None,
+        })
+    }
+}

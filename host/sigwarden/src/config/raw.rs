@@ -1,0 +1,120 @@
+//! `sigwarden.toml` as written: what serde reads, before names are parsed and references followed. The schema of these types also
+//! says which fields are known.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Root {
+    pub(super) version: u32,
+    pub(super) network: String,
+    #[serde(default)]
+    pub(super) server: Server,
+    #[serde(default)]
+    pub(super) state: StateDir,
+    #[serde(default)]
+    pub(super) security: Security,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) backend: Vec<Backend>,
+    #[serde(default)]
+    pub(super) key: Vec<Key>,
+    #[serde(default)]
+    pub(super) client: Vec<Client>,
+    #[serde(default)]
+    pub(super) policy: Vec<Policy>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) socket: Option<String>,
+    pub(super) socket_group_access: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StateDir {
+    pub(super) dir: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Security {
+    pub(super) passphrase_file: Option<String>,
+    pub(super) passphrase_env: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) payload_bytes: Option<u64>,
+    pub(super) deadline_ms: Option<u64>,
+    pub(super) evaluations: Option<u64>,
+    pub(super) threads: Option<u64>,
+    pub(super) queue: Option<u64>,
+    pub(super) connections: Option<u64>,
+    pub(super) streams_per_connection: Option<u64>,
+    pub(super) stop_grace_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backend {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) dir: Option<String>,
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub(super) script: Option<toml::Value>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) version: Option<u32>,
+    pub(super) roles: Vec<String>,
+    pub(super) scheme: String,
+    pub(super) backend: String,
+    pub(super) public_key: Option<String>,
+    pub(super) replica_of: Option<String>,
+    pub(super) dangerous_allow_raw_messages: Option<bool>,
+    pub(super) dangerous_allow_raw_digests: Option<bool>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) gid: Option<u32>,
+    #[serde(default)]
+    pub(super) allow: Vec<Allow>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Allow {
+    pub(super) keys: Vec<String>,
+    pub(super) operations: Vec<String>,
+    pub(super) formats: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    pub(super) name: String,
+    pub(super) module: String,
+    pub(super) sha256: Option<String>,
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub(super) config: Option<toml::Value>,
+    pub(super) config_file: Option<String>,
+    pub(super) keys: Option<Vec<String>>,
+    pub(super) roles: Option<Vec<String>>,
+    pub(super) formats: Option<Vec<String>>,
+    pub(super) fuel: Option<u64>,
+    pub(super) deadline_ms: Option<u64>,
+    pub(super) memory_bytes: Option<u64>,
+}

@@ -1,0 +1,200 @@
+use super::*;
+
+const GOOD: &str = r#"version = 1
+network = "devnet"
+
+[security]
+passphrase_file = "passphrase"
+
+[[backend]]
+name = "vault"
+kind = "sealed-file"
+
+[[key]]
+name = "demo.account"
+roles = ["account"]
+scheme = "secp256k1-ecdsa"
+backend = "vault"
+
+[[key]]
+name = "demo.validator"
+roles = ["consensus"]
+scheme = "ed25519"
+backend = "vault"
+
+[[client]]
+name = "operator"
+uid = 1000
+
+[[client.allow]]
+keys = ["demo.*"]
+operations = ["sign", "public-key"]
+
+[[policy]]
+name = "rate-limit"
+module = "policies/rate-limit.wasm"
+config = { limits = [{ capacity = 10, period_ms = 1000 }] }
+"#;
+
+fn parse(text: &str) -> Result<Config, Vec<ConfigError>> {
+    Config::parse(Path::new("dep"), text)
+}
+
+/// The one error of GOOD with `from` replaced by `to`.
+fn error(from: &str, to: &str) -> ConfigError {
+    assert_eq!(GOOD.matches(from).count(), 1, "`{from}` is once in GOOD");
+    let mut errors = parse(&GOOD.replacen(from, to, 1)).expect_err("a fault");
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    errors.remove(0)
+}
+
+fn place(error: &ConfigError) -> (usize, usize, &str) {
+    (error.line, error.column, &error.field)
+}
+
+#[test]
+fn a_good_configuration_is_read_with_defaults() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.network, Network::Devnet);
+    assert_eq!(config.socket, Path::new("dep/run/sigwarden.sock"));
+    assert_eq!(config.state_dir, Path::new("dep/state"));
+    assert_eq!(config.vault_dir(), Some(Path::new("dep/keys")));
+    assert_eq!(config.passphrase, PassphraseSource::File("dep/passphrase".into()));
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.keys.len(), 2);
+    assert_eq!(config.keys[0].id.to_string(), "demo.account.v1");
+    assert_eq!(config.clients[0].uid, 1000);
+    assert_eq!(
+        config.policies[0].config,
+        PolicyConfig::Inline(r#"{"limits":[{"capacity":10,"period_ms":1000}]}"#.into())
+    );
+}
+
+#[test]
+fn testnet_means_testnet_beta() {
+    assert_eq!(parse(&GOOD.replace("devnet", "testnet")).unwrap().network, Network::TestnetBeta);
+}
+
+#[test]
+fn an_unknown_field_is_named_with_file_line_and_the_nearest_known_name() {
+    let error = error("scheme = \"ed25519\"", "sceme = \"ed25519\"");
+    assert_eq!(place(&error), (20, 1, "key[1].sceme"));
+    assert_eq!(
+        error.to_string(),
+        "dep/sigwarden.toml:20:1: key[1].sceme: unknown field; did you mean `scheme`?"
+    );
+    let error = super::tests::error("version = 1", "version = 1\nzzzzzz = 2");
+    assert_eq!(place(&error), (2, 1, "zzzzzz"));
+    assert!(error.message.contains("known here: backend, client, key"), "{}", error.message);
+}
+
+#[test]
+fn a_syntax_error_and_a_wrong_type_are_placed() {
+    let syntax = error("network = \"devnet\"", "network = devnet");
+    assert_eq!((syntax.line, syntax.column), (2, 11));
+    let missing = error("uid = 1000\n", "");
+    assert_eq!(missing.field, "client[0]");
+    assert!(missing.message.contains("uid"), "{}", missing.message);
+    let wrong = error("uid = 1000", "uid = \"hunter2\"");
+    assert_eq!(place(&wrong), (25, 7, "client[0].uid"));
+    assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+}
+
+#[test]
+fn unknown_names_are_answered_with_the_names_there_are() {
+    let network = error("\"devnet\"", "\"moonnet\"");
+    assert_eq!(place(&network), (2, 1, "network"));
+    assert!(network.message.contains("`mainnet`"), "{}", network.message);
+    let scheme = error("\"ed25519\"", "\"rsa\"");
+    assert_eq!(place(&scheme), (20, 1, "key[1].scheme"));
+    let role = error("[\"consensus\"]", "[\"consenus\"]");
+    assert_eq!(role.field, "key[1].roles[0]");
+    let operation = error("\"public-key\"]", "\"export\"]");
+    assert_eq!(operation.field, "client[0].allow[0].operations[1]");
+    let kind = error("\"sealed-file\"", "\"floppy\"");
+    assert_eq!((kind.line, kind.field.as_str()), (9, "backend[0].kind"));
+}
+
+#[test]
+fn secrets_are_refused_and_not_echoed() {
+    let key = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
+    let mnemonic = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+    for secret in [key, mnemonic] {
+        for (from, to) in [
+            ("\"passphrase\"", format!("\"{secret}\"")),
+            ("capacity = 10", format!("capacity = \"{secret}\"")),
+            ("version = 1", format!("version = \"{secret}\"")),
+            ("uid = 1000", format!("uid = \"{secret}\"")),
+        ] {
+            let error = error(from, &to);
+            assert!(error.message.contains("takes a secret"), "{}", error.message);
+            assert!(!format!("{error} {error:?}").contains(secret));
+        }
+    }
+    let named = error("passphrase_file = \"passphrase\"", "passphrase = \"x\"");
+    assert_eq!(place(&named), (5, 1, "security.passphrase"));
+    assert!(named.message.contains("takes a secret"), "{}", named.message);
+}
+
+#[test]
+fn a_public_key_and_a_digest_may_have_64_hex_digits() {
+    let digest = "ab".repeat(32);
+    let config = parse(&GOOD.replace("\"ed25519\"", &format!("\"ed25519\"\npublic_key = \"{digest}\""))).unwrap();
+    assert_eq!(config.keys[1].public_key.as_deref(), Some([0xab; 32].as_slice()));
+    let short = error("\"ed25519\"", "\"ed25519\"\npublic_key = \"abcd\"");
+    assert_eq!(short.message, "a ed25519 public key has 32 bytes, this has 2");
+}
+
+#[test]
+fn an_empty_policy_set_is_refused() {
+    let (without, _) = GOOD.split_once("[[policy]]").unwrap();
+    let errors = parse(without).unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].message.contains("nothing is signed without a policy's approval"));
+}
+
+#[test]
+fn the_consensus_role_stands_alone_and_without_dangerous_flags() {
+    let two = error("[\"consensus\"]", "[\"consensus\", \"account\"]");
+    assert_eq!(place(&two), (19, 1, "key[1].roles"));
+    let flag = error("[\"consensus\"]", "[\"consensus\"]\ndangerous_allow_raw_messages = true");
+    assert!(flag.message.contains("no floor could guard"), "{}", flag.message);
+}
+
+#[test]
+fn references_and_names_hold() {
+    let cases = [
+        ("name = \"demo.validator\"", "name = \"demo.account\"", "key[1].name"),
+        ("keys = [\"demo.*\"]", "keys = [\"demo.acount\"]", "client[0].allow[0].keys[0]"),
+        ("module = \"policies/", "module = \"../policies/", "policy[0].module"),
+        ("uid = 1000", "uid = 65534", "client[0].uid"),
+        ("version = 1", "version = 2", "version"),
+        ("name = \"operator\"", "name = \"Operator 1\"", "client[0].name"),
+        ("network = \"devnet\"", "network = \"devnet\"\n[limits]\nqueue = 0", "limits.queue"),
+    ];
+    for (from, to, field) in cases {
+        assert_eq!(error(from, to).field, field, "{to}");
+    }
+    let backend = parse(&GOOD.replace("name = \"vault\"", "name = \"volt\"")).unwrap_err();
+    assert_eq!(backend.iter().map(|error| error.line).collect::<Vec<_>>(), [15, 21]);
+}
+
+#[test]
+fn two_clients_that_one_caller_could_be_are_refused() {
+    let twice = format!("{GOOD}\n[[client]]\nname = \"other\"\nuid = 1000\ngid = 7\n");
+    let errors = parse(&twice).unwrap_err();
+    assert_eq!(errors[0].field, "client[1].uid");
+}
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    let text = GOOD.replace("\"devnet\"", "\"moonnet\"").replace("\"ed25519\"", "\"rsa\"");
+    assert_eq!(parse(&text).unwrap_err().len(), 2);
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Config::load(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("sigwarden.toml") && error.contains("sigwarden init"), "{error}");
+}

@@ -1,0 +1,102 @@
+//! `[[key]]`.
+
+use super::Checker;
+use crate::config::document::Step;
+use crate::config::{Key, raw};
+use sigwarden_core::key::{KeyId, KeyName};
+use sigwarden_core::{Role, Scheme};
+use std::collections::BTreeSet;
+
+impl Checker<'_> {
+    pub(super) fn keys(&mut self, raw: &[raw::Key], backends: &[String]) -> Vec<Key> {
+        let mut seen = BTreeSet::new();
+        let mut keys = Vec::with_capacity(raw.len());
+        for (index, key) in raw.iter().enumerate() {
+            let at = |field: &str| vec![Step::from("key"), Step::from(index), Step::from(field)];
+            let name: Option<KeyName> = self.name(&at("name"), &key.name);
+            let scheme: Option<Scheme> = self.name(&at("scheme"), &key.scheme);
+            let roles = self.roles(&at("roles"), &key.roles, key);
+            if key.version == Some(0) {
+                self.wrong(&at("version"), "versions count from 1");
+            }
+            if !backends.contains(&key.backend) {
+                let message = format!("there is no `[[backend]]` of the name `{}`", key.backend.escape_debug());
+                self.wrong(&at("backend"), message);
+            }
+            let public_key = key
+                .public_key
+                .as_deref()
+                .and_then(|text| self.public_key(&at("public_key"), text, scheme));
+            let replica_of: Option<KeyId> = key.replica_of.as_deref().and_then(|text| self.name(&at("replica_of"), text));
+            let (Some(name), Some(scheme), Some(roles)) = (name, scheme, roles) else {
+                continue;
+            };
+            let id = KeyId {
+                name,
+                version: key.version.unwrap_or(1),
+            };
+            if !seen.insert(id.clone()) {
+                self.wrong(
+                    &at("name"),
+                    format!("there are two keys `{id}`; another version of a key has another `version`"),
+                );
+            }
+            keys.push(Key {
+                id,
+                roles,
+                scheme,
+                backend: key.backend.clone(),
+                public_key,
+                replica_of,
+                dangerous_allow_raw_messages: key.dangerous_allow_raw_messages.unwrap_or(false),
+                dangerous_allow_raw_digests: key.dangerous_allow_raw_digests.unwrap_or(false),
+            });
+        }
+        self.replicas(&keys);
+        keys
+    }
+
+    fn replicas(&mut self, keys: &[Key]) {
+        for (index, key) in keys.iter().enumerate() {
+            let at = |field: &str| vec![Step::from("key"), Step::from(index), Step::from(field)];
+            if let Some(of) = &key.replica_of
+                && !keys
+                    .iter()
+                    .any(|other| other.id == *of && other.id != key.id && other.replica_of.is_none())
+            {
+                self.wrong(&at("replica_of"), format!("there is no other key `{of}` that is no replica itself"));
+            }
+        }
+    }
+
+    fn roles(&mut self, way: &[Step], texts: &[String], key: &raw::Key) -> Option<BTreeSet<Role>> {
+        let roles: BTreeSet<Role> = self.names(way, texts)?.into_iter().collect();
+        if roles.contains(&Role::Consensus) {
+            if roles.len() > 1 {
+                self.wrong(
+                    way,
+                    "the role `consensus` stands alone: such a key signs consensus messages and nothing else",
+                );
+            }
+            if key.dangerous_allow_raw_messages == Some(true) || key.dangerous_allow_raw_digests == Some(true) {
+                let message = "a consensus key signs neither raw messages nor raw digests, since no floor could guard them; take the `dangerous_…` flags out";
+                self.wrong(way, message);
+            }
+        }
+        Some(roles)
+    }
+
+    fn public_key(&mut self, way: &[Step], text: &str, scheme: Option<Scheme>) -> Option<Vec<u8>> {
+        let bytes = hex::decode(text).map_err(|_| self.wrong(way, "hex digits are wanted")).ok()?;
+        let scheme = scheme?;
+        if bytes.len() != scheme.public_key_len() {
+            let message = format!(
+                "a {scheme} public key has {} bytes, this has {}",
+                scheme.public_key_len(),
+                bytes.len()
+            );
+            self.wrong(way, message);
+        }
+        Some(bytes)
+    }
+}

@@ -1,0 +1,2 @@
+//! placeholder
+pub use toml::Value as MockScript;

@@ -1,0 +1,39 @@
+//! Sigwarden's daemon and command line: configuration, transports, administration. What decides is in `sigwarden-core`, what is
+//! decided by in the policies; this crate puts them together.
+//!
+//! Start at [`deployment::Deployment::open`], which turns a directory into a pipeline, and [`server::serve`], which puts it behind a socket.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests"
+    )
+)]
+
+pub mod config;
+pub mod deployment;
+
+pub mod client;
+pub mod server;
+
+pub mod embedded;
+pub mod fatal;
+
+/// The protocol: `proto/sigwarden/v1/sigwarden.proto`, compiled.
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    reason = "generated"
+)]
+pub mod proto {
+    tonic::include_proto!("sigwarden.v1");
+
+    /// The protocol's file descriptors, for reflection.
+    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sigwarden.bin"));
+}

@@ -1,0 +1,224 @@
+//! The Unix socket: who may reach it, how many at once, and who they are, by the kernel's word.
+
+use sigwarden_core::caller::Peer;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
+use tonic::transport::server::Connected;
+
+/// How long a new connection may take to say the first bytes of HTTP/2. It is on this machine: 5 s is generous.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Bytes of HTTP/2's connection preface (RFC 9113 §3.4).
+const PREFACE_BYTES: usize = 24;
+
+/// Bytes of a socket's path that the kernel takes (`sun_path`, with its NUL).
+const PATH_BYTES_MAX: usize = 107;
+
+/// The socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Its path is too long for the kernel.
+    #[error("server.socket: {} has {} bytes, the kernel takes {PATH_BYTES_MAX}; give a shorter path", .0.display(), .0.as_os_str().len())]
+    PathTooLong(PathBuf),
+    /// Something that is no socket has its name.
+    #[error("server.socket: {} exists and is no socket; move it away or name another path", .0.display())]
+    Occupied(PathBuf),
+    /// Others may replace it.
+    #[error("server.socket: the directory {} is writable by others (mode {mode:04o}); chmod 0750 it", dir.display())]
+    Directory {
+        /// The directory.
+        dir: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The system says no.
+    #[error("server.socket: {}: {error}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A bound socket; its path is removed when dropped.
+pub(super) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// Binds it. The caller holds the deployment's lock, so that a socket that is there already is stale.
+    pub(super) fn bind(path: &Path, group_access: bool) -> Result<Self, SocketError> {
+        let at = |error| SocketError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
+        if fresh.as_os_str().len() > PATH_BYTES_MAX {
+            return Err(SocketError::PathTooLong(path.to_owned()));
+        }
+        if let Some(dir) = path.parent() {
+            prepare_directory(dir)?;
+        }
+        for stale in [path, fresh.as_path()] {
+            match std::fs::symlink_metadata(stale) {
+                Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(stale).map_err(at)?,
+                Ok(_) => return Err(SocketError::Occupied(stale.to_owned())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at(error)),
+            }
+        }
+        // Bound under another name and renamed once its mode is right: there is no moment with a mode of the umask's.
+        let listener = UnixListener::bind(&fresh).map_err(at)?;
+        let mode = if group_access { 0o660 } else { 0o600 };
+        std::fs::set_permissions(&fresh, Permissions::from_mode(mode)).map_err(at)?;
+        std::fs::rename(&fresh, path).map_err(at)?;
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Accepts for ever. At most `connections` at once: the others wait in the kernel's backlog. `known` says whether a peer may stay.
+    pub(super) async fn accept(self, connections: usize, known: impl Fn(Peer) -> bool, accepted: mpsc::Sender<io::Result<Connection>>) {
+        let free = Arc::new(Semaphore::new(connections));
+        loop {
+            let Ok(permit) = Arc::clone(&free).acquire_owned().await else {
+                return;
+            };
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: waiting a moment is all that helps.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let Ok(credentials) = stream.peer_cred() else { continue };
+            let peer = Peer {
+                uid: credentials.uid(),
+                gid: credentials.gid(),
+            };
+            if known(peer) && accepted.send(Ok(Connection::new(stream, peer, permit))).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the socket could not be removed");
+        }
+    }
+}
+
+fn prepare_directory(dir: &Path) -> Result<(), SocketError> {
+    let at = |error| SocketError::Io {
+        path: dir.to_owned(),
+        error,
+    };
+    match std::fs::metadata(dir) {
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o7777;
+            // Sticky directories such as /tmp let nobody replace another's socket.
+            if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+                return Err(SocketError::Directory { dir: dir.to_owned(), mode });
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(at)
+        }
+        Err(error) => Err(at(error)),
+    }
+}
+
+/// Who is at the other end of a connection; tonic hands it to each request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConnectedPeer(pub(super) Peer);
+
+/// An accepted connection. Closed if it does not speak in time; counted until it is dropped.
+pub(super) struct Connection {
+    stream: UnixStream,
+    peer: Peer,
+    /// Until the preface is read: how much is missing, and until when.
+    handshake: Option<(usize, Pin<Box<Sleep>>)>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(stream: UnixStream, peer: Peer, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            stream,
+            peer,
+            handshake: Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(HANDSHAKE)))),
+            _permit: permit,
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ConnectedPeer;
+
+    fn connect_info(&self) -> ConnectedPeer {
+        ConnectedPeer(self.peer)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if let Some((missing, until)) = &mut self.handshake {
+            if polled.is_pending() {
+                return match until.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                    Poll::Pending => Poll::Pending,
+                };
+            }
+            *missing = missing.saturating_sub(buffer.filled().len() - before);
+            if *missing == 0 {
+                self.handshake = None;
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

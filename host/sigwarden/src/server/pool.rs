@@ -1,0 +1,151 @@
+//! The threads that run requests: blocking, bounded, with stacks large enough for a sandbox. One hop from the transport to a thread,
+//! one back. What is queued is run to its end, whether or not anybody still waits for the answer.
+
+use sigwarden_core::caller::Peer;
+use sigwarden_core::pipeline::SignCall;
+use sigwarden_core::stages::authorize::Readable;
+use sigwarden_core::{Pipeline, Refusal, Signed};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Bytes of a thread's stack: a sandbox takes 256 KiB of it, and overflowing the native stack would abort the process.
+pub const STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// One request, and where its answer goes.
+pub(super) enum Job {
+    /// Sign.
+    Sign(Peer, SignCall, oneshot::Sender<Result<Signed, Refusal>>),
+    /// Read a key.
+    PublicKey(Peer, String, oneshot::Sender<Result<Readable, Refusal>>),
+    /// List keys.
+    ListKeys(Peer, oneshot::Sender<Result<Vec<Readable>, Refusal>>),
+}
+
+/// The queue and its threads.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The queue alone: what the transport holds.
+#[derive(Clone)]
+pub(super) struct Queue(Arc<Shared>);
+
+struct Shared {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    limit: usize,
+}
+
+struct Waiting {
+    jobs: VecDeque<Job>,
+    closed: bool,
+}
+
+impl Shared {
+    // A queue is valid after any panic: no code that can panic runs under the lock.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Puts a job at the end. Gives it back if the queue is full or closed.
+    pub(super) fn put(&self, job: Job) -> Result<(), Job> {
+        let mut waiting = self.0.lock();
+        if waiting.closed || waiting.jobs.len() >= self.0.limit {
+            return Err(job);
+        }
+        waiting.jobs.push_back(job);
+        drop(waiting);
+        self.0.arrived.notify_one();
+        Ok(())
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().jobs.len()
+    }
+}
+
+impl Pool {
+    /// Starts `threads` threads behind a queue of at most `limit` jobs.
+    pub(super) fn start(pipeline: &Arc<Pipeline>, threads: usize, limit: usize) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Waiting {
+                jobs: VecDeque::with_capacity(limit.min(1024)),
+                closed: false,
+            }),
+            arrived: Condvar::new(),
+            limit,
+        });
+        let mut pool = Self {
+            shared: Arc::clone(&shared),
+            threads: Vec::with_capacity(threads),
+        };
+        for index in 0..threads {
+            let (shared, pipeline) = (Arc::clone(&shared), Arc::clone(pipeline));
+            let thread = std::thread::Builder::new()
+                .name(format!("request-{index}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || work(&shared, &pipeline))?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// The queue.
+    pub(super) fn queue(&self) -> Queue {
+        Queue(Arc::clone(&self.shared))
+    }
+
+    /// Takes nothing more, lets the threads finish what they have, and waits for them, at most so long. Says whether all finished.
+    pub(super) fn finish(mut self, at_most: Duration) -> bool {
+        self.close();
+        let deadline = Instant::now() + at_most;
+        // std has no join with a timeout; the wait is at the end of the process, where a coarse step does no harm.
+        while !self.threads.iter().all(JoinHandle::is_finished) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.threads.drain(..).all(|thread| thread.join().is_ok())
+    }
+
+    fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.arrived.notify_all();
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn work(shared: &Shared, pipeline: &Pipeline) {
+    loop {
+        let mut waiting = shared.lock();
+        let job = loop {
+            if let Some(job) = waiting.jobs.pop_front() {
+                break job;
+            }
+            if waiting.closed {
+                return;
+            }
+            waiting = shared.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        };
+        drop(waiting);
+        // A receiver that is gone hung up; the request was executed and recorded all the same.
+        match job {
+            Job::Sign(peer, call, answer) => drop(answer.send(pipeline.sign(peer, call))),
+            Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
+            Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
+        }
+    }
+}
