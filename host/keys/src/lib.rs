@@ -1,1 +1,40 @@
-//! placeholder
+//! Secrets, sealed files, and the backends that sign. The only crate that defines secret types.
+//!
+//! A key's way: [`Vault`] (files) → `HeldKey` (shielded in memory) → the locked arena, for one signature. Secret types have no Debug,
+//! Clone or Serialize; `expose_secret` is the word to grep for. All `unsafe` is in `os.rs`. `docs/sealed-file.md` gives every byte of
+//! the files.
+
+mod arena;
+mod bytes;
+#[cfg(feature = "env-secrets")]
+mod env;
+mod files;
+mod harden;
+mod held;
+mod index;
+mod keyring;
+mod mock_hsm;
+mod os;
+mod passphrase;
+mod schemes;
+mod sealed;
+mod sealed_file;
+mod secret;
+mod shield;
+mod vault;
+
+#[cfg(feature = "env-secrets")]
+pub use env::{EnvBackend, EnvError, variable_name};
+pub use files::FileError;
+pub use harden::{HardenError, harden_process};
+pub use held::HoldError;
+pub use index::IndexError;
+pub use keyring::KeyringError;
+pub use mock_hsm::{Faults, MockHsm, MockScript};
+pub use os::{ArenaError, TakeVariableError};
+pub use passphrase::PassphraseError;
+pub use sealed::SealedError;
+pub use sealed_file::SealedFileBackend;
+pub use secret::{Passphrase, SECRET_KEY_BYTES, SecretKey, SecretKeyError, public_key_of};
+pub use shield::ShieldError;
+pub use vault::{IndexEntry, Vault, VaultError};

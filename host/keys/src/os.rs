@@ -1,0 +1,269 @@
+//! All that Rust calls unsafe in this crate: memory that stays out of swap and core dumps, and variables that leave the environment.
+#![allow(unsafe_code, reason = "mmap, mlock, madvise and the environment have no safe interface")]
+
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
+use rustix::process::{Resource, getrlimit};
+use std::ffi::{CStr, OsString, c_char};
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::ffi::OsStringExt;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
+
+/// What a slot holds: a secret of 32 bytes and a neighbour, 64 bytes in all: a cache line.
+pub(crate) type SlotBytes = [[u8; 32]; 2];
+
+const SLOT_BYTES: usize = size_of::<SlotBytes>();
+
+/// Why there is no locked memory.
+#[derive(Debug, thiserror::Error)]
+pub enum ArenaError {
+    /// The kernel gives no memory.
+    #[error("cannot map {bytes} bytes of memory for keys: {source}")]
+    Map {
+        /// Bytes asked for.
+        bytes: usize,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The kernel does not lock it: nearly always `RLIMIT_MEMLOCK`.
+    #[error(
+        "cannot lock {bytes} bytes of memory, so keys could reach the swap: {source}. The limit is {limit}; raise it with \
+         `LimitMEMLOCK=1M` in the systemd unit, `ulimit -l 1024` in the shell, or `--ulimit memlock=1048576` for a container"
+    )]
+    Lock {
+        /// Bytes asked for.
+        bytes: usize,
+        /// `RLIMIT_MEMLOCK` as found.
+        limit: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+impl ArenaError {
+    /// An arena without slots, which nobody asks for.
+    pub(crate) fn empty() -> Self {
+        Self::Map {
+            bytes: 0,
+            source: io::ErrorKind::InvalidInput.into(),
+        }
+    }
+}
+
+/// Pages that are locked, left out of core dumps, and read as zeros in a forked child. Wiped before they go back.
+struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the pages belong to this value alone until it is dropped; access goes through `Slot`s, whose ranges are disjoint.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; `Mapping` itself hands out no reference.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(len: usize) -> Result<Self, ArenaError> {
+        let map = |source: rustix::io::Errno| ArenaError::Map {
+            bytes: len,
+            source: source.into(),
+        };
+        // SAFETY: an anonymous mapping at an address of the kernel's choice aliases nothing.
+        let start = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) };
+        let start = NonNull::new(start.map_err(map)?.cast::<u8>()).ok_or_else(|| map(rustix::io::Errno::NOMEM))?;
+        let mapping = Self { start, len };
+        // SAFETY: the range is the mapping just made. Locking faults the pages in.
+        unsafe { mlock(start.as_ptr().cast(), len) }.map_err(|source| lock_error(len, source.into()))?;
+        for advice in [Advice::LinuxDontDump, Advice::LinuxWipeOnFork] {
+            // SAFETY: the range is the mapping just made; neither advice changes its contents in this process.
+            unsafe { madvise(start.as_ptr().cast(), len, advice) }.map_err(map)?;
+        }
+        Ok(mapping)
+    }
+}
+
+fn lock_error(bytes: usize, source: io::Error) -> ArenaError {
+    let limit = getrlimit(Resource::Memlock)
+        .current
+        .map_or_else(|| "unlimited".to_owned(), |bytes| format!("{bytes} bytes"));
+    ArenaError::Lock { bytes, limit, source }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is mapped and writable until the next line, and no slot is left: each holds an `Arc` of this value.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }.zeroize();
+        // SAFETY: the range came from `mmap_anonymous`, and nothing refers to it any more. A failure would only leak it.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// One piece of a locked mapping, owned alone. Wiped when dropped.
+pub(crate) struct Slot {
+    mapping: Arc<Mapping>,
+    offset: usize,
+}
+
+/// Maps and locks `count` slots.
+pub(crate) fn locked_slots(count: usize) -> Result<Vec<Slot>, ArenaError> {
+    let mapping = Arc::new(Mapping::new(count * SLOT_BYTES)?);
+    Ok((0..count)
+        .map(|index| Slot {
+            mapping: Arc::clone(&mapping),
+            offset: index * SLOT_BYTES,
+        })
+        .collect())
+}
+
+impl Deref for Slot {
+    type Target = SlotBytes;
+
+    fn deref(&self) -> &Self::Target {
+        // SAFETY: `offset + SLOT_BYTES` is within the mapping, which lives as long as the `Arc`; only this slot has this offset.
+        unsafe { &*self.mapping.start.as_ptr().add(self.offset).cast() }
+    }
+}
+
+impl DerefMut for Slot {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        // SAFETY: as in `deref`; `&mut self` makes the reference unique.
+        unsafe { &mut *self.mapping.start.as_ptr().add(self.offset).cast() }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+/// Why a variable could not be taken out of the environment.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeVariableError {
+    /// It is not set.
+    #[error("the environment variable `{0}` is not set")]
+    NotSet(String),
+    /// Other threads run already, and the C library reads the environment without a lock.
+    #[error("the environment variable `{0}` holds a secret and must be read before the process starts threads: read it at the top of main")]
+    Threads(String),
+    /// `/proc/self/task` cannot be read, so that nobody knows whether threads run.
+    #[error("cannot tell whether threads run, so the environment variable `{name}` is not read: /proc/self/task: {source}")]
+    Unknown {
+        /// The variable.
+        name: String,
+        /// What reading it said.
+        source: io::Error,
+    },
+}
+
+unsafe extern "C" {
+    /// POSIX: the environment, a null-terminated array of `NAME=value` strings.
+    static mut environ: *mut *mut c_char;
+}
+
+/// Takes a variable out of the environment, and wipes its value where it lay, so that neither a child nor `/proc/PID/environ`
+/// shows it. Call it at start: it refuses once other threads run.
+pub(crate) fn take_variable(name: &str) -> Result<Zeroizing<Vec<u8>>, TakeVariableError> {
+    let threads = std::fs::read_dir("/proc/self/task").map_err(|source| TakeVariableError::Unknown {
+        name: name.to_owned(),
+        source,
+    })?;
+    if threads.count() != 1 {
+        return Err(TakeVariableError::Threads(name.to_owned()));
+    }
+    let value: OsString = std::env::var_os(name).ok_or_else(|| TakeVariableError::NotSet(name.to_owned()))?;
+    let value = Zeroizing::new(value.into_vec());
+    let found = find(name);
+    // SAFETY: this is the only thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::remove_var(name) };
+    if let Some(mut byte) = found {
+        // SAFETY: `byte` walks the value of a null-terminated string of the environment, up to its end. The string stays allocated
+        // after `remove_var`: the C library frees none, since callers of `getenv` may hold it. This is the only thread.
+        unsafe {
+            while *byte != 0 {
+                byte.write_volatile(0);
+                byte = byte.add(1);
+            }
+        }
+    }
+    Ok(value)
+}
+
+/// Where the value of a variable lies.
+fn find(name: &str) -> Option<*mut c_char> {
+    // SAFETY: the caller is the only thread; `environ` is null or a null-terminated array of null-terminated strings.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            let text = CStr::from_ptr(*entry).to_bytes();
+            if text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'=')) {
+                return Some((*entry).add(name.len() + 1));
+            }
+            entry = entry.add(1);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn slots_are_disjoint_and_start_as_zeros() {
+        let mut slots = locked_slots(3).unwrap();
+        for (index, slot) in slots.iter_mut().enumerate() {
+            assert_eq!(**slot, [[0; 32]; 2]);
+            **slot = [[u8::try_from(index).unwrap() + 1; 32]; 2];
+        }
+        for (index, slot) in slots.iter().enumerate() {
+            assert_eq!(**slot, [[u8::try_from(index).unwrap() + 1; 32]; 2]);
+        }
+    }
+
+    /// The flags that the kernel shows for a mapping (proc(5), `VmFlags`): lo locked, dd not dumped, wf wiped on fork.
+    #[test]
+    fn the_pages_are_locked_and_not_dumped() {
+        let slots = locked_slots(1).unwrap();
+        let address = slots.first().unwrap().as_ptr().addr();
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut inside = false;
+        for line in maps.lines() {
+            if let Some((range, _)) = line.split_once(' ')
+                && let Some((from, to)) = range.split_once('-')
+                && let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16))
+            {
+                inside = (from..to).contains(&address);
+            }
+            if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| inside) {
+                for wanted in ["lo", "dd", "wf"] {
+                    assert!(flags.split_whitespace().any(|flag| flag == wanted), "{wanted} is not in {flags}");
+                }
+                return;
+            }
+        }
+        panic!("the mapping is not in smaps");
+    }
+
+    #[test]
+    fn a_lock_that_fails_says_the_limit_and_what_to_do() {
+        let text = lock_error(4096, io::Error::from(rustix::io::Errno::NOMEM)).to_string();
+        assert!(
+            text.contains("4096 bytes") && text.contains("LimitMEMLOCK=1M") && text.contains("ulimit -l"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_variable_is_not_touched_while_threads_run() {
+        // The test harness itself runs several threads; one more makes sure.
+        let (stop, wait) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || wait.recv());
+        assert!(matches!(take_variable("PATH"), Err(TakeVariableError::Threads(name)) if name == "PATH"));
+        assert!(std::env::var_os("PATH").is_some());
+        drop(stop);
+        assert!(thread.join().unwrap().is_err());
+    }
+}
