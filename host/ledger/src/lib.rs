@@ -1,1 +1,47 @@
-//! placeholder
+//! Durable state and audit log in one. The log is the write-ahead log: JSON lines, hash-chained, written in frames, one
+//! `fdatasync` for each batch of decisions (group commit). The state in memory is the authority; `checkpoint.redb` is its
+//! checkpoint with the last sequence applied.
+//!
+//! Start reading at [`EmbeddedLedger`] and `commit.rs`. What a line holds is in [`record`] and `docs/audit.md`; how lines are framed in
+//! `frame.rs`; what happens at a start in `open.rs`. All file I/O, the checkpoint's included, goes through [`disk::Disk`].
+//!
+//! ```text
+//! STATE/lock                             held by whoever changes the deployment
+//! STATE/checkpoint.redb                  the state as of some sequence; rebuilt from the log if it is gone
+//! STATE/log/00000000000000000001.jsonl   segments, named by their first sequence
+//! ```
+#![forbid(unsafe_code)]
+
+mod administer;
+mod checkpoint;
+mod commit;
+mod decisions;
+pub mod disk;
+mod error;
+mod frame;
+mod gate;
+mod keeper;
+mod ledger;
+mod lock;
+mod open;
+mod probe;
+pub mod record;
+mod recover;
+mod render;
+mod rows;
+mod scan;
+mod segment;
+mod sequencer;
+mod tail;
+#[cfg(test)]
+mod testing;
+mod verify;
+
+pub use administer::{AdminKind, AdministerError, Administration};
+pub use error::OpenError;
+pub use ledger::{EmbeddedLedger, Health, Opening, Settings};
+pub use lock::{DeploymentLock, LockError};
+pub use probe::AppendProbe;
+pub use record::Record;
+pub use tail::{TailError, tail};
+pub use verify::{Verified, VerifyError, verify};

@@ -1,0 +1,199 @@
+//! Group commit. A committer settles its request and adds its line to the pending batch under one lock. If nobody is writing, it
+//! becomes leader and writes the batch as one frame, one `fdatasync`, on its own thread, outside the lock; meanwhile the next batch
+//! gathers, and the first to join it leads it next.
+
+use crate::ledger::Inner;
+use crate::record::Kind;
+use crate::render;
+use crate::segment;
+use crate::sequencer::{Batch, Sequencer, Turn};
+use sigwarden_core::ledger::{Commitment, Conflict, Entry, LedgerFailure, Receipt};
+use sigwarden_core::proof::{Approved, DecisionId};
+use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
+
+/// Bytes of lines that wait before further refusals are only counted: a stalled disk must not fill the memory. A quarter of them
+/// would be a second's worth under any load that this machine can answer.
+const REFUSALS_PENDING_MAX: usize = 4 * 1024 * 1024;
+
+impl Inner {
+    /// The state under its lock. A panic under the lock may have left half a change: nothing is taken after one.
+    pub(crate) fn sequencer(&self) -> MutexGuard<'_, Sequencer> {
+        self.sequencer.lock().unwrap_or_else(|poison| {
+            let mut sequencer = poison.into_inner();
+            sequencer
+                .poisoned
+                .get_or_insert_with(|| "a panic under the ledger's lock".to_owned());
+            sequencer
+        })
+    }
+
+    pub(crate) fn commit(&self, approved: &[Approved]) -> Vec<Commitment> {
+        let bodies: Vec<_> = approved.iter().map(render::decision).collect();
+        let (mut commitments, turn) = {
+            let mut sequencer = self.sequencer();
+            let commitments: Vec<_> = approved
+                .iter()
+                .zip(bodies)
+                .map(|(approved, body)| self.sequence(&mut sequencer, approved, body))
+                .collect();
+            let any = commitments.iter().any(|commitment| matches!(commitment, Commitment::Receipt(_)));
+            let turn = if any { sequencer.turn() } else { None };
+            (commitments, turn)
+        };
+        if let Err(failure) = self.make_durable(turn) {
+            for commitment in &mut commitments {
+                if matches!(commitment, Commitment::Receipt(_)) {
+                    *commitment = Commitment::Failed(failure.clone());
+                }
+            }
+        }
+        commitments
+    }
+
+    /// Settles one request and gives it its place.
+    fn sequence(&self, sequencer: &mut Sequencer, approved: &Approved, body: Result<Vec<u8>, LedgerFailure>) -> Commitment {
+        let settle = || {
+            let body = body?;
+            sequencer.refuse_if_over()?;
+            if self.full.load(Ordering::Relaxed) {
+                return Err(LedgerFailure::Full(self.full_message()));
+            }
+            let settlement = match sequencer.state.settle(approved) {
+                Ok(settlement) => settlement,
+                Err(conflict) => return Ok(Err(conflict)),
+            };
+            let kind = if settlement.replay { Kind::Replay } else { Kind::Decision };
+            let now_ms = approved.request().now_ms();
+            let receipt = Receipt {
+                sequence: sequencer.record(kind, now_ms, settlement.effects, &body)?,
+                grants: settlement.grants,
+                replay: settlement.replay,
+            };
+            sequencer.decisions.insert(approved.decision(), receipt.clone());
+            Ok(Ok(receipt))
+        };
+        let settled: Result<Result<Receipt, Conflict>, LedgerFailure> = settle();
+        match settled {
+            Ok(Ok(receipt)) => Commitment::Receipt(receipt),
+            Ok(Err(conflict)) => Commitment::Conflict(conflict),
+            Err(failure) => Commitment::Failed(failure),
+        }
+    }
+
+    /// Returns once everything recorded before `turn` was taken is durable.
+    pub(crate) fn make_durable(&self, turn: Option<Turn>) -> Result<(), LedgerFailure> {
+        let durable = match turn {
+            None => true,
+            Some(Turn::Lead(batch)) => self.lead(batch),
+            Some(Turn::AwaitDone(gate)) => gate.wait_done(),
+            Some(Turn::AwaitLead(gate)) => {
+                gate.wait_lead() && {
+                    let mut sequencer = self.sequencer();
+                    // Nothing is written after a failure.
+                    let batch = sequencer.poisoned.is_none().then(|| sequencer.take_pending());
+                    drop(sequencer);
+                    batch.is_some_and(|batch| self.lead(batch))
+                }
+            }
+        };
+        if durable {
+            return Ok(());
+        }
+        let reason = self.sequencer().poisoned.clone();
+        Err(LedgerFailure::Poisoned(reason.unwrap_or_else(|| "it is not known why".into())))
+    }
+
+    /// Makes everything recorded so far durable.
+    pub(crate) fn flush(&self) -> Result<(), LedgerFailure> {
+        let turn = {
+            let mut sequencer = self.sequencer();
+            if let Some(reason) = &sequencer.poisoned {
+                return Err(LedgerFailure::Poisoned(reason.clone()));
+            }
+            sequencer.turn()
+        };
+        self.make_durable(turn)
+    }
+
+    /// Writes a batch; whatever happens, everybody who waits is answered.
+    fn lead(&self, mut batch: Batch) -> bool {
+        let mut watch = Watch(Some(self));
+        let written = self.write(&mut batch);
+        watch.0 = None;
+        match written {
+            Ok(()) => {
+                let next = self.sequencer().written(batch.last, batch.lines);
+                // The next leader first: the disk is idle until it runs.
+                if let Some(next) = next {
+                    next.hand_over();
+                }
+                batch.gate.durable();
+                true
+            }
+            Err(error) => {
+                self.poison(&format!("writing the log failed: {error}"));
+                false
+            }
+        }
+    }
+
+    fn write(&self, batch: &mut Batch) -> std::io::Result<()> {
+        segment::terminate(&mut batch.lines, batch.first, batch.last);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.is_over(batch.time_ms) {
+            writer.roll(self.disk.as_ref(), &self.log, batch.first, batch.previous, batch.time_ms)?;
+        }
+        writer.append(&batch.lines)
+    }
+
+    /// Refuses everything from now on, sends away who waits, and tells the daemon, once.
+    pub(crate) fn poison(&self, reason: &str) {
+        let (gates, news) = self.sequencer().poison(reason);
+        for gate in gates {
+            gate.failed();
+        }
+        if news {
+            (self.fatal)(reason);
+        }
+    }
+
+    pub(crate) fn look_up(&self, decision: DecisionId) -> Option<Receipt> {
+        let sequencer = self.sequencer();
+        let receipt = sequencer.decisions.get(decision)?;
+        (receipt.sequence <= sequencer.durable).then(|| receipt.clone())
+    }
+
+    pub(crate) fn append(&self, entry: &Entry) {
+        let rendered = match entry {
+            Entry::Outcome(outcome) => render::outcome(outcome).map(|(effects, body)| (Kind::Outcome, outcome.now_ms, effects, body)),
+            Entry::Refused(refused) => render::refusal(refused).map(|body| (Kind::Refusal, refused.now_ms, Vec::new(), body)),
+        };
+        let mut sequencer = self.sequencer();
+        let appended = rendered.and_then(|(kind, now_ms, effects, body)| {
+            sequencer.refuse_if_over()?;
+            let full = self.full.load(Ordering::Relaxed) || sequencer.pending_bytes() > REFUSALS_PENDING_MAX;
+            if kind == Kind::Refusal && full {
+                sequencer.refusals_dropped += 1;
+                return Ok(0);
+            }
+            sequencer.record(kind, now_ms, effects, &body)
+        });
+        drop(sequencer);
+        if let Err(failure) = appended {
+            // The decision itself is durable; what is lost is what came of it.
+            tracing::error!(%failure, "an entry was not recorded");
+        }
+    }
+}
+
+/// Poisons the ledger if a leader dies of a panic: its followers would wait for ever.
+struct Watch<'a>(Option<&'a Inner>);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0 {
+            inner.poison("a panic while the log was written");
+        }
+    }
+}

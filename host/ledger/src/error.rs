@@ -1,0 +1,154 @@
+//! Why a ledger does not open. Each says which file and byte, what it means, and what is safe to do.
+
+use crate::scan::{Fault, ScanError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a ledger was not made or opened. Nothing was changed that lowers anything.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is none.
+    #[error(
+        "there is no ledger in {}; a ledger is never invented: `sigwarden init` makes a new deployment, a backup restores an old one",
+        state_dir.display()
+    )]
+    Missing {
+        /// The state directory.
+        state_dir: PathBuf,
+    },
+    /// There is one already.
+    #[error("there is a ledger in {} already, or the remains of one; it is never replaced: choose another directory", state_dir.display())]
+    Exists {
+        /// The state directory.
+        state_dir: PathBuf,
+    },
+    /// The disk refuses.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No random bytes.
+    #[error("the operating system gives no random bytes for a deployment id: {0}")]
+    Random(getrandom::Error),
+    /// A newer version wrote this.
+    #[error("{} is of format {found}, this version knows up to {known}; use the version that wrote it, nothing was changed", file.display())]
+    NewerFormat {
+        /// The file.
+        file: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that is known.
+        known: u32,
+    },
+    /// A file of another deployment.
+    #[error(
+        "{} belongs to deployment {found}, this one is {wanted}; put that file back where it came from, and this deployment's own from its backup",
+        file.display()
+    )]
+    OtherDeployment {
+        /// The file.
+        file: PathBuf,
+        /// The deployment that it names.
+        found: String,
+        /// This deployment.
+        wanted: String,
+    },
+    /// Something in the log does not hold, and it is not the torn end of the last write.
+    #[error(
+        "{} is damaged at byte {offset}, line {line}: {what}. Decisions may be lost, so nothing is signed. Keep a copy of the state directory, \
+         see `sigwarden audit verify`, and restore the file from a copy; do not edit it",
+        file.display()
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// The byte.
+        offset: u64,
+        /// The line, from 1; 0 if it was not counted.
+        line: u64,
+        /// What was found.
+        what: String,
+    },
+    /// Records are missing between two segments, or before the first.
+    #[error(
+        "records {first} to {last} are missing before {}. Decisions may be lost, so nothing is signed. Put the missing segment back from a copy",
+        file.display()
+    )]
+    Gap {
+        /// The segment that follows the gap.
+        file: PathBuf,
+        /// The first missing sequence.
+        first: u64,
+        /// The last missing sequence.
+        last: u64,
+    },
+    /// A segment is gone.
+    #[error("{} is missing. Decisions may be lost, so nothing is signed. Put it back from a copy", file.display())]
+    MissingSegment {
+        /// The segment.
+        file: PathBuf,
+    },
+    /// The checkpoint has applied what the log does not have.
+    #[error(
+        "the checkpoint holds record {checkpoint}, the log ends with {log} ({}, byte {offset}). The log was cut or is an older copy, so nothing \
+         is signed. Put the newer log back from a copy; do not remove the checkpoint, it knows what was signed",
+        file.display()
+    )]
+    CheckpointAhead {
+        /// The checkpoint's sequence.
+        checkpoint: u64,
+        /// The log's last sequence.
+        log: u64,
+        /// The newest segment.
+        file: PathBuf,
+        /// The end of its last valid frame.
+        offset: u64,
+    },
+    /// The checkpoint and the log tell different histories.
+    #[error(
+        "record {sequence} in {} is not the one that the checkpoint has applied: one of the two is of another history. Nothing is signed; \
+         restore both from one backup",
+        file.display()
+    )]
+    CheckpointForks {
+        /// The segment.
+        file: PathBuf,
+        /// The sequence.
+        sequence: u64,
+    },
+    /// The checkpoint cannot be read.
+    #[error(
+        "the checkpoint {} cannot be used: {what}. Move it away and start again: it is rebuilt from the log if that is complete, and the start \
+         says so if it is not",
+        file.display()
+    )]
+    Checkpoint {
+        /// The file.
+        file: PathBuf,
+        /// What was found.
+        what: String,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn scan(file: &Path) -> impl FnOnce(ScanError) -> Self {
+        let file = file.to_owned();
+        move |error| match error {
+            ScanError::Io(source) => Self::Io { path: file, source },
+            ScanError::Newer(found) => Self::NewerFormat {
+                file,
+                found,
+                known: crate::frame::FORMAT,
+            },
+            ScanError::Fault(Fault { offset, line, what }) => Self::Damaged { file, offset, line, what },
+        }
+    }
+}

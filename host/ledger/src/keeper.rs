@@ -1,0 +1,147 @@
+//! The ledger's own thread: writes what was appended without a commit to carry it, lets the checkpoint follow, watches the room on
+//! the disk.
+
+use crate::checkpoint::{Dirty, Meta};
+use crate::ledger::Inner;
+use sigwarden_core::ledger::LedgerFailure;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often it looks. Appended entries are to be durable within a second; a checkpoint may come in between.
+const TICK: Duration = Duration::from_millis(250);
+/// Changes after which the checkpoint follows: bounds what a start after a crash reads, and the memory that remembers them.
+const DIRTY_MAX: usize = 16 * 1024;
+/// The checkpoint follows after this time even if little has changed.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Says that it is time to stop.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn set(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits a tick; `true` if it is time to stop.
+    fn wait(&self) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(stopped, TICK, |stopped| !*stopped);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    pub(crate) fn start(inner: Arc<Inner>) -> std::io::Result<Self> {
+        let stop = Arc::new(Stop::default());
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("ledger-keeper".into())
+            .spawn(move || inner.keep(&stopped))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.stop.set();
+        if let Some(thread) = self.thread.take() {
+            // A panic of it has poisoned what it held.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Inner {
+    fn keep(&self, stop: &Stop) {
+        let mut last = Instant::now();
+        while !stop.wait() {
+            self.watch_room();
+            let (pending, dirty, poisoned) = {
+                let sequencer = self.sequencer();
+                (sequencer.pending_bytes(), sequencer.dirty.len(), sequencer.poisoned.clone())
+            };
+            if let Some(reason) = poisoned {
+                self.poison(&reason);
+                return;
+            }
+            // A failure has poisoned the ledger and told the daemon.
+            if pending > 0 && self.flush().is_err() {
+                return;
+            }
+            let due = dirty >= DIRTY_MAX || (dirty > 0 && last.elapsed() >= CHECKPOINT_EVERY);
+            if due && !self.full.load(Ordering::Relaxed) {
+                if self.checkpoint().is_err() {
+                    return;
+                }
+                last = Instant::now();
+            }
+        }
+    }
+
+    /// Measures the room on the disk.
+    pub(crate) fn watch_room(&self) {
+        match self.disk.free_bytes(&self.log) {
+            Ok(free) => {
+                let full = free < self.reserve_bytes;
+                if self.full.swap(full, Ordering::Relaxed) != full {
+                    tracing::warn!(free, reserve = self.reserve_bytes, full, "room on the ledger's disk");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the room on the ledger's disk is not known"),
+        }
+    }
+
+    pub(crate) fn full_message(&self) -> String {
+        let mebibytes = self.reserve_bytes / (1024 * 1024);
+        format!("less than {mebibytes} MiB are free on the disk of the state directory; make room")
+    }
+
+    /// Lets the checkpoint follow to what is sequenced now, once that is durable.
+    pub(crate) fn checkpoint(&self) -> Result<(), LedgerFailure> {
+        let (state, dirty, link) = {
+            let mut sequencer = self.sequencer();
+            let dirty = std::mem::replace(&mut sequencer.dirty, Dirty::NOTHING);
+            (sequencer.state.clone(), dirty, sequencer.link)
+        };
+        self.flush()?;
+        // After the flush: the segment that it wrote is there.
+        let (segment, generation) = {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            (writer.header().first, writer.header().generation)
+        };
+        let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        let meta = Meta {
+            sequence: link.sequence,
+            head: link.head,
+            segment,
+            generation,
+            ..checkpoint.meta().clone()
+        };
+        checkpoint.write(&state, &dirty, meta).map_err(|what| {
+            let reason = format!("writing the checkpoint failed: {what}");
+            self.poison(&reason);
+            LedgerFailure::Poisoned(reason)
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! The embedded ledger as the host uses it.
+
+use crate::administer::{AdministerError, Administration};
+use crate::checkpoint::Checkpoint;
+use crate::disk::{Disk, RealDisk};
+use crate::error::OpenError;
+use crate::keeper::Keeper;
+use crate::open::{self, Opened};
+use crate::record::{Kind, Start};
+use crate::render;
+use crate::segment::Writer;
+use crate::sequencer::Sequencer;
+use sigwarden_core::Ledger;
+use sigwarden_core::ledger::{Commitment, Entry, LedgerFailure, Receipt};
+use sigwarden_core::proof::{Approved, DecisionId};
+use sigwarden_core::state::State;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How a ledger is opened.
+#[derive(Clone)]
+pub struct Settings {
+    /// The wall clock, milliseconds since the Unix epoch: dates the new segment and the start's record, decides nothing.
+    pub now_ms: u64,
+    /// Called once, with the reason, when a durable write has failed: the process should refuse all and exit non-zero. Called on the
+    /// thread that failed, under no lock.
+    pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    /// With fewer bytes free than this nothing is decided any more. 64 MiB by default: room for every request in flight, a checkpoint
+    /// and a segment's reserve of blocks.
+    pub reserve_bytes: u64,
+}
+
+impl Settings {
+    /// The defaults.
+    #[must_use]
+    pub fn new(now_ms: u64, fatal: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        Self {
+            now_ms,
+            fatal,
+            reserve_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// 16 random bytes as hex, drawn when the deployment was made.
+    pub deployment_id: String,
+    /// Which life of the deployment.
+    pub generation: u64,
+    /// Bytes of a write that was not completed, cut from the log's end. Nothing acknowledged was in them.
+    pub cut_bytes: u64,
+    /// Records that the checkpoint lacked.
+    pub caught_up: u64,
+    /// The checkpoint was gone and was rebuilt from the log.
+    pub rebuilt: bool,
+}
+
+/// How a ledger is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Why it refuses everything, if it does.
+    pub poisoned: Option<String>,
+    /// There is too little room on the disk to decide anything.
+    pub full: bool,
+    /// The last sequence given.
+    pub last_sequence: u64,
+    /// The last durable one.
+    pub durable_sequence: u64,
+    /// BLAKE3 of the last line.
+    pub head: [u8; 32],
+    /// Refusals that were only counted, for want of room.
+    pub refusals_dropped: u64,
+}
+
+/// State and log of one deployment, in its state directory. The caller holds the [`crate::DeploymentLock`]. Dropping it without
+/// [`EmbeddedLedger::close`] is like a crash: what was appended within the last second may be lost, no decision is.
+pub struct EmbeddedLedger {
+    inner: Arc<Inner>,
+    opening: Opening,
+    keeper: Mutex<Keeper>,
+}
+
+/// What threads share.
+pub(crate) struct Inner {
+    pub(crate) sequencer: Mutex<Sequencer>,
+    /// Locked by whoever leads.
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) checkpoint: Mutex<Checkpoint>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) log: PathBuf,
+    pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    pub(crate) reserve_bytes: u64,
+    pub(crate) full: AtomicBool,
+}
+
+impl EmbeddedLedger {
+    /// Makes a ledger and opens it. The state directory is made if it is not there.
+    ///
+    /// # Errors
+    /// There is one already, or the disk refuses.
+    pub fn create(state_dir: &Path, settings: Settings) -> Result<Self, OpenError> {
+        Self::create_on(Arc::new(RealDisk), state_dir, settings)
+    }
+
+    /// [`EmbeddedLedger::create`] on another disk.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_on(disk: Arc<dyn Disk>, state_dir: &Path, settings: Settings) -> Result<Self, OpenError> {
+        open::create(disk.as_ref(), state_dir, &settings)?;
+        Self::open_on(disk, state_dir, settings)
+    }
+
+    /// Opens a ledger; never makes one.
+    ///
+    /// # Errors
+    /// There is none, or it does not hold: [`OpenError`] says where and what to do.
+    pub fn open(state_dir: &Path, settings: Settings) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(RealDisk), state_dir, settings)
+    }
+
+    /// [`EmbeddedLedger::open`] on another disk.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_on(disk: Arc<dyn Disk>, state_dir: &Path, settings: Settings) -> Result<Self, OpenError> {
+        let Opened {
+            writer,
+            checkpoint,
+            state,
+            link,
+            opening,
+        } = open::open(disk.as_ref(), state_dir, &settings)?;
+        if opening.rebuilt {
+            tracing::warn!("the checkpoint was gone; it was rebuilt from the log, which is complete");
+        }
+        if opening.cut_bytes > 0 {
+            let bytes = opening.cut_bytes;
+            tracing::warn!(
+                bytes,
+                "a write that was not completed was cut from the log's end; nothing acknowledged was in it"
+            );
+        }
+        let inner = Arc::new(Inner {
+            sequencer: Mutex::new(Sequencer::new(state, link)),
+            writer: Mutex::new(writer),
+            checkpoint: Mutex::new(checkpoint),
+            disk,
+            log: state_dir.join("log"),
+            fatal: settings.fatal,
+            reserve_bytes: settings.reserve_bytes,
+            full: AtomicBool::new(false),
+        });
+        inner.watch_room();
+        inner.record_start(&opening, settings.now_ms).map_err(|failure| OpenError::Io {
+            path: state_dir.to_owned(),
+            source: std::io::Error::other(failure),
+        })?;
+        let keeper = Keeper::start(Arc::clone(&inner)).map_err(OpenError::io(state_dir))?;
+        Ok(Self {
+            inner,
+            opening,
+            keeper: Mutex::new(keeper),
+        })
+    }
+
+    /// The deployment's id: 16 random bytes as hex.
+    #[must_use]
+    pub fn deployment_id(&self) -> &str {
+        &self.opening.deployment_id
+    }
+
+    /// What opening found.
+    #[must_use]
+    pub fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// Changes what an operator may change; durable when it returns. Returns the sequence of its (last) record.
+    ///
+    /// # Errors
+    /// Nothing of it was done, and why; after [`LedgerFailure::Poisoned`] it is not known.
+    pub fn administer(&self, administration: Administration) -> Result<u64, AdministerError> {
+        self.inner.administer(administration)
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let sequencer = self.inner.sequencer();
+        Health {
+            poisoned: sequencer.poisoned.clone(),
+            full: self.inner.full.load(Ordering::Relaxed),
+            last_sequence: sequencer.link.sequence,
+            durable_sequence: sequencer.durable,
+            head: sequencer.link.head,
+            refusals_dropped: sequencer.refusals_dropped,
+        }
+    }
+
+    /// Makes everything durable that was recorded so far, appended entries included.
+    ///
+    /// # Errors
+    /// The ledger is poisoned.
+    pub fn flush(&self) -> Result<(), LedgerFailure> {
+        self.inner.flush()
+    }
+
+    /// Takes nothing any more, makes durable what was appended, and lets the checkpoint follow. A second call does nothing.
+    ///
+    /// # Errors
+    /// The ledger is poisoned.
+    pub fn close(&self) -> Result<(), LedgerFailure> {
+        if std::mem::replace(&mut self.inner.sequencer().closed, true) {
+            return Ok(());
+        }
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        self.inner.checkpoint()?;
+        let finished = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).finish();
+        finished.map_err(|error| LedgerFailure::Poisoned(error.to_string()))
+    }
+}
+
+impl Inner {
+    fn record_start(&self, opening: &Opening, now_ms: u64) -> Result<(), LedgerFailure> {
+        let body = render::render(&Start {
+            deployment: Cow::Borrowed(&opening.deployment_id),
+            generation: opening.generation,
+            version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
+            cut_bytes: opening.cut_bytes,
+            rebuilt: opening.rebuilt,
+        })?;
+        self.sequencer().record(Kind::Start, now_ms, Vec::new(), &body)?;
+        Ok(())
+    }
+}
+
+impl Ledger for EmbeddedLedger {
+    fn snapshot(&self) -> State {
+        self.inner.sequencer().state.clone()
+    }
+
+    fn commit(&self, approved: &[Approved]) -> Vec<Commitment> {
+        self.inner.commit(approved)
+    }
+
+    fn look_up(&self, decision: DecisionId) -> Option<Receipt> {
+        self.inner.look_up(decision)
+    }
+
+    fn append(&self, entry: Entry) {
+        self.inner.append(&entry);
+    }
+}

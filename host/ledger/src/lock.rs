@@ -1,0 +1,104 @@
+//! One process at a time changes a deployment.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The right to change a deployment, held until dropped or until the process ends, however it ends (`flock`). Whoever makes or opens
+/// the ledger holds it.
+#[derive(Debug)]
+pub struct DeploymentLock {
+    // Closing the file releases the lock; its contents only help people.
+    _file: File,
+}
+
+/// The lock was not acquired.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("{} is held by process {holder}: a daemon or another command is at work on this deployment; stop it, or wait for it", path.display())]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// What it says of its holder: a pid, or that it says nothing.
+        holder: String,
+    },
+    /// It cannot be opened or locked.
+    #[error("{} cannot be locked: {source}; the state directory is made by `sigwarden init`", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl DeploymentLock {
+    /// Takes the lock of the deployment whose state directory this is, or says who holds it. Does not wait.
+    ///
+    /// # Errors
+    /// Another process holds it, or the directory is not there.
+    pub fn acquire(state_dir: &Path) -> Result<Self, LockError> {
+        let path = state_dir.join("lock");
+        let io = |source| LockError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // A pid has at most ten digits.
+                let told = (&mut file).take(16).read_to_string(&mut holder).is_ok();
+                let pid = holder.trim();
+                let holder = if told && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) {
+                    pid.to_owned()
+                } else {
+                    "of unknown id".to_owned()
+                };
+                return Err(LockError::Held { path, holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        file.set_len(0).map_err(io)?;
+        file.rewind().map_err(io)?;
+        writeln!(file, "{}", std::process::id()).map_err(io)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_holds_it_and_gets_it_after_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DeploymentLock::acquire(dir.path()).unwrap();
+        let refused = DeploymentLock::acquire(dir.path()).unwrap_err();
+        assert!(
+            matches!(&refused, LockError::Held { holder, .. } if *holder == std::process::id().to_string()),
+            "{refused}"
+        );
+        drop(first);
+        DeploymentLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn no_state_directory_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        assert!(matches!(DeploymentLock::acquire(&missing), Err(LockError::Io { .. })));
+        assert!(!missing.exists());
+    }
+}

@@ -1,0 +1,275 @@
+//! What a start reads: the checkpoint, then every record after it. Nothing is written here; all of it may still be refused.
+
+use crate::checkpoint::{Checkpoint, Dirty};
+use crate::disk::{Access, Disk, DiskFile};
+use crate::error::OpenError;
+use crate::frame::Header;
+use crate::record::{Line, NONE};
+use crate::scan::{self, Link, ScanError, Scanner, Tail};
+use crate::segment;
+use sigwarden_core::state::{Effect, State};
+use std::path::{Path, PathBuf};
+
+/// What a start found.
+pub(crate) struct Recovered {
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) state: State,
+    /// What the checkpoint lacks.
+    pub(crate) dirty: Dirty,
+    /// Where the chain ends.
+    pub(crate) link: Link,
+    /// The newest segment's header.
+    pub(crate) newest: Header,
+    /// The end of its last valid frame.
+    pub(crate) newest_end: u64,
+    /// Bytes after that which are not zero: a write that was not completed.
+    pub(crate) torn: u64,
+    /// Records applied from the log.
+    pub(crate) caught_up: u64,
+}
+
+struct Segment {
+    path: PathBuf,
+    file: Box<dyn DiskFile>,
+    header: Header,
+}
+
+/// Reads checkpoint and log of a deployment.
+pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path) -> Result<Recovered, OpenError> {
+    let log = state_dir.join("log");
+    let firsts = match segment::list(disk, &log) {
+        Ok(firsts) => firsts,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(OpenError::io(&log)(error)),
+    };
+    let opened = Checkpoint::open(disk, state_dir)?;
+    let path = |first| log.join(segment::name(first));
+    if let Some((checkpoint, _)) = &opened
+        && !firsts.contains(&checkpoint.meta().segment)
+    {
+        return Err(OpenError::MissingSegment {
+            file: path(checkpoint.meta().segment),
+        });
+    }
+    if firsts.is_empty() {
+        return Err(OpenError::Missing {
+            state_dir: state_dir.to_owned(),
+        });
+    }
+    let segments = firsts
+        .into_iter()
+        .map(|first| open_segment(disk, path(first), first))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (checkpoint, state) = opened.map_or((None, State::default()), |(checkpoint, state)| (Some(checkpoint), state));
+    refuse_others(&segments, checkpoint.as_ref())?;
+    catch_up(segments, checkpoint, state, state_dir)
+}
+
+fn open_segment(disk: &dyn Disk, path: PathBuf, first: u64) -> Result<Segment, OpenError> {
+    let file = disk.open(&path, Access::Read).map_err(OpenError::io(&path))?;
+    let (_, header) = Scanner::open(file.as_ref()).map_err(OpenError::scan(&path))?;
+    if header.first != first {
+        return Err(OpenError::Damaged {
+            what: format!(
+                "it begins with record {}, its name says {first}: it was renamed or swapped",
+                header.first
+            ),
+            file: path,
+            offset: 0,
+            line: 1,
+        });
+    }
+    Ok(Segment { path, file, header })
+}
+
+/// All segments and the checkpoint are of one deployment, and its generation never falls.
+fn refuse_others(segments: &[Segment], checkpoint: Option<&Checkpoint>) -> Result<(), OpenError> {
+    let Some(first) = segments.first() else { return Ok(()) };
+    let wanted = checkpoint.map_or(&first.header.deployment, |checkpoint| &checkpoint.meta().deployment);
+    let mut generation = 0;
+    for segment in segments {
+        if segment.header.deployment != *wanted {
+            return Err(OpenError::OtherDeployment {
+                file: segment.path.clone(),
+                found: segment.header.deployment.clone(),
+                wanted: wanted.clone(),
+            });
+        }
+        if segment.header.generation < generation {
+            return Err(OpenError::Damaged {
+                file: segment.path.clone(),
+                offset: 0,
+                line: 1,
+                what: format!(
+                    "its generation {} is below {generation}, that of the segment before",
+                    segment.header.generation
+                ),
+            });
+        }
+        generation = segment.header.generation;
+    }
+    Ok(())
+}
+
+fn catch_up(segments: Vec<Segment>, checkpoint: Option<Checkpoint>, state: State, state_dir: &Path) -> Result<Recovered, OpenError> {
+    let absorbed = checkpoint.as_ref().map_or(Link { sequence: 0, head: NONE }, |checkpoint| Link {
+        sequence: checkpoint.meta().sequence,
+        head: checkpoint.meta().head,
+    });
+    let mut replay = Replay {
+        state,
+        dirty: Dirty::NOTHING,
+        absorbed,
+        link: None,
+        caught_up: 0,
+    };
+    let mut newest_end = 0;
+    let mut segments = segments.into_iter().peekable();
+    while let Some(segment) = segments.next() {
+        replay.join(&segment)?;
+        let followed_by = segments.peek().map(|next| next.header.first);
+        match followed_by {
+            // The checkpoint has all of it; only its end is looked at, so that a start does not read years of log.
+            Some(next) if next <= absorbed.sequence.saturating_add(1) => {
+                replay.link = Some(scan::end_of(segment.file.as_ref()).map_err(OpenError::scan(&segment.path))?);
+            }
+            Some(_) => newest_end = replay.read(&segment, false)?,
+            None => newest_end = replay.read(&segment, true)?,
+        }
+        if followed_by.is_none() {
+            return replay.finish(segment, newest_end, checkpoint);
+        }
+    }
+    Err(OpenError::Missing {
+        state_dir: state_dir.to_owned(),
+    })
+}
+
+/// The state on its way through the log.
+struct Replay {
+    state: State,
+    dirty: Dirty,
+    absorbed: Link,
+    link: Option<Link>,
+    caught_up: u64,
+}
+
+impl Replay {
+    /// The segment continues where the one before ended, or, if it is the first, no later than the checkpoint needs.
+    fn join(&self, segment: &Segment) -> Result<(), OpenError> {
+        let file = || segment.path.clone();
+        let begins = Link {
+            sequence: segment.header.first.saturating_sub(1),
+            head: segment.header.previous,
+        };
+        let before = self.link.map_or(self.absorbed.sequence, |link| link.sequence);
+        if begins.sequence > before {
+            return Err(OpenError::Gap {
+                file: file(),
+                first: before + 1,
+                last: begins.sequence,
+            });
+        }
+        let other_head = self.link.is_some_and(|link| link != begins) || (begins.sequence == 0 && begins.head != NONE);
+        if other_head {
+            return Err(OpenError::Damaged {
+                file: file(),
+                offset: 0,
+                line: 1,
+                what: "it does not continue the chain of the segment before".to_owned(),
+            });
+        }
+        if begins.sequence == self.absorbed.sequence && begins.head != self.absorbed.head {
+            return Err(OpenError::CheckpointForks {
+                file: file(),
+                sequence: begins.sequence,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads a segment and applies what the checkpoint lacks. Returns the end of its last valid frame.
+    fn read(&mut self, segment: &Segment, newest: bool) -> Result<u64, OpenError> {
+        let (mut scanner, _) = Scanner::open(segment.file.as_ref()).map_err(OpenError::scan(&segment.path))?;
+        let absorbed = self.absorbed;
+        let mut forks = false;
+        let mut frame: Vec<(u64, Vec<Effect>)> = Vec::new();
+        let stopped = loop {
+            frame.clear();
+            let read = scanner.frame(&mut |line: &Line<'_>, _, head| {
+                forks |= line.sequence == absorbed.sequence && head != absorbed.head;
+                if line.sequence > absorbed.sequence {
+                    let time_ms = if line.kind.time_is_judged() { line.time_ms() } else { 0 };
+                    let effects = line.effects().map_err(|error| format!("an effect of it cannot be read: {error}"))?;
+                    frame.push((time_ms, effects));
+                }
+                Ok(())
+            });
+            match read {
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(ScanError::Fault(fault)) => break Some(fault),
+                Err(error) => return Err(OpenError::scan(&segment.path)(error)),
+            }
+            if forks {
+                return Err(OpenError::CheckpointForks {
+                    file: segment.path.clone(),
+                    sequence: absorbed.sequence,
+                });
+            }
+            for (time_ms, effects) in frame.drain(..) {
+                self.caught_up += 1;
+                self.state.note_time(time_ms);
+                for effect in effects {
+                    self.state.apply(&effect);
+                    self.dirty.push(effect);
+                }
+            }
+        };
+        self.link = Some(scanner.link());
+        let end = scanner.valid_end();
+        let fault = stopped.unwrap_or_else(|| scan::Fault {
+            offset: end,
+            line: scanner.line_number(),
+            what: "it goes on with bytes that are no frame".to_owned(),
+        });
+        let damaged = |what: String| OpenError::Damaged {
+            file: segment.path.clone(),
+            offset: fault.offset,
+            line: fault.line,
+            what,
+        };
+        match scan::tail(segment.file.as_ref(), end).map_err(OpenError::io(&segment.path))? {
+            Tail::ValidFrameAt(at) => Err(damaged(format!("{}; a valid frame ends at byte {at} behind it", fault.what))),
+            Tail::Clean | Tail::Torn(_) if newest => Ok(end),
+            Tail::Clean if segment.file.len().map_err(OpenError::io(&segment.path))? == end => Ok(end),
+            Tail::Clean | Tail::Torn(_) => Err(damaged(format!("{}, though another segment follows", fault.what))),
+        }
+    }
+
+    fn finish(self, newest: Segment, newest_end: u64, checkpoint: Option<Checkpoint>) -> Result<Recovered, OpenError> {
+        let link = self.link.unwrap_or(self.absorbed);
+        if link.sequence < self.absorbed.sequence {
+            return Err(OpenError::CheckpointAhead {
+                checkpoint: self.absorbed.sequence,
+                log: link.sequence,
+                file: newest.path,
+                offset: newest_end,
+            });
+        }
+        let torn = match scan::tail(newest.file.as_ref(), newest_end).map_err(OpenError::io(&newest.path))? {
+            Tail::Torn(bytes) => bytes,
+            Tail::Clean | Tail::ValidFrameAt(_) => 0,
+        };
+        Ok(Recovered {
+            checkpoint,
+            state: self.state,
+            dirty: self.dirty,
+            link,
+            newest: newest.header,
+            newest_end,
+            torn,
+            caught_up: self.caught_up,
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! What the ledger is told, as the bodies of lines. Done outside the ledger's lock.
+
+use crate::record::{self, Approval, Consensus, Decision, Denial, Hashed, LINE_MAX, Signature};
+use serde::Serialize;
+use sigwarden_core::ledger::{LedgerFailure, Outcome, Refused};
+use sigwarden_core::policy::Verdict;
+use sigwarden_core::proof::Approved;
+use sigwarden_core::state::Effect;
+use std::borrow::Cow;
+
+/// What a line has beside its body and its effects: fixed text, three integers, a hash.
+const HEAD_MAX: usize = 512;
+
+/// The body of a decision or replay.
+pub(crate) fn decision(approved: &Approved) -> Result<Vec<u8>, LedgerFailure> {
+    let request = approved.request();
+    let (key, view, decoded) = (request.key(), request.view(), request.decoded());
+    let approvals = approved.reports().iter().map(|report| Approval {
+        instance: Cow::Borrowed(&report.instance),
+        module: Cow::Borrowed(&report.module_digest),
+        config: Cow::Borrowed(&report.config_digest),
+        fuel: report.fuel,
+        micros: report.micros,
+        note: match &report.verdict {
+            Verdict::Allow(note) => note.as_deref().map(Cow::Borrowed),
+            // Core approves nothing that was denied.
+            Verdict::Deny(_) => None,
+        },
+    });
+    let consensus = decoded.consensus.as_ref().map(|message| Consensus {
+        chain_id: Cow::Borrowed(&message.chain_id),
+        class: message.class,
+        position: message.position,
+    });
+    render(&Decision {
+        decision: Cow::Owned(approved.decision().to_string()),
+        request: Cow::Borrowed(request.id()),
+        caller: Cow::Borrowed(request.caller().name()),
+        key: Cow::Owned(key.id.to_string()),
+        operation: view.operation,
+        format: view.format,
+        scheme: key.scheme,
+        backend: Cow::Borrowed(&key.backend),
+        payload: Hashed::of(&view.payload),
+        inputs: decoded.inputs.iter().map(|input| Hashed::of(input.as_bytes())).collect(),
+        consensus,
+        engine: Cow::Borrowed(approved.engine_hash()),
+        approvals: approvals.collect(),
+    })
+}
+
+/// The body of an outcome, and what it does to the state.
+pub(crate) fn outcome(outcome: &Outcome) -> Result<(Vec<Effect>, Vec<u8>), LedgerFailure> {
+    let mut effects = Vec::new();
+    let (mut signatures, mut code, mut message) = (Vec::new(), None, None);
+    match &outcome.result {
+        Ok(made) => {
+            if let (Some((key, position)), Some(first)) = (&outcome.floor, made.first()) {
+                effects.push(Effect::FloorSignature {
+                    key: key.clone(),
+                    position: *position,
+                    signature: first.bytes.clone(),
+                });
+            }
+            signatures.extend(made.iter().map(|signature| Signature {
+                bytes: signature.bytes.clone(),
+                recovery_id: signature.recovery_id,
+            }));
+        }
+        Err(refusal) => {
+            code = Some(refusal.code());
+            // As long as a helpful sentence gets.
+            message = Some(cut(&refusal.message, 1024));
+        }
+    }
+    let body = render(&record::Outcome {
+        decision_sequence: outcome.decision_sequence,
+        decision: Cow::Owned(outcome.decision.to_string()),
+        request: Cow::Borrowed(&outcome.request_id),
+        caller: Cow::Borrowed(&outcome.caller),
+        key: Cow::Owned(outcome.key.to_string()),
+        scheme: outcome.scheme,
+        backend: Cow::Borrowed(&outcome.backend),
+        signatures,
+        code,
+        message,
+        micros: Cow::Borrowed(&outcome.stages),
+    })?;
+    Ok((effects, body))
+}
+
+/// The body of a refusal. Its texts may be the caller's or a policy's: they are cut until the line is short enough.
+pub(crate) fn refusal(refused: &Refused) -> Result<Vec<u8>, LedgerFailure> {
+    // Characters of the message, denials, characters of each of their texts. The last fits whatever escaping does to it.
+    const CUTS: [(usize, usize, usize); 3] = [(4096, 32, 512), (1024, 8, 128), (128, 1, 64)];
+    let mut body = Vec::new();
+    for (message, count, text) in CUTS {
+        let denials = refused.refusal.denials.iter().take(count).map(|denial| Denial {
+            instance: cut(&denial.instance, text),
+            code: cut(&denial.code, text),
+            message: cut(&denial.message, text),
+            retry_at_ms: denial.retry_at_ms,
+        });
+        body = render(&record::Refusal {
+            code: match refused.refusal.code() {
+                Cow::Borrowed(code) => cut(code, text),
+                Cow::Owned(code) => Cow::Owned(cut(&code, text).into_owned()),
+            },
+            message: cut(&refused.refusal.message, message),
+            denials: denials.collect(),
+            stage: refused.stage,
+            request: refused.request_id.as_deref().map(Cow::Borrowed),
+            caller: refused.caller.as_deref().map(Cow::Borrowed),
+            uid: refused.uid,
+            operation: cut(&refused.operation, text),
+            key: cut(&refused.key, text),
+            format: cut(&refused.format, text),
+            micros: Cow::Borrowed(&refused.stages),
+        })?;
+        if body.len() <= LINE_MAX - HEAD_MAX {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// A body as JSON.
+pub(crate) fn render(body: &impl Serialize) -> Result<Vec<u8>, LedgerFailure> {
+    // A decision with three policies has about 1.2 KiB.
+    let mut out = Vec::with_capacity(2048);
+    serde_json::to_writer(&mut out, body).map_err(|error| LedgerFailure::Poisoned(format!("a record cannot be rendered: {error}")))?;
+    Ok(out)
+}
+
+fn cut(text: &str, characters: usize) -> Cow<'_, str> {
+    let end = text.char_indices().nth(characters).map(|(at, _)| at);
+    Cow::Borrowed(end.and_then(|end| text.get(..end)).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use sigwarden_core::pipeline::Stage;
+    use sigwarden_core::{Code, Refusal};
+
+    #[test]
+    fn a_refusal_fits_a_line_whatever_its_texts_are() {
+        for text in ["\u{1}".repeat(20_000), "\u{10FFFF}".repeat(20_000), "plain".to_owned()] {
+            let refused = Refused {
+                request_id: Some("r".repeat(64).into()),
+                caller: Some("c".into()),
+                uid: 1,
+                operation: text.clone(),
+                key: text.clone(),
+                format: text.clone(),
+                stage: Stage::Evaluate,
+                refusal: Refusal::new(Code::SandboxTrap, text.clone()),
+                stages: vec![(Stage::Authenticate, 1)],
+                now_ms: 1,
+            };
+            let body = refusal(&refused).unwrap();
+            assert!(body.len() <= LINE_MAX - HEAD_MAX, "{}", body.len());
+            let read: record::Refusal<'_> = serde_json::from_slice(&body).unwrap();
+            assert!(text.starts_with(&*read.message) && !read.message.is_empty());
+            assert_eq!(read.code, "sandbox/trap");
+        }
+    }
+}

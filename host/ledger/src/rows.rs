@@ -1,0 +1,214 @@
+//! The state as rows of the checkpoint: a key that begins with a letter for the kind of entry, and a value.
+
+use serde::{Deserialize, Serialize};
+use sigwarden_core::floor::FloorKey;
+use sigwarden_core::key::KeyId;
+use sigwarden_core::limit::Bucket;
+use sigwarden_core::state::{Effect, KeyStatus, PolicyInstance, State, StateName, Stored};
+use sigwarden_core::{KeyState, Scheme, wire};
+use std::sync::Arc;
+
+/// One row: its value is `None` if the entry is no more.
+pub(crate) type Row = (Vec<u8>, Option<Vec<u8>>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRow {
+    scheme: Scheme,
+    #[serde(with = "wire::bytes")]
+    public_key: Vec<u8>,
+    created_ms: u64,
+    state: KeyState,
+    uses: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyRow {
+    module_digest: String,
+    config_digest: String,
+    version: String,
+}
+
+const KEY: u8 = b'k';
+const FLOOR: u8 = b'f';
+const BUCKET: u8 = b'b';
+const WATERMARK: u8 = b'w';
+const STORED: u8 = b's';
+const POLICY: u8 = b'p';
+
+/// The row that an effect touched, as it is in `state`.
+pub(crate) fn of_effect(effect: &Effect, state: &State) -> Result<Row, serde_json::Error> {
+    match effect {
+        Effect::Bucket { instance, name, .. } => Ok(bucket(state, &state_name(instance, name))),
+        Effect::Watermark { instance, name, .. } => watermark(state, &state_name(instance, name)),
+        Effect::Store { instance, name, .. } => Ok(stored(state, &state_name(instance, name))),
+        Effect::Floor { key, .. } | Effect::FloorSignature { key, .. } => floor(state, key),
+        Effect::Use { key } | Effect::KeyPinned { key, .. } | Effect::KeyState { key, .. } => key_row(state, key),
+        Effect::PolicyInstance { instance, .. } => policy(state, instance),
+    }
+}
+
+/// Every row of a state.
+pub(crate) fn all(state: &State) -> impl Iterator<Item = Result<Row, serde_json::Error>> {
+    let keys = state.keys.keys().map(|key| key_row(state, key));
+    let floors = state.floors.keys().map(|key| floor(state, key));
+    let buckets = state.buckets.keys().map(|name| Ok(bucket(state, name)));
+    let watermarks = state.watermarks.keys().map(|name| watermark(state, name));
+    let storage = state.storage.keys().map(|name| Ok(stored(state, name)));
+    let policies = state.policies.keys().map(|instance| policy(state, instance));
+    keys.chain(floors).chain(buckets).chain(watermarks).chain(storage).chain(policies)
+}
+
+fn state_name(instance: &Arc<str>, name: &Arc<str>) -> StateName {
+    StateName {
+        instance: Arc::clone(instance),
+        name: Arc::clone(name),
+    }
+}
+
+/// Length of the instance's name, the instance's name, the name: no two names give one key.
+fn named(tag: u8, name: &StateName) -> Vec<u8> {
+    let mut key = vec![tag];
+    key.extend_from_slice(&(name.instance.len() as u64).to_be_bytes());
+    key.extend_from_slice(name.instance.as_bytes());
+    key.extend_from_slice(name.name.as_bytes());
+    key
+}
+
+fn tagged(tag: u8, name: &[u8]) -> Vec<u8> {
+    let mut key = vec![tag];
+    key.extend_from_slice(name);
+    key
+}
+
+fn bucket(state: &State, name: &StateName) -> Row {
+    let value = state.buckets.get(name).map(|bucket| bucket.arrival_ns.to_be_bytes().to_vec());
+    (named(BUCKET, name), value)
+}
+
+fn watermark(state: &State, name: &StateName) -> Result<Row, serde_json::Error> {
+    let value = state.watermarks.get(name).map(serde_json::to_vec).transpose()?;
+    Ok((named(WATERMARK, name), value))
+}
+
+fn stored(state: &State, name: &StateName) -> Row {
+    (named(STORED, name), state.storage.get(name).map(|stored| stored.value.clone()))
+}
+
+fn floor(state: &State, key: &FloorKey) -> Result<Row, serde_json::Error> {
+    let value = state.floors.get(key).map(serde_json::to_vec).transpose()?;
+    Ok((tagged(FLOOR, &serde_json::to_vec(key)?), value))
+}
+
+fn key_row(state: &State, key: &KeyId) -> Result<Row, serde_json::Error> {
+    let row = |status: &KeyStatus| {
+        serde_json::to_vec(&KeyRow {
+            scheme: status.scheme,
+            public_key: status.public_key.clone(),
+            created_ms: status.created_ms,
+            state: status.state,
+            uses: status.uses,
+        })
+    };
+    let value = state.keys.get(key).map(row).transpose()?;
+    Ok((tagged(KEY, key.to_string().as_bytes()), value))
+}
+
+fn policy(state: &State, instance: &Arc<str>) -> Result<Row, serde_json::Error> {
+    let row = |ran: &PolicyInstance| {
+        serde_json::to_vec(&PolicyRow {
+            module_digest: ran.module_digest.clone(),
+            config_digest: ran.config_digest.clone(),
+            version: ran.version.clone(),
+        })
+    };
+    let value = state.policies.get(instance).map(row).transpose()?;
+    Ok((tagged(POLICY, instance.as_bytes()), value))
+}
+
+/// Puts a row back into the state. `None` if it is none.
+pub(crate) fn load(state: &mut State, key: &[u8], value: &[u8]) -> Option<()> {
+    let (tag, name) = key.split_first()?;
+    // Versions only tell writes of one process apart; none of another process is in flight.
+    state.revision += 1;
+    let version = state.revision;
+    match *tag {
+        BUCKET => {
+            let arrival_ns = u64::from_be_bytes(value.try_into().ok()?);
+            state.buckets.insert(read_name(name)?, Bucket { arrival_ns });
+        }
+        WATERMARK => {
+            state.watermarks.insert(read_name(name)?, serde_json::from_slice(value).ok()?);
+        }
+        STORED => {
+            let value = value.to_vec();
+            state.storage.insert(read_name(name)?, Stored { value, version });
+        }
+        FLOOR => {
+            state
+                .floors
+                .insert(serde_json::from_slice(name).ok()?, serde_json::from_slice(value).ok()?);
+        }
+        KEY => {
+            let row: KeyRow = serde_json::from_slice(value).ok()?;
+            let status = KeyStatus {
+                scheme: row.scheme,
+                public_key: row.public_key,
+                created_ms: row.created_ms,
+                state: row.state,
+                version,
+                uses: row.uses,
+            };
+            state.keys.insert(std::str::from_utf8(name).ok()?.parse().ok()?, status);
+        }
+        POLICY => {
+            let row: PolicyRow = serde_json::from_slice(value).ok()?;
+            let ran = PolicyInstance {
+                module_digest: row.module_digest,
+                config_digest: row.config_digest,
+                version: row.version,
+            };
+            state.policies.insert(std::str::from_utf8(name).ok()?.into(), ran);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn read_name(bytes: &[u8]) -> Option<StateName> {
+    let (len, rest) = bytes.split_first_chunk::<8>()?;
+    let (instance, name) = rest.split_at_checked(usize::try_from(u64::from_be_bytes(*len)).ok()?)?;
+    Some(StateName {
+        instance: std::str::from_utf8(instance).ok()?.into(),
+        name: std::str::from_utf8(name).ok()?.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn every_kind_of_entry_comes_back_and_a_removed_one_does_not() {
+        let mut state = State::default();
+        let effects = testing::one_of_each();
+        for effect in &effects {
+            state.apply(effect);
+        }
+        let mut again = State::default();
+        for row in all(&state) {
+            let (key, value) = row.unwrap();
+            load(&mut again, &key, &value.unwrap()).unwrap();
+        }
+        testing::assert_same(&again, &state);
+        assert!(again.storage.values().all(|stored| stored.version != 0));
+
+        let removal = testing::removal();
+        state.apply(&removal);
+        assert_eq!(of_effect(&removal, &state).unwrap().1, None);
+        assert_eq!(load(&mut again, b"zx", b""), None);
+    }
+}

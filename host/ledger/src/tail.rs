@@ -1,0 +1,80 @@
+//! The last records, for people. Complete frames only; a daemon may be at work meanwhile.
+
+use crate::disk::{Access, Disk, RealDisk};
+use crate::scan::{ScanError, Scanner};
+use crate::segment;
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// As many as are held in memory at once; a line has at most 16 KiB.
+const COUNT_MAX: usize = 10_000;
+
+/// Why the last records cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    /// They cannot be read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file or directory.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A segment does not begin like one.
+    #[error("{} is no segment of this version; see `sigwarden audit verify`", file.display())]
+    Unreadable {
+        /// The segment.
+        file: PathBuf,
+    },
+}
+
+/// The last `count` lines (at most 10,000) in order, as written, without their LFs. Stops at the first frame that does not hold;
+/// [`crate::verify`] says what is wrong with it.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn tail(state_dir: &Path, count: usize) -> Result<Vec<String>, TailError> {
+    let log = state_dir.join("log");
+    let count = count.min(COUNT_MAX);
+    let mut lines: VecDeque<String> = VecDeque::new();
+    let segments = segment::list(&RealDisk, &log).map_err(|source| TailError::Io { file: log.clone(), source })?;
+    for first in segments.into_iter().rev() {
+        let path = log.join(segment::name(first));
+        let mut own = last_of(&path, count - lines.len())?;
+        own.append(&mut lines);
+        lines = own;
+        if lines.len() >= count {
+            break;
+        }
+    }
+    Ok(lines.into())
+}
+
+fn last_of(path: &Path, count: usize) -> Result<VecDeque<String>, TailError> {
+    let io = |source| TailError::Io {
+        file: path.to_owned(),
+        source,
+    };
+    let file = RealDisk.open(path, Access::Read).map_err(io)?;
+    let (mut scanner, _) = Scanner::open(file.as_ref()).map_err(|error| match error {
+        ScanError::Io(source) => io(source),
+        ScanError::Fault(_) | ScanError::Newer(_) => TailError::Unreadable { file: path.to_owned() },
+    })?;
+    let mut lines = VecDeque::new();
+    loop {
+        let mut frame = Vec::new();
+        let read = scanner.frame(&mut |_, raw, _| {
+            frame.push(String::from_utf8_lossy(raw).into_owned());
+            Ok(())
+        });
+        match read {
+            Ok(Some(_)) => lines.extend(frame),
+            Ok(None) | Err(ScanError::Fault(_) | ScanError::Newer(_)) => return Ok(lines),
+            Err(ScanError::Io(source)) => return Err(io(source)),
+        }
+        while lines.len() > count {
+            lines.pop_front();
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Verification of a log by its files alone: frames, sequences, chain, links between segments. Streams, in constant memory; a daemon
+//! may be at work meanwhile.
+
+use crate::disk::{Access, Disk, RealDisk};
+use crate::record::NONE;
+use crate::scan::{self, Fault, Link, ScanError, Scanner, Tail};
+use crate::segment;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A log that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The deployment that all segments name.
+    pub deployment_id: String,
+    /// How many segments there are.
+    pub segments: u64,
+    /// How many records.
+    pub records: u64,
+    /// The first record's sequence: above 1 if older segments were archived.
+    pub first_sequence: u64,
+    /// The last record's sequence.
+    pub last_sequence: u64,
+    /// BLAKE3 of the last line, to be kept elsewhere.
+    pub head: [u8; 32],
+    /// Bytes after the last valid frame that are not zero. A write in progress while a daemon runs; after a crash, one that was not
+    /// completed, which the next start cuts; after an orderly stop there is none, and these bytes were damaged.
+    pub unfinished_bytes: u64,
+}
+
+/// A log that does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// There is none.
+    #[error("there is no log in {}", log.display())]
+    Missing {
+        /// The log directory.
+        log: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("{}: {source}", file.display())]
+    Io {
+        /// The file or directory.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The first bad line.
+    #[error("{} does not hold at byte {offset}, line {line}: {what}", file.display())]
+    Bad {
+        /// The segment.
+        file: PathBuf,
+        /// The byte at which the line begins.
+        offset: u64,
+        /// The line, from 1.
+        line: u64,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// Verifies the log of a deployment. `progress` is told the bytes read and the bytes there are, now and then.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
+    let log = state_dir.join("log");
+    let io = |file: &Path| {
+        let file = file.to_owned();
+        move |source| VerifyError::Io { file, source }
+    };
+    let firsts = segment::list(&RealDisk, &log).map_err(io(&log))?;
+    let mut files = Vec::new();
+    let mut total = 0;
+    for first in firsts {
+        let path = log.join(segment::name(first));
+        let file = RealDisk.open(&path, Access::Read).map_err(io(&path))?;
+        total += file.len().map_err(io(&path))?;
+        files.push((path, first, file));
+    }
+    let mut verified: Option<Verified> = None;
+    let mut done = 0;
+    let mut files = files.into_iter().peekable();
+    while let Some((path, first, file)) = files.next() {
+        let bad = |fault: Fault| VerifyError::Bad {
+            file: path.clone(),
+            offset: fault.offset,
+            line: fault.line,
+            what: fault.what,
+        };
+        let failed = |error| match error {
+            ScanError::Io(source) => io(&path)(source),
+            ScanError::Fault(fault) => bad(fault),
+            ScanError::Newer(format) => bad(at_header(format!("format {format} is newer than this version"))),
+        };
+        let (mut scanner, header) = Scanner::open(file.as_ref()).map_err(failed)?;
+        let begins = scanner.link();
+        let so_far = verified.get_or_insert_with(|| Verified {
+            deployment_id: header.deployment.clone(),
+            segments: 0,
+            records: 0,
+            first_sequence: header.first,
+            last_sequence: begins.sequence,
+            head: header.previous,
+            unfinished_bytes: 0,
+        });
+        join(so_far, begins, first, &header.deployment).map_err(|what| bad(at_header(what)))?;
+        so_far.segments += 1;
+        let mut told = 0;
+        let stopped = loop {
+            match scanner.frame(&mut |_, _, _| Ok(())) {
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(ScanError::Fault(fault)) => break Some(fault),
+                Err(error) => return Err(failed(error)),
+            }
+            if scanner.valid_end() - told >= PROGRESS_EVERY {
+                told = scanner.valid_end();
+                progress(done + told, total);
+            }
+        };
+        let link = scanner.link();
+        so_far.records += link.sequence - begins.sequence;
+        (so_far.last_sequence, so_far.head) = (link.sequence, link.head);
+
+        let end = scanner.valid_end();
+        let fault = stopped.unwrap_or_else(|| Fault {
+            offset: end,
+            line: scanner.line_number() + 1,
+            what: "it goes on with bytes that are no frame".into(),
+        });
+        let len = file.len().map_err(io(&path))?;
+        // Only the newest segment may have a tail, and no valid frame in it.
+        match scan::tail(file.as_ref(), end).map_err(io(&path))? {
+            Tail::Clean if files.peek().is_none() || end == len => {}
+            Tail::Torn(bytes) if files.peek().is_none() => so_far.unfinished_bytes = bytes,
+            Tail::Clean | Tail::Torn(_) | Tail::ValidFrameAt(_) => return Err(bad(fault)),
+        }
+        done += len;
+        progress(done, total);
+    }
+    verified.ok_or(VerifyError::Missing { log })
+}
+
+/// Often enough for a progress bar.
+const PROGRESS_EVERY: u64 = 4 * 1024 * 1024;
+
+fn at_header(what: String) -> Fault {
+    Fault { offset: 0, line: 1, what }
+}
+
+/// Whether a segment continues what was verified so far.
+fn join(so_far: &Verified, begins: Link, first_by_name: u64, deployment: &str) -> Result<(), String> {
+    let first = begins.sequence + 1;
+    if first != first_by_name {
+        return Err(format!("it begins with record {first}, its name says {first_by_name}"));
+    }
+    if deployment != so_far.deployment_id {
+        return Err(format!(
+            "it belongs to deployment {deployment}, the first segment to {}",
+            so_far.deployment_id
+        ));
+    }
+    if begins.sequence != so_far.last_sequence {
+        let wanted = so_far.last_sequence + 1;
+        return Err(format!(
+            "it begins with record {first}, {wanted} comes next: a segment is missing or was cut"
+        ));
+    }
+    if begins.head != so_far.head || (first == 1 && begins.head != NONE) {
+        return Err("it does not continue the chain of the segment before".to_owned());
+    }
+    Ok(())
+}
