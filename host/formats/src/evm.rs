@@ -83,7 +83,7 @@ impl Legacy {
             ));
         }
         let chain_item = items.next("chainId")?;
-        let (r, s) = (items.next("0")?, items.next("0")?);
+        let (r, s) = (items.next("0 in place of r")?, items.next("0 in place of s")?);
         if [r, s].iter().any(|item| item.string().is_ok_and(|bytes| bytes.len() > 1)) {
             return Err(PayloadError::Malformed(format!(
                 "the transaction is signed already (r at byte {}, s at byte {}); send it unsigned, with chainId, 0, 0 in place of v, r, s (EIP-155)",

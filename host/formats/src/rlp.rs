@@ -44,7 +44,7 @@ impl<'a> Items<'a> {
         let start = self.offset;
         if self.rest.is_empty() {
             return Err(PayloadError::Malformed(format!(
-                "the bytes end at byte {start}, where `{name}` should start"
+                "the list ends at byte {start}, where `{name}` should start"
             )));
         }
         let mut cursor = self.rest;

@@ -116,6 +116,12 @@ impl VoteExtension {
 }
 
 fn vote_type_of(field: &Field<'_>) -> Result<VoteType, PayloadError> {
+    if field.bytes("type").is_ok() {
+        return Err(PayloadError::Malformed(format!(
+            "`type` at byte {} is length-delimited, as in a vote extension, which is signed only beside its precommit; send the precommit's sign bytes first, as `cometbft/vote-extension`",
+            field.offset
+        )));
+    }
     match field.varint("type")? {
         1 => Ok(VoteType::Prevote),
         2 => Ok(VoteType::Precommit),
@@ -145,14 +151,10 @@ fn proposal_type_of(field: &Field<'_>) -> Result<(), PayloadError> {
 }
 
 fn height_of(height: i64) -> Result<u64, PayloadError> {
-    match u64::try_from(height) {
-        Ok(1..) => u64::try_from(height).map_err(|_| out_of_range(height)),
-        Ok(0) | Err(_) => Err(out_of_range(height)),
-    }
-}
-
-fn out_of_range(height: i64) -> PayloadError {
-    PayloadError::NoPosition(format!("`height` is {height}; the first height is 1"))
+    u64::try_from(height)
+        .ok()
+        .filter(|height| *height >= 1)
+        .ok_or_else(|| PayloadError::NoPosition(format!("`height` is {height}; the first height is 1")))
 }
 
 fn round_of(round: i64) -> Result<u32, PayloadError> {

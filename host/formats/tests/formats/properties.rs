@@ -1,0 +1,246 @@
+//! Laws: what is encoded decodes to the same, what decodes is what an independent encoder writes, nothing panics.
+
+use crate::alloy::{agrees_with_alloy_eip1559, agrees_with_alloy_eip2930, agrees_with_alloy_legacy};
+use crate::cometbft_vectors::{proposal_agrees_with_prost, vote_agrees_with_prost};
+use crate::{decode, refusal, samples, scheme_of};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sigwarden_core::fact::PayloadError;
+use sigwarden_core::{Format, Scheme};
+use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, Vote, VoteType};
+use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy, U256};
+
+/// Integers of every length, `alloy`'s fees being 128 bits.
+fn fee() -> impl Strategy<Value = U256> {
+    (any::<u128>(), 0..128_u32).prop_map(|(value, shift)| U256::from(value >> shift))
+}
+
+fn integer() -> impl Strategy<Value = U256> {
+    (any::<[u64; 4]>(), 0..256_usize).prop_map(|(limbs, shift)| U256::from_limbs(limbs) >> shift)
+}
+
+fn small() -> impl Strategy<Value = u64> {
+    (1..u64::MAX, 0..63_u32).prop_map(|(value, shift)| (value >> shift).max(1))
+}
+
+fn data() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..300)
+}
+
+fn access_list() -> impl Strategy<Value = Vec<AccessListItem>> {
+    let item = (any::<[u8; 20]>(), prop::collection::vec(any::<[u8; 32]>(), 0..4))
+        .prop_map(|(address, storage_keys)| AccessListItem { address, storage_keys });
+    prop::collection::vec(item, 0..4)
+}
+
+prop_compose! {
+    fn legacy()(chain_id in small(), nonce in small(), gas_price in fee(), gas_limit in any::<u64>(), to in any::<Option<[u8; 20]>>(),
+        value in integer(), data in data()) -> Legacy {
+        Legacy { chain_id, nonce: nonce - 1, gas_price, gas_limit, to, value, data }
+    }
+}
+
+prop_compose! {
+    fn eip2930()(base in legacy(), access_list in access_list()) -> Eip2930 {
+        let Legacy { chain_id, nonce, gas_price, gas_limit, to, value, data } = base;
+        Eip2930 { chain_id, nonce, gas_price, gas_limit, to, value, data, access_list }
+    }
+}
+
+prop_compose! {
+    fn eip1559()(base in legacy(), other in fee(), access_list in access_list()) -> Eip1559 {
+        let Legacy { chain_id, nonce, gas_price, gas_limit, to, value, data } = base;
+        let (max_priority_fee_per_gas, max_fee_per_gas) = (gas_price.min(other), gas_price.max(other));
+        Eip1559 { chain_id, nonce, max_priority_fee_per_gas, max_fee_per_gas, gas_limit, to, value, data, access_list }
+    }
+}
+
+prop_compose! {
+    fn block_id()(hash in any::<[u8; 32]>(), parts_total in 1..=u32::MAX, parts_hash in any::<[u8; 32]>()) -> BlockId {
+        BlockId { hash, parts_total, parts_hash }
+    }
+}
+
+prop_compose! {
+    fn timestamp()(seconds in prop_oneof![-62_135_596_800..=253_402_300_799_i64, Just(0)], nanos in prop_oneof![0..1_000_000_000, Just(0)]) -> MessageTime {
+        MessageTime { seconds, nanos }
+    }
+}
+
+prop_compose! {
+    fn vote()(precommit in any::<bool>(), height in 1..=i64::MAX.cast_unsigned(), round in 0..=i32::MAX.cast_unsigned(),
+        block_id in prop::option::of(block_id()), timestamp in timestamp(), chain_id in "[ -~]{1,50}") -> Vote {
+        let vote_type = if precommit { VoteType::Precommit } else { VoteType::Prevote };
+        Vote { vote_type, height, round, block_id, timestamp, chain_id }
+    }
+}
+
+prop_compose! {
+    fn proposal()(vote in vote(), block_id in block_id(), pol in any::<Option<u32>>()) -> Proposal {
+        let Vote { height, round, timestamp, chain_id, .. } = vote;
+        let pol_round = pol.and_then(|pol| pol.checked_rem(round));
+        Proposal { height, round, pol_round, block_id, timestamp, chain_id }
+    }
+}
+
+/// A structured format and one of its valid payloads.
+fn structured() -> impl Strategy<Value = (Format, Vec<u8>)> {
+    prop_oneof![
+        legacy().prop_map(|it| (Format::EvmLegacy, it.unsigned())),
+        eip2930().prop_map(|it| (Format::EvmEip2930, it.unsigned())),
+        eip1559().prop_map(|it| (Format::EvmEip1559, it.unsigned())),
+        vote().prop_map(|it| (Format::CometBftVote, it.sign_bytes())),
+        proposal().prop_map(|it| (Format::CometBftProposal, it.sign_bytes())),
+        (vote(), block_id(), data()).prop_map(|(vote, block_id, extension)| {
+            let vote = Vote {
+                vote_type: VoteType::Precommit,
+                block_id: Some(block_id),
+                ..vote
+            };
+            (Format::CometBftVoteExtension, vote.sign_bytes_with_extension(&extension))
+        }),
+    ]
+}
+
+/// If the payload decodes, an encoder that is not ours writes the same bytes from what was read.
+fn decodes_only_as_itself(format: Format, payload: &[u8]) {
+    let Ok(decoded) = decode(format, payload) else { return };
+    let narrow = |fee: U256| fee <= U256::from(u128::MAX);
+    match format {
+        Format::EvmLegacy => {
+            let read = Legacy::parse(payload).unwrap();
+            assert_eq!(read.unsigned(), payload);
+            if narrow(read.gas_price) {
+                agrees_with_alloy_legacy(&read);
+            }
+        }
+        Format::EvmEip2930 => {
+            let read = Eip2930::parse(payload).unwrap();
+            assert_eq!(read.unsigned(), payload);
+            if narrow(read.gas_price) {
+                agrees_with_alloy_eip2930(&read);
+            }
+        }
+        Format::EvmEip1559 => {
+            let read = Eip1559::parse(payload).unwrap();
+            assert_eq!(read.unsigned(), payload);
+            if narrow(read.max_fee_per_gas) {
+                agrees_with_alloy_eip1559(&read);
+            }
+        }
+        Format::CometBftVote => {
+            let read = Vote::parse(payload).unwrap();
+            assert_eq!(read.sign_bytes(), payload);
+            vote_agrees_with_prost(&read);
+        }
+        Format::CometBftProposal => {
+            let read = Proposal::parse(payload).unwrap();
+            assert_eq!(read.sign_bytes(), payload);
+            proposal_agrees_with_prost(&read);
+        }
+        Format::CometBftVoteExtension => {
+            let inputs = sigwarden_formats::decode(format, Scheme::Ed25519, payload).unwrap().inputs;
+            let second = inputs.second.as_ref().unwrap();
+            assert_eq!([inputs.first.as_bytes(), second.as_bytes()].concat(), payload);
+            let read = Vote::parse(inputs.first.as_bytes()).unwrap();
+            vote_agrees_with_prost(&read);
+        }
+        Format::RawMessageSha256 | Format::RawMessageKeccak256 | Format::RawMessageNone | Format::RawDigest => {}
+    }
+    // Names are unique, whatever the payload.
+    let mut names: Vec<_> = decoded.facts.iter().map(|fact| fact.name).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn transactions_decode_to_what_was_encoded_and_alloy_agrees(legacy in legacy(), eip2930 in eip2930(), eip1559 in eip1559()) {
+        prop_assert_eq!(Legacy::parse(&legacy.unsigned()).unwrap(), legacy.clone());
+        prop_assert_eq!(Eip2930::parse(&eip2930.unsigned()).unwrap(), eip2930.clone());
+        prop_assert_eq!(Eip1559::parse(&eip1559.unsigned()).unwrap(), eip1559.clone());
+        agrees_with_alloy_legacy(&legacy);
+        agrees_with_alloy_eip2930(&eip2930);
+        agrees_with_alloy_eip1559(&eip1559);
+    }
+
+    #[test]
+    fn votes_and_proposals_decode_to_what_was_encoded_and_prost_agrees(vote in vote(), proposal in proposal()) {
+        prop_assert_eq!(Vote::parse(&vote.sign_bytes()).unwrap(), vote.clone());
+        prop_assert_eq!(Proposal::parse(&proposal.sign_bytes()).unwrap(), proposal.clone());
+        vote_agrees_with_prost(&vote);
+        proposal_agrees_with_prost(&proposal);
+    }
+
+    #[test]
+    fn a_changed_byte_is_refused_or_read_as_what_it_says((format, mut payload) in structured(), at in any::<Index>(), flip in 1..=255_u8) {
+        prop_assert!(decode(format, &payload).is_ok());
+        let at = at.index(payload.len());
+        payload[at] ^= flip;
+        decodes_only_as_itself(format, &payload);
+    }
+
+    #[test]
+    fn a_cut_payload_is_refused((format, payload) in structured(), at in any::<Index>()) {
+        let cut = &payload[..at.index(payload.len())];
+        prop_assert!(decode(format, cut).is_err());
+    }
+
+    #[test]
+    fn a_byte_too_many_is_refused((format, mut payload) in structured(), at in any::<Index>(), byte in any::<u8>()) {
+        let mut appended = payload.clone();
+        appended.push(byte);
+        prop_assert!(decode(format, &appended).is_err());
+        payload.insert(at.index(payload.len()), byte);
+        decodes_only_as_itself(format, &payload);
+    }
+
+    #[test]
+    fn no_structured_payload_is_a_raw_message((format, payload) in structured()) {
+        for raw in [Format::RawMessageSha256, Format::RawMessageKeccak256, Format::RawMessageNone] {
+            prop_assert_eq!(refusal(raw, &payload), PayloadError::Structured(format));
+        }
+    }
+
+    #[test]
+    fn printable_text_is_a_raw_message(text in "[^\\x00-\\x1f\\x7f]{0,200}") {
+        prop_assert!(decode(Format::RawMessageSha256, text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), head in prop::option::of(0..=255_u8)) {
+        let bytes: Vec<u8> = head.into_iter().chain(bytes).collect();
+        for format in Format::ALL {
+            decodes_only_as_itself(*format, &bytes);
+        }
+    }
+
+    #[test]
+    fn spliced_payloads_never_panic((_, payload) in structured(), (_, other) in structured(), a in any::<Index>(), b in any::<Index>()) {
+        let spliced = [&payload[..a.index(payload.len())], &other[b.index(other.len())..]].concat();
+        for format in Format::ALL {
+            decodes_only_as_itself(*format, &spliced);
+        }
+    }
+}
+
+/// Every single-byte change of every sample, not only random ones.
+#[test]
+fn every_changed_byte_of_the_samples_is_refused_or_read_as_what_it_says() {
+    for format in Format::ALL {
+        for payload in samples::payloads(*format) {
+            assert!(sigwarden_formats::decode(*format, scheme_of(*format), &payload).is_ok());
+            for at in 0..payload.len() {
+                for flip in [1, 0x40, 0x80, 0xff] {
+                    let mut changed = payload.clone();
+                    changed[at] ^= flip;
+                    decodes_only_as_itself(*format, &changed);
+                }
+            }
+        }
+    }
+}
