@@ -8,7 +8,7 @@
 //!   or unknown ones included, and has a non-zero `height` (field 2, fixed64) and either a `type` (field 1, varint) of 1, 2 or 32, or
 //!   none and a `chain_id` (field 4, length-delimited, as in a vote extension).
 //!
-//! No printable text is any of these: each needs control characters or bytes that are no UTF-8.
+//! No ASCII text is any of these: each needs control characters or bytes above 0x7f.
 
 use crate::protobuf::{Varint, read_varint};
 use crate::rlp::Items;

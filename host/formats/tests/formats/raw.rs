@@ -119,6 +119,12 @@ fn transactions_of_types_without_a_format_are_refused_by_name() {
     }
 }
 
+/// Text made to be six RLP strings with an empty fourth: the rule is about bytes, and this could be a transaction.
+#[test]
+fn text_that_is_a_transaction_is_structured() {
+    assert_structured("\u{302}aÂaÂaÀaa".as_bytes(), Format::EvmLegacy);
+}
+
 /// Encodings that no canonical encoder writes, but that a lax verifier may read as a vote.
 #[test]
 fn votes_in_other_encodings_are_structured() {
