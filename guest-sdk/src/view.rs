@@ -1,0 +1,9 @@
+//! Typed views of a request. What a format may or may not have is a variant, so that a policy says what it thinks of each case; a
+//! fact that should be there and is not is an error.
+
+mod cometbft;
+mod evm;
+mod raw;
+
+pub use cometbft::{CometbftBlock, CometbftPosition, CometbftProposal, CometbftStep, CometbftVote, PolRound, Timestamp, VoteExtension};
+pub use evm::{AccessList, EvmTransaction, Fees, Input, Recipient};
