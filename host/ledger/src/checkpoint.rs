@@ -40,6 +40,8 @@ pub(crate) struct Meta {
     pub(crate) high_water_ms: u64,
     /// The first sequence of the newest segment that was there: it must be there at the next start.
     pub(crate) segment: u64,
+    /// The first sequence of the oldest segment: 1 until archiving takes segments away.
+    pub(crate) oldest: u64,
     /// The wrapping sum of every row's hash: tells a row that was lost or changed on the disk.
     pub(crate) sum: u64,
 }
@@ -55,6 +57,7 @@ impl Meta {
             head: crate::record::NONE,
             high_water_ms: 0,
             segment: 1,
+            oldest: 1,
             sum: 0,
         }
     }

@@ -9,12 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How often it looks. Appended entries are to be durable within a second; a checkpoint may come in between.
-const TICK: Duration = Duration::from_millis(250);
-/// Changes after which the checkpoint follows: bounds what a start after a crash reads, and the memory that remembers them.
+/// Changes after which the checkpoint follows: bounds what a start after a crash reads, and the memory
+/// that remembers them.
 const DIRTY_MAX: usize = 16 * 1024;
-/// The checkpoint follows after this time even if little has changed.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
 /// Says that it is time to stop.
 #[derive(Debug, Default)]
@@ -29,10 +26,10 @@ impl Stop {
         self.changed.notify_all();
     }
 
-    /// Waits a tick; `true` if it is time to stop.
-    fn wait(&self) -> bool {
+    /// Waits so long; `true` if it is time to stop.
+    fn wait(&self, tick: Duration) -> bool {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(stopped, TICK, |stopped| !*stopped);
+        let waited = self.changed.wait_timeout_while(stopped, tick, |stopped| !*stopped);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -75,7 +72,7 @@ impl Drop for Keeper {
 impl Inner {
     fn keep(&self, stop: &Stop) {
         let mut last = Instant::now();
-        while !stop.wait() {
+        while !stop.wait(self.flush_every) {
             self.watch_room();
             let (pending, dirty, poisoned) = {
                 let sequencer = self.sequencer();
@@ -89,7 +86,7 @@ impl Inner {
             if pending > 0 && self.flush().is_err() {
                 return;
             }
-            let due = dirty >= DIRTY_MAX || (dirty > 0 && last.elapsed() >= CHECKPOINT_EVERY);
+            let due = dirty >= DIRTY_MAX || (dirty > 0 && last.elapsed() >= self.checkpoint_every);
             if due && !self.full.load(Ordering::Relaxed) {
                 if self.checkpoint().is_err() {
                     return;

@@ -18,6 +18,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// How a ledger is opened.
 #[derive(Clone)]
@@ -30,6 +31,11 @@ pub struct Settings {
     /// With fewer bytes free than this nothing is decided any more. 64 MiB by default: room for every request in flight, a checkpoint
     /// and a segment's reserve of blocks.
     pub reserve_bytes: u64,
+    /// How often appended entries that no commit carried are made durable. 250 ms by default: they are to be durable within a second,
+    /// and a checkpoint may come in between.
+    pub flush_every: Duration,
+    /// How often the checkpoint follows even if little has changed. 10 s by default: bounds what a start after a crash reads.
+    pub checkpoint_every: Duration,
 }
 
 impl Settings {
@@ -40,6 +46,8 @@ impl Settings {
             now_ms,
             fatal,
             reserve_bytes: 64 * 1024 * 1024,
+            flush_every: Duration::from_millis(250),
+            checkpoint_every: Duration::from_secs(10),
         }
     }
 }
@@ -94,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) log: PathBuf,
     pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
     pub(crate) reserve_bytes: u64,
+    pub(crate) flush_every: Duration,
+    pub(crate) checkpoint_every: Duration,
     pub(crate) full: AtomicBool,
 }
 
@@ -153,6 +163,8 @@ impl EmbeddedLedger {
             log: state_dir.join("log"),
             fatal: settings.fatal,
             reserve_bytes: settings.reserve_bytes,
+            flush_every: settings.flush_every,
+            checkpoint_every: settings.checkpoint_every,
             full: AtomicBool::new(false),
         });
         inner.watch_room();

@@ -44,12 +44,12 @@ pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path) -> Result<Recovered, Op
     };
     let opened = Checkpoint::open(disk, state_dir)?;
     let path = |first| log.join(segment::name(first));
-    if let Some((checkpoint, _)) = &opened
-        && !firsts.contains(&checkpoint.meta().segment)
-    {
-        return Err(OpenError::MissingSegment {
-            file: path(checkpoint.meta().segment),
-        });
+    if let Some((checkpoint, _)) = &opened {
+        let meta = checkpoint.meta();
+        let wanted = [meta.oldest, meta.segment];
+        if let Some(missing) = wanted.into_iter().find(|first| !firsts.contains(first)) {
+            return Err(OpenError::MissingSegment { file: path(missing) });
+        }
     }
     if firsts.is_empty() {
         return Err(OpenError::Missing {

@@ -136,7 +136,7 @@ impl<'a> Scanner<'a> {
                 return Err(self.fault(at, format!("its sequence is {}, {wanted} comes next", line.sequence)));
             }
             if line.previous != link.head {
-                return Err(self.fault(at, "its `previous` is not the hash of the line before"));
+                return Err(self.fault(at, "its `previous` is not the hash of the line before: one of the two was changed"));
             }
             link = Link {
                 sequence: line.sequence,

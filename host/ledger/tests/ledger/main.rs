@@ -1,0 +1,14 @@
+//! The ledger under the real pipeline, with a tiny evaluator, decoder and backend in process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod commits;
+mod disks;
+mod recovery;
+mod verification;
+mod world;

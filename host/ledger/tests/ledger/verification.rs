@@ -1,0 +1,60 @@
+//! The log by its files alone.
+
+use crate::disks::QuickDisk;
+use crate::recovery::{flip, frames, segments};
+use crate::world::{Rule, World};
+use sigwarden_ledger::{VerifyError, tail, verify};
+use std::sync::Arc;
+
+#[test]
+fn every_flipped_byte_is_found_in_the_frame_that_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Allow);
+    world.vote(5, 100, "a").unwrap();
+    world.vote(5, 200, "a").unwrap();
+    world.vote(5, 100, "b").unwrap_err();
+    world.ledger.close().unwrap();
+    let mut told = Vec::new();
+    let verified = verify(dir.path(), &mut |done, total| told.push((done, total))).unwrap();
+    let total: u64 = segments(dir.path()).iter().map(|path| path.metadata().unwrap().len()).sum();
+    assert_eq!(told.last(), Some(&(total, total)));
+    assert_eq!((verified.unfinished_bytes, verified.first_sequence), (0, 1));
+    assert_eq!(
+        (verified.records, verified.head),
+        (verified.last_sequence, world.ledger.health().head)
+    );
+    assert_eq!(tail(dir.path(), 10_000).unwrap().len() as u64, verified.records);
+
+    let newest = segments(dir.path()).len() - 1;
+    for (index, path) in segments(dir.path()).into_iter().enumerate() {
+        let begins = frames(&path);
+        for at in 0..path.metadata().unwrap().len() {
+            let frame = begins.partition_point(|begin| *begin <= at) - 1;
+            flip(&path, at);
+            match verify(dir.path(), &mut |_, _| {}) {
+                Err(VerifyError::Bad { file, offset, .. }) => {
+                    let within = (begins[frame]..begins[frame + 1]).contains(&offset);
+                    assert!(file == path && within, "{} {at}: {} {offset}", path.display(), file.display());
+                }
+                Err(other) => panic!("{other}"),
+                Ok(found) => assert!(index == newest && found.unfinished_bytes > 0, "{} {at}", path.display()),
+            }
+            flip(&path, at);
+        }
+    }
+    assert_eq!(verify(dir.path(), &mut |_, _| {}).unwrap(), verified);
+}
+
+#[test]
+fn a_running_ledger_verifies_and_nothing_at_all_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Allow);
+    for n in 0..50 {
+        world.message(&[n]).unwrap();
+        verify(dir.path(), &mut |_, _| {}).unwrap();
+    }
+    for path in segments(dir.path()) {
+        std::fs::remove_file(path).unwrap();
+    }
+    assert!(matches!(verify(dir.path(), &mut |_, _| {}), Err(VerifyError::Missing { .. })));
+}

@@ -1,0 +1,322 @@
+//! A deployment in a temporary directory: a consensus key, an account key, and policies whose answers a test chooses.
+
+use ed25519_dalek::{Signer, SigningKey};
+use sigwarden_core::caller::{Allow, Client, Clients, KeyPattern, Peer};
+use sigwarden_core::fact::{ConsensusMessage, Decoded, MessageTime, PayloadError, SigningInput, SigningInputs};
+use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
+use sigwarden_core::key::{KeyEntry, KeyId};
+use sigwarden_core::limit::Take;
+use sigwarden_core::pipeline::{Limits, Parts};
+use sigwarden_core::policy::{Binding, Denial, EvaluationFailure, FailureKind, Job, Report, Understands, Verdict};
+use sigwarden_core::proof::Committed;
+use sigwarden_core::stages::authorize::Keyring;
+use sigwarden_core::staging::Staging;
+use sigwarden_core::state::Effect;
+use sigwarden_core::{
+    Backend, BackendFailure, Evaluator, Format, KeyState, Network, Operation, Pipeline, PolicySet, RawSignature, Refusal, Role, Scheme,
+    SignCall, Signed,
+};
+use sigwarden_ledger::disk::Disk;
+use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, OpenError, Settings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub(crate) const NOW: u64 = 1_700_000_000_000;
+pub(crate) const VALIDATOR: &str = "cosmos.validator.v1";
+pub(crate) const ACCOUNT: &str = "own.account.v1";
+
+/// What every policy of the set does.
+#[derive(Clone, Copy)]
+pub(crate) enum Rule {
+    Allow,
+    /// So many in all.
+    Take(u64),
+    /// Counts in a stored value, read and written.
+    Count,
+}
+
+struct Rules(Rule);
+
+impl Evaluator for Rules {
+    fn evaluate(&self, job: Job) -> Result<Report, EvaluationFailure> {
+        let fault = |error: sigwarden_core::staging::StagingFault| EvaluationFailure {
+            kind: FailureKind::HostCall,
+            message: error.to_string(),
+        };
+        let mut staging = Staging::new(job.snapshot, "rules".into(), job.request.now_ms);
+        let mut verdict = Verdict::Allow(Some("fine".into()));
+        match self.0 {
+            Rule::Allow => {}
+            Rule::Take(capacity) => {
+                if let Take::Exceeded { .. } = staging.take("all", 1, capacity, u64::MAX / 4_000_000).map_err(fault)? {
+                    verdict = Verdict::Deny(vec![Denial {
+                        code: "exceeded".into(),
+                        message: "no more".into(),
+                        retry_at_ms: None,
+                    }]);
+                }
+            }
+            Rule::Count => {
+                let before = staging.get("count").map_err(fault)?;
+                let count = before.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
+                // Others run here, so that what was read grows stale.
+                std::thread::yield_now();
+                staging.set("count", Some(&(count + 1).to_be_bytes())).map_err(fault)?;
+            }
+        }
+        Ok(Report {
+            verdict,
+            changes: staging.into_changes(),
+            fuel: 1,
+            log: Vec::new(),
+        })
+    }
+}
+
+/// Signs, and counts how often.
+pub(crate) struct Signing {
+    key: SigningKey,
+    pub(crate) signed: AtomicUsize,
+}
+
+impl Backend for Signing {
+    fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
+        let sign = |input: &SigningInput| {
+            self.signed.fetch_add(1, Ordering::SeqCst);
+            RawSignature {
+                bytes: self.key.sign(input.as_bytes()).to_bytes().to_vec(),
+                recovery_id: None,
+            }
+        };
+        Ok(committed.to_sign().map(sign).collect())
+    }
+}
+
+/// Reads `chain/height/round/step/seconds/block`, and any bytes as a raw message.
+fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadError> {
+    let mut decoded = Decoded {
+        facts: Vec::new(),
+        inputs: SigningInputs::one(SigningInput::Message(payload.to_vec())),
+        consensus: None,
+    };
+    if format == Format::CometBftVote {
+        let text = std::str::from_utf8(payload).unwrap();
+        let [chain, height, round, step, seconds, block] = text.split('/').collect::<Vec<_>>().try_into().unwrap();
+        let number = |text: &str| text.parse::<u64>().unwrap();
+        let timestamp = MessageTime {
+            seconds: seconds.parse().unwrap(),
+            nanos: 0,
+        };
+        decoded.consensus = Some(ConsensusMessage {
+            chain_id: chain.into(),
+            class: MessageClass::CometBft,
+            position: Position([number(height), number(round), number(step)]),
+            identity: blake3::hash(format!("{chain}/{height}/{round}/{step}/{block}").as_bytes()).into(),
+            sign_bytes: payload.to_vec(),
+            timestamp: Some(timestamp),
+            extension: None,
+        });
+    }
+    Ok(decoded)
+}
+
+pub(crate) fn vote(height: u64, seconds: u64, block: &str) -> Vec<u8> {
+    format!("chain/{height}/0/3/{seconds}/{block}").into_bytes()
+}
+
+pub(crate) fn floor_key() -> FloorKey {
+    FloorKey {
+        public_key: public_key(),
+        chain_id: "chain".into(),
+        class: MessageClass::CometBft,
+    }
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+pub(crate) fn public_key() -> Vec<u8> {
+    signing_key().verifying_key().to_bytes().to_vec()
+}
+
+/// The keeper does nothing by itself: what is durable when is the test's doing.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        flush_every: Duration::from_secs(3600),
+        checkpoint_every: Duration::from_secs(3600),
+        ..Settings::new(NOW, Arc::new(|_| {}))
+    }
+}
+
+/// A pipeline over a ledger.
+pub(crate) struct World {
+    pub(crate) ledger: Arc<EmbeddedLedger>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) backend: Arc<Signing>,
+    pub(crate) clock: Arc<AtomicU64>,
+    pub(crate) fatal: Arc<Mutex<Vec<String>>>,
+}
+
+impl World {
+    /// Makes a deployment with both keys active and the floor of the validator at height 1.
+    pub(crate) fn create(disk: Arc<dyn Disk>, dir: &Path, rule: Rule) -> Self {
+        let ledger = EmbeddedLedger::create_on(Arc::clone(&disk), dir, settings()).unwrap();
+        let pinned = |key: &str| Effect::KeyPinned {
+            key: key.parse().unwrap(),
+            scheme: Scheme::Ed25519,
+            public_key: public_key(),
+            created_ms: NOW,
+            state: KeyState::Active,
+        };
+        administer(&ledger, AdminKind::PublicKey, vec![pinned(VALIDATOR), pinned(ACCOUNT)]);
+        let floor = Floor {
+            position: Position::end_of_height(1),
+            taken: Taken::Operator,
+        };
+        administer(&ledger, AdminKind::Floor, vec![Effect::Floor { key: floor_key(), floor }]);
+        drop(ledger);
+        Self::open(disk, dir, rule).unwrap()
+    }
+
+    pub(crate) fn open(disk: Arc<dyn Disk>, dir: &Path, rule: Rule) -> Result<Self, OpenError> {
+        let fatal = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&fatal);
+        let settings = Settings {
+            fatal: Arc::new(move |reason: &str| told.lock().unwrap().push(reason.to_owned())),
+            ..settings()
+        };
+        let ledger = Arc::new(EmbeddedLedger::open_on(disk, dir, settings)?);
+        let backend = Arc::new(Signing {
+            key: signing_key(),
+            signed: AtomicUsize::new(0),
+        });
+        let clock = Arc::new(AtomicU64::new(NOW));
+        let read = Arc::clone(&clock);
+        let entry = |id: &str, role| KeyEntry {
+            id: id.parse().unwrap(),
+            roles: BTreeSet::from([role]),
+            scheme: Scheme::Ed25519,
+            public_key: public_key(),
+            backend: "test".into(),
+            dangerous_allow_raw_messages: role != Role::Consensus,
+            dangerous_allow_raw_digests: false,
+        };
+        let mut keys = Keyring::default();
+        keys.insert(entry(VALIDATOR, Role::Consensus));
+        keys.insert(entry(ACCOUNT, Role::Account));
+        let client = Client {
+            name: "tester".into(),
+            uid: 1,
+            gid: None,
+            allow: vec![Allow {
+                keys: vec![KeyPattern::All],
+                operations: vec![Operation::Sign],
+                formats: None,
+            }],
+        };
+        let binding = Binding {
+            instance: "rules".into(),
+            module_digest: "11".repeat(32).into(),
+            config_digest: "22".repeat(32).into(),
+            version: "0.1.0".into(),
+            understands: Understands::Any,
+            keys: None,
+            roles: None,
+            formats: None,
+        };
+        let policies = PolicySet {
+            bindings: vec![binding],
+            evaluator: Box::new(Rules(rule)),
+            engine_hash: "33".repeat(32).into(),
+        };
+        let pipeline = Pipeline::new(Parts {
+            network: Network::Devnet,
+            clients: Clients(vec![Arc::new(client)]),
+            keys,
+            policies: Arc::new(policies),
+            ledger: Arc::clone(&ledger) as Arc<dyn sigwarden_core::Ledger>,
+            backends: BTreeMap::from([("test".to_owned(), Arc::clone(&backend) as Arc<dyn Backend>)]),
+            decode,
+            clock: Arc::new(move || read.load(Ordering::SeqCst)),
+            limits: Limits {
+                // A loaded machine must not make a test fail.
+                deadline: Duration::from_secs(600),
+                evaluations: 8,
+                ..Limits::default()
+            },
+            process_id: 1,
+        });
+        Ok(Self {
+            ledger,
+            pipeline,
+            backend,
+            clock,
+            fatal,
+        })
+    }
+
+    pub(crate) fn sign(&self, key: &str, format: Format, payload: Vec<u8>) -> Result<Signed, Refusal> {
+        let call = SignCall {
+            operation: "sign".into(),
+            key: key.into(),
+            format: format.name().into(),
+            scheme: String::new(),
+            request_id: String::new(),
+            payload,
+            received: Instant::now(),
+        };
+        self.pipeline.sign(Peer { uid: 1, gid: 1 }, call)
+    }
+
+    pub(crate) fn vote(&self, height: u64, seconds: u64, block: &str) -> Result<Signed, Refusal> {
+        self.sign(VALIDATOR, Format::CometBftVote, vote(height, seconds, block))
+    }
+
+    pub(crate) fn message(&self, payload: &[u8]) -> Result<Signed, Refusal> {
+        self.sign(ACCOUNT, Format::RawMessageNone, payload.to_vec())
+    }
+
+    /// How often the ledger has counted a key as used.
+    pub(crate) fn uses(&self, key: &str) -> u64 {
+        self.pipeline.snapshot().keys[&key.parse::<KeyId>().unwrap()].uses
+    }
+
+    pub(crate) fn signed(&self) -> usize {
+        self.backend.signed.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) fn administer(ledger: &EmbeddedLedger, kind: AdminKind, effects: Vec<Effect>) -> u64 {
+    ledger.administer(change(kind, effects)).unwrap()
+}
+
+pub(crate) fn change(kind: AdminKind, effects: Vec<Effect>) -> Administration {
+    Administration {
+        kind,
+        operator: "test".into(),
+        reason: "a test".into(),
+        now_ms: NOW,
+        effects,
+    }
+}
+
+/// Runs `work` on so many threads at once and collects what they return.
+pub(crate) fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let barrier = std::sync::Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|index| {
+                let (barrier, work) = (&barrier, &work);
+                scope.spawn(move || {
+                    barrier.wait();
+                    work(index)
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
