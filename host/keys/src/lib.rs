@@ -38,3 +38,8 @@ pub use sealed_file::SealedFileBackend;
 pub use secret::{Passphrase, SECRET_KEY_BYTES, SecretKey, SecretKeyError, public_key_of};
 pub use shield::ShieldError;
 pub use vault::{IndexEntry, Vault, VaultError};
+
+#[cfg(test)]
+mod document_tests;
+#[cfg(test)]
+mod memory_tests;

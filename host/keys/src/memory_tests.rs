@@ -1,0 +1,113 @@
+//! Looks for planted secrets in the whole memory of the test's own process.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+use crate::schemes::PublicHalf;
+use crate::sealed_file::SealedFileBackend;
+use crate::secret::SecretKey;
+use crate::vault::{Vault, tests as vaults};
+use sigwarden_core::Scheme;
+use sigwarden_core::fact::SigningInput;
+use sigwarden_core::key::KeyId;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// A secret as the test may hold it: every byte with `MASK` on it, so that the pattern itself is never found.
+struct Planted([u8; 32]);
+const MASK: u8 = 0x5a;
+
+impl Planted {
+    fn new() -> Self {
+        let mut masked = [0; 32];
+        getrandom::fill(&mut masked).unwrap();
+        // Below the order of secp256k1 once unmasked.
+        masked[0] = MASK;
+        Self(masked)
+    }
+
+    fn unmasked(&self) -> Zeroizing<[u8; 32]> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        for (to, from) in bytes.iter_mut().zip(self.0) {
+            *to = from ^ MASK;
+        }
+        bytes
+    }
+
+    /// Where 16 successive bytes of it lie, as they are, in reverse (a scalar's little-endian limbs), or with `digest` on them.
+    fn found(&self, digest: &[u8; 32]) -> Vec<String> {
+        let mut reversed = self.0;
+        reversed.reverse();
+        let mut mixed = self.0;
+        mixed.iter_mut().zip(digest).for_each(|(to, from)| *to ^= from);
+        let needles: Vec<[u8; 16]> = [self.0, reversed, mixed]
+            .iter()
+            .flat_map(|pattern| [&pattern[..16], &pattern[16..]])
+            .map(|half| half.try_into().unwrap())
+            .collect();
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut found = Vec::new();
+        for line in std::fs::read_to_string("/proc/self/maps").unwrap().lines() {
+            let mut words = line.split_whitespace();
+            let (range, mode) = (words.next().unwrap(), words.next().unwrap());
+            let (from, to) = range.split_once('-').unwrap();
+            let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+            if !mode.starts_with("rw") || line.ends_with("[vvar]") {
+                continue;
+            }
+            // Compared byte by byte, so that the search never holds the secret unmasked.
+            let hit = |window: &[u8], needle: &[u8]| window.iter().zip(needle).all(|(byte, masked)| byte ^ MASK == *masked);
+            let mut page = vec![0_u8; 4096 + 15];
+            for at in (from..to).step_by(4096) {
+                let length = usize::try_from((to - at).min(4096 + 15)).unwrap();
+                if memory.read_exact_at(&mut page[..length], at).is_err() {
+                    continue;
+                }
+                for needle in &needles {
+                    if page[..length].windows(16).any(|window| hit(window, needle)) {
+                        found.push(line.to_owned());
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+#[test]
+fn the_search_finds_what_is_there() {
+    let planted = Planted::new();
+    assert_eq!(planted.found(&[0; 32]), Vec::<String>::new());
+    let lying_about = Box::new(planted.unmasked());
+    assert!(!planted.found(&[0; 32]).is_empty());
+    drop(lying_about);
+}
+
+#[test]
+fn after_a_signature_the_key_is_nowhere_in_memory() {
+    let (_directory, vault) = vaults::vault();
+    let vault = Arc::new(vault);
+    for scheme in Scheme::ALL {
+        let (id, planted): (KeyId, _) = (format!("planted.{scheme}.v1").parse().unwrap(), Planted::new());
+        import(&vault, &id, *scheme, &planted);
+        let digest = [0x11; 32];
+        let input = match scheme {
+            Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => SigningInput::Digest(digest),
+            Scheme::Ed25519 => SigningInput::Message(digest.to_vec()),
+        };
+        assert_eq!(planted.found(&digest), Vec::<String>::new(), "{scheme}: imported");
+        // First use: the file is opened. Second use: the key was waiting in memory.
+        let backend = SealedFileBackend::new(Arc::clone(&vault));
+        for _ in 0..2 {
+            backend.sign_inputs(&id, *scheme, [&input].into_iter()).unwrap();
+            assert_eq!(planted.found(&digest), Vec::<String>::new(), "{scheme}: signed");
+        }
+    }
+}
+
+/// In a frame of its own, which is gone when the search begins.
+#[inline(never)]
+fn import(vault: &Vault, id: &KeyId, scheme: Scheme, planted: &Planted) {
+    let key = SecretKey::from_bytes(scheme, planted.unmasked().as_slice()).unwrap();
+    assert!(PublicHalf::of(scheme, key.expose_secret()).is_ok());
+    vault.import(id, scheme, key, 1).unwrap();
+}
