@@ -17,11 +17,15 @@
 pub mod config;
 pub mod deployment;
 
+pub mod check;
+
 pub mod client;
 pub mod server;
 
 pub mod embedded;
 pub mod fatal;
+
+pub mod cli;
 
 /// The protocol: `proto/sigwarden/v1/sigwarden.proto`, compiled.
 #[allow(

@@ -100,7 +100,7 @@ impl<'a> Document<'a> {
                     .iter()
                     .find(|(key, _)| key.get_ref() == name)
                     .map(|(key, value)| (key.span().start, value)),
-                (Step::Item(index), DeValue::Array(array)) => array.iter().nth(*index).map(|value| (value.span().start, value)),
+                (Step::Item(index), DeValue::Array(array)) => array.get(*index).map(|value| (value.span().start, value)),
                 (Step::Field(_) | Step::Item(_), _) => None,
             };
             let Some((start, inner)) = found else { return at };

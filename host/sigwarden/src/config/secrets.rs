@@ -16,7 +16,7 @@ pub(super) fn looks_like(text: &str) -> Option<&'static str> {
     // BIP-39: 12 to 24 words, a multiple of three, of three to eight lower-case letters. Prose of that shape is rare enough.
     let words: Vec<&str> = trimmed.split_ascii_whitespace().collect();
     let is_word = |word: &&str| (3..=8).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase());
-    if matches!(words.len(), 12 | 15 | 18 | 21 | 24) && words.iter().all(|word| is_word(word)) {
+    if matches!(words.len(), 12 | 15 | 18 | 21 | 24) && words.iter().all(is_word) {
         return Some("a mnemonic");
     }
     None

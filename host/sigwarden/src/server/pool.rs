@@ -54,10 +54,10 @@ impl Shared {
 
 impl Queue {
     /// Puts a job at the end. Gives it back if the queue is full or closed.
-    pub(super) fn put(&self, job: Job) -> Result<(), Job> {
+    pub(super) fn put(&self, job: Job) -> Result<(), Box<Job>> {
         let mut waiting = self.0.lock();
         if waiting.closed || waiting.jobs.len() >= self.0.limit {
-            return Err(job);
+            return Err(Box::new(job));
         }
         waiting.jobs.push_back(job);
         drop(waiting);

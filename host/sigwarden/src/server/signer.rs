@@ -36,7 +36,7 @@ impl Signer {
     /// Queues a job and waits for its answer. If the client hangs up, this future is dropped and the job runs all the same.
     async fn run<T>(&self, job: Job, answer: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Status> {
         if let Err(job) = self.queue.put(job) {
-            return Err(to_status(&self.refuse_unqueued(job)));
+            return Err(to_status(&self.refuse_unqueued(*job)));
         }
         match answer.await {
             Ok(result) => result.map_err(|refusal| to_status(&refusal)),

@@ -1,0 +1,81 @@
+//! What the rules look at, gathered from the system once, so that the rules themselves are plain functions.
+
+use crate::config::{Config, PassphraseSource};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A deployment and what is around it.
+#[derive(Debug, Clone)]
+pub struct Surroundings<'c> {
+    /// The configuration.
+    pub config: &'c Config,
+    /// Names of environment variables that carry secrets.
+    pub secret_variables: Vec<String>,
+    /// The configuration's mode.
+    pub config_mode: Option<FileMode>,
+    /// The passphrase file's mode, if there is one.
+    pub passphrase_mode: Option<FileMode>,
+    /// The mode of the directory of sealed files.
+    pub vault_mode: Option<FileMode>,
+    /// The state directory's mode.
+    pub state_mode: Option<FileMode>,
+    /// Why the process might leave a core dump, if it might.
+    pub core_dumps: Option<String>,
+}
+
+/// Permissions of a file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileMode {
+    /// Which.
+    pub path: PathBuf,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+/// Prefixes of variables that carry secrets, ours and those of the IGRA presets.
+const SECRET_PREFIXES: [&str; 3] = ["SIGWARDEN_SECRET__", "IGRA_SECRET__", "KASPA_IGRA_WALLET_SECRET"];
+
+impl<'c> Surroundings<'c> {
+    /// Gathers them.
+    #[must_use]
+    pub fn of(config: &'c Config) -> Self {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut secret_variables: Vec<String> = names
+            .filter(|name| SECRET_PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+            .collect();
+        secret_variables.sort_unstable();
+        let passphrase_mode = match &config.passphrase {
+            PassphraseSource::File(path) => mode(path),
+            PassphraseSource::Prompt | PassphraseSource::Variable(_) => None,
+        };
+        Self {
+            secret_variables,
+            config_mode: mode(&config.file),
+            passphrase_mode,
+            vault_mode: config.vault_dir().and_then(mode),
+            state_mode: mode(&config.state_dir),
+            core_dumps: core_dumps(),
+            config,
+        }
+    }
+}
+
+/// None if there is no such file: whoever needs it says so.
+fn mode(path: &Path) -> Option<FileMode> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+    Some(FileMode {
+        path: path.to_owned(),
+        mode,
+    })
+}
+
+fn core_dumps() -> Option<String> {
+    use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+    let dumpable = !matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
+    let limit = getrlimit(Resource::Core).current;
+    match (dumpable, limit) {
+        (false, _) | (true, Some(0)) => None,
+        (true, Some(bytes)) => Some(format!("the process is dumpable, its core limit is {bytes} bytes")),
+        (true, None) => Some("the process is dumpable, its core limit is infinite".to_owned()),
+    }
+}

@@ -1,0 +1,263 @@
+//! What the command line takes. No argument takes a secret.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sigwarden_core::key::{KeyId, KeyName};
+use sigwarden_core::{Network, Role, Scheme};
+use std::path::PathBuf;
+
+/// The signing layer of a blockchain node: no signature without the approval of every policy.
+///
+/// A deployment is a directory with one sigwarden.toml. `sigwarden init` makes one that runs as it is.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  sigwarden init --dir signer --generate-passphrase-file    a devnet deployment that runs unattended\n  sigwarden -d signer serve                                 runs it\n  sigwarden -d signer check --network mainnet               what mainnet would say of it\n\nExit codes: 0 done; 1 refused, or something is wrong; 2 it could not be tried."
+)]
+pub struct Cli {
+    /// The deployment's directory
+    #[arg(short, long, global = true, value_name = "DIR", env = "SIGWARDEN_DEPLOYMENT", default_value = ".")]
+    pub deployment: PathBuf,
+    /// Print JSON, for machines
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Which log lines: `warn`, `info`, `debug`, or `target=level,…`; `serve` says `info` by itself, the others `warn`
+    #[arg(long, global = true, value_name = "FILTER", env = "SIGWARDEN_LOG")]
+    pub log: Option<String>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a deployment that runs as it is
+    Init(Init),
+    /// Run the daemon of a deployment
+    Serve,
+    /// Say whether the deployment would start, and what its network makes of it
+    Check(Check),
+    /// Ask the running daemon for a signature
+    Sign(Sign),
+    /// Generate, import and list keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// List, inspect and pin policy modules
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Show and raise the floors of consensus keys
+    #[command(subcommand)]
+    Floors(Floors),
+    /// Read and verify the audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Write generated documentation to standard output
+    #[command(subcommand, hide = true)]
+    Docs(Docs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  sigwarden init --dir signer                                   asks for a passphrase\n  sigwarden init --dir signer --generate-passphrase-file        devnet: makes a random one\n  sigwarden init --dir signer --network mainnet --passphrase-env SIGNER_PASSPHRASE"
+)]
+pub(super) struct Init {
+    /// The directory to make; must be missing or empty. Like --deployment
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// devnet, testnet-alpha, testnet-beta or mainnet
+    #[arg(long, value_name = "NETWORK", default_value = "devnet")]
+    pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) passphrase: InitPassphrase,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct InitPassphrase {
+    /// Take the passphrase from this file (mode 0600), now and at every start
+    #[arg(long, value_name = "FILE")]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// Take the passphrase from the environment variable of this name, now and at every start
+    #[arg(long, value_name = "NAME")]
+    pub(super) passphrase_env: Option<String>,
+    /// Make a random passphrase in a file of mode 0600 inside the deployment; devnet only
+    #[arg(long)]
+    pub(super) generate_passphrase_file: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  sigwarden -d signer check                       exit code 0: it would start\n  sigwarden -d signer check --network mainnet     what another network would say\n  sigwarden check --matrix                        what each network makes of each rule"
+)]
+pub(super) struct Check {
+    /// Judge as this network, instead of the configured one
+    #[arg(long, value_name = "NETWORK")]
+    pub(super) network: Option<Network>,
+    /// Print what each network makes of each rule
+    #[arg(long, conflicts_with = "network")]
+    pub(super) matrix: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  sigwarden -d signer sign --key demo.account --format evm/eip-1559 --payload-file tx.bin\n  sigwarden sign --socket /run/sigwarden/sigwarden.sock --key demo.account --format evm/legacy --payload-hex ec…"
+)]
+pub(super) struct Sign {
+    /// The key: `namespace.key_id`, or `namespace.key_id.v2` for one version
+    #[arg(long)]
+    pub(super) key: String,
+    /// How the payload is read: `evm/eip-1559`, `cometbft/vote`
+    #[arg(long)]
+    pub(super) format: String,
+    #[command(flatten)]
+    pub(super) payload: Payload,
+    /// Your own id of the request, at most 64 visible characters: asking again with it asks for the same decision
+    #[arg(long, value_name = "ID", default_value = "")]
+    pub(super) request_id: String,
+    /// Refuse unless the key signs so
+    #[arg(long, value_name = "SCHEME", default_value = "")]
+    pub(super) scheme: String,
+    /// The daemon's socket, instead of the deployment's
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Payload {
+    /// A file with the payload; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) payload_file: Option<PathBuf>,
+    /// The payload in hex
+    #[arg(long, value_name = "HEX")]
+    pub(super) payload_hex: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    /// Generate a key in the `sealed-file` backend
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer keys generate cosmos.validator --scheme ed25519 --role consensus --add-to-config"
+    )]
+    Generate(NewKey),
+    /// Import a secret key into the `sealed-file` backend, from a file or a prompt
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer keys import demo.account --secret-file key.hex\n\nThe file holds 64 hex digits, with or without 0x, and has mode 0600."
+    )]
+    Import {
+        #[command(flatten)]
+        key: NewKey,
+        /// A file with the secret key in hex (mode 0600); without it you are asked
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    /// List the keys
+    List,
+    /// Show one key
+    Show {
+        /// `namespace.key_id` or `namespace.key_id.v2`
+        key: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewKey {
+    /// Its name, `namespace.key_id`
+    pub(super) name: KeyName,
+    /// Its version
+    #[arg(long = "key-version", value_name = "N", default_value_t = 1)]
+    pub(super) version: u32,
+    /// How it signs; the configuration's, if it names the key already
+    #[arg(long)]
+    pub(super) scheme: Option<Scheme>,
+    /// What it is for; more than once for several. The configuration's, if it names the key already
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(super) roles: Vec<Role>,
+    /// Append the `[[key]]` to sigwarden.toml instead of printing it
+    #[arg(long)]
+    pub(super) add_to_config: bool,
+}
+
+impl NewKey {
+    pub(super) fn id(&self) -> KeyId {
+        KeyId {
+            name: self.name.clone(),
+            version: self.version,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Policy {
+    /// List the deployment's policies and whether their modules are what was pinned
+    List,
+    /// Say what a module is, imports, exports and takes, without configuring it
+    #[command(after_help = "Examples:\n  sigwarden -d signer policy inspect rate-limit\n  sigwarden policy inspect ./my-policy.wasm")]
+    Inspect {
+        /// A `[[policy]]` of the deployment, one of the binary's own, or a file
+        module: String,
+    },
+    /// Write a module's SHA-256 into sigwarden.toml; in force from the next start
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer policy pin rate-limit               pins the file as it is\n  sigwarden -d signer policy pin rate-limit --embedded    replaces it by this binary's own first"
+    )]
+    Pin {
+        /// A `[[policy]]` of the deployment
+        name: String,
+        /// Replace the file by the reference policy of the same file name that this binary carries
+        #[arg(long)]
+        embedded: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Floors {
+    /// Show every floor
+    Show,
+    /// Raise the floor of a consensus key: nothing at this height or below is signed any more
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer floors set --key demo.validator --chain-id devnet-1 --height 0 --reason 'a new key'\n\nFloors only rise. Give the last height that this key has signed anywhere."
+    )]
+    Set {
+        /// The key
+        #[arg(long)]
+        key: String,
+        /// The chain
+        #[arg(long, value_name = "ID")]
+        chain_id: String,
+        /// The last height that this key has signed anywhere
+        #[arg(long, value_name = "N")]
+        height: u64,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Audit {
+    /// Print the last records
+    Tail {
+        /// How many
+        #[arg(short, long, value_name = "N", default_value_t = 20)]
+        number: usize,
+    },
+    /// Verify the hash chain from its beginning
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Docs {
+    /// docs/refusals.md
+    Refusals,
+}

@@ -1,0 +1,135 @@
+//! `sigwarden audit`: reads the log's files alone, beside a running daemon or without one.
+
+use super::args::Audit;
+use super::output::{Failure, Output, Style, table, time};
+use crate::config::Config;
+use serde_json::{Value, json};
+use sigwarden_ledger::{Verified, VerifyError};
+use std::path::Path;
+
+pub(super) fn run(command: Audit, dir: &Path, output: &Output) -> Result<(), Failure> {
+    let config = Config::load(dir)?;
+    match command {
+        Audit::Tail { number } => tail(&config, number, output),
+        Audit::Verify => verify(&config, output),
+    }
+}
+
+fn tail(config: &Config, number: usize, output: &Output) -> Result<(), Failure> {
+    let lines = sigwarden_ledger::tail(&config.state_dir, number)?;
+    if output.is_json() {
+        for line in &lines {
+            output.line(line);
+        }
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = lines.iter().map(|line| row(line, output)).collect();
+    output.line(table(&rows).trim_end());
+    Ok(())
+}
+
+/// One record on one line: what an operator looks for first. `--json` has the rest.
+fn row(line: &str, output: &Output) -> Vec<String> {
+    let Ok(record) = serde_json::from_str::<Value>(line) else {
+        return vec![line.to_owned()];
+    };
+    let text = |value: &Value| match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_null() => String::new(),
+        None => value.to_string(),
+    };
+    let field = |name: &str| record.get(name).map(text).unwrap_or_default();
+    let body = record.get("body").cloned().unwrap_or(Value::Null);
+    let of_body = |name: &str| body.get(name).map(text).filter(|text| !text.is_empty());
+    let nanos: u64 = field("time").parse().unwrap_or(0);
+    let kind = field("kind");
+    let style = match kind.as_str() {
+        "refusal" => Style::Bad,
+        "decision" | "outcome" | "replay" => Style::Good,
+        _ => Style::Strong,
+    };
+    let mut what: Vec<String> = ["caller", "operator", "key", "operation", "format", "code", "message", "reason"]
+        .iter()
+        .filter_map(|name| of_body(name))
+        .collect();
+    if let Some(count) = body
+        .get("signatures")
+        .and_then(Value::as_array)
+        .map(Vec::len)
+        .filter(|count| *count > 0)
+    {
+        what.push(format!("{count} signed"));
+    }
+    if kind == "start" {
+        what.extend(of_body("version").map(|version| format!("sigwarden {version}")));
+    }
+    vec![
+        output.style(Style::Faint, &field("sequence")),
+        output.style(Style::Faint, &time(nanos / 1_000_000)),
+        output.style(style, &kind),
+        what.join("  "),
+    ]
+}
+
+fn verify(config: &Config, output: &Output) -> Result<(), Failure> {
+    let begun = std::time::Instant::now();
+    let mut told = std::time::Duration::ZERO;
+    let mut progress = |bytes: u64, total: u64| {
+        // Only for what takes over a second, and once a second.
+        if begun.elapsed() - told >= std::time::Duration::from_secs(1) {
+            told = begun.elapsed();
+            output.note(&format!("verified {} of {} MiB", bytes >> 20, total >> 20));
+        }
+    };
+    match sigwarden_ledger::verify(&config.state_dir, &mut progress) {
+        Ok(verified) => {
+            output.print(&verified_json(&verified), || verified_human(&verified, output));
+            Ok(())
+        }
+        Err(error @ VerifyError::Bad { .. }) => {
+            let value = json!({ "holds": false, "trouble": error.to_string() });
+            output.print(&value, || {
+                format!("{}\n{error}", output.style(Style::Bad, "the chain does not hold"))
+            });
+            Err(Failure::said_no())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn verified_json(verified: &Verified) -> Value {
+    json!({
+        "holds": true,
+        "deployment_id": verified.deployment_id,
+        "segments": verified.segments,
+        "records": verified.records,
+        "first_sequence": verified.first_sequence,
+        "last_sequence": verified.last_sequence,
+        "head": hex::encode(verified.head),
+        "unfinished_bytes": verified.unfinished_bytes,
+    })
+}
+
+fn verified_human(verified: &Verified, output: &Output) -> String {
+    let rows = [
+        ("deployment", verified.deployment_id.clone()),
+        ("segments", verified.segments.to_string()),
+        (
+            "records",
+            format!(
+                "{}, sequence {} to {}",
+                verified.records, verified.first_sequence, verified.last_sequence
+            ),
+        ),
+        ("head", hex::encode(verified.head)),
+    ];
+    let mut text = format!("{}\n", output.style(Style::Good, "the chain holds"));
+    text.push_str(&table(&rows.map(|(name, value)| vec![format!("  {name}"), value])));
+    if verified.unfinished_bytes > 0 {
+        text.push_str(&format!(
+            "  {} bytes after the last complete batch: a write in progress, or one that a crash cut short\n",
+            verified.unfinished_bytes
+        ));
+    }
+    text
+}

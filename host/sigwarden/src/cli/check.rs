@@ -1,0 +1,153 @@
+//! `sigwarden check`.
+
+use super::args::Check;
+use super::output::{Failure, Output, Style, table};
+use crate::check::{Finding, Rule, Severity, Surroundings, examine};
+use crate::config::Config;
+use crate::deployment::{Deployment, OpenError, Options};
+use serde_json::json;
+use sigwarden_core::Network;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Whether a start would succeed.
+enum Start {
+    Would,
+    Running(String),
+    WouldNot(String),
+}
+
+pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failure> {
+    if args.matrix {
+        matrix(output);
+        return Ok(());
+    }
+    let config = match Config::load(dir) {
+        Ok(config) => config,
+        Err(error) => return report_unusable(&error.to_string(), output),
+    };
+    let network = args.network.unwrap_or(config.network);
+    let findings = examine(&Surroundings::of(&config), network);
+    let refused = findings.iter().any(|finding| finding.severity() == Severity::Refuse);
+    let start = try_start(&config)?;
+    let holds = !refused && !matches!(start, Start::WouldNot(_));
+    let value = json!({
+        "deployment": dir,
+        "network": network.name(),
+        "findings": findings.iter().map(finding_json).collect::<Vec<_>>(),
+        "running": matches!(start, Start::Running(_)),
+        "starts": holds,
+        "trouble": match &start { Start::WouldNot(why) => Some(why), Start::Would | Start::Running(_) => None },
+    });
+    output.print(&value, || human(dir, network, &findings, &start, refused, output));
+    if holds { Ok(()) } else { Err(Failure::said_no()) }
+}
+
+fn report_unusable(why: &str, output: &Output) -> Result<(), Failure> {
+    output.print(&json!({ "starts": false, "trouble": why }), || {
+        format!("{}\n{why}", output.style(Style::Bad, "would not start"))
+    });
+    Err(Failure::said_no())
+}
+
+/// Opens the deployment as a start would, records nothing, and lets it go.
+fn try_start(config: &Config) -> Result<Start, Failure> {
+    // A start leaves files behind (a new log segment, compiled code); made by another user, they would stop the daemon.
+    if let Ok(metadata) = std::fs::metadata(&config.state_dir) {
+        let me = rustix::process::geteuid().as_raw();
+        if metadata.uid() != me {
+            return Err(Failure::cannot(format!(
+                "{} belongs to uid {}, and this is uid {me}; check as that user: `sudo -u '#{}' sigwarden check`",
+                config.state_dir.display(),
+                metadata.uid(),
+                metadata.uid()
+            )));
+        }
+    }
+    let options = Options {
+        record: false,
+        ..Options::default()
+    };
+    Ok(match Deployment::open_with(config.clone(), options) {
+        Ok(deployment) => match deployment.close() {
+            Ok(()) => Start::Would,
+            Err(error) => Start::WouldNot(error.to_string()),
+        },
+        Err(OpenError::Lock(error @ sigwarden_ledger::LockError::Held { .. })) => Start::Running(error.to_string()),
+        // What the network refuses is in the report already.
+        Err(OpenError::Refused { .. }) => Start::Would,
+        Err(error) => Start::WouldNot(error.to_string()),
+    })
+}
+
+fn finding_json(finding: &Finding) -> serde_json::Value {
+    json!({
+        "rule": finding.rule.name(),
+        "holds": finding.violation.is_none(),
+        "severity": finding.severity().name(),
+        "found": finding.found,
+        "wanted": finding.violation.as_ref().map(|violation| &violation.wanted),
+        "mend": finding.violation.as_ref().map(|violation| &violation.mend),
+    })
+}
+
+fn human(dir: &Path, network: Network, findings: &[Finding], start: &Start, refused: bool, output: &Output) -> String {
+    let mut text = format!("{} on {network}\n\n", dir.display());
+    let mark = |finding: &Finding| match (&finding.violation, finding.severity()) {
+        (None, _) => output.style(Style::Good, "ok"),
+        (Some(_), Severity::Silent) => output.style(Style::Faint, "allowed"),
+        (Some(_), Severity::Warn) => output.style(Style::Warning, "warn"),
+        (Some(_), Severity::Refuse) => output.style(Style::Bad, "refuse"),
+    };
+    let mut rows = Vec::new();
+    for finding in findings {
+        let name = finding.rule.name().to_owned();
+        rows.push(vec![mark(finding), name, finding.found.clone()]);
+        if let Some(violation) = finding.violation.as_ref().filter(|violation| violation.severity > Severity::Silent) {
+            rows.push(vec![String::new(), String::new(), format!("wanted: {}", violation.wanted)]);
+            rows.push(vec![String::new(), String::new(), format!("mend:   {}", violation.mend)]);
+        }
+    }
+    text.push_str(&table(&rows));
+    text.push('\n');
+    match start {
+        Start::Would if refused => text.push_str(&format!("{} on {network}\n", output.style(Style::Bad, "would not start"))),
+        Start::Would => text.push_str(&format!("{}\n", output.style(Style::Good, "would start"))),
+        Start::Running(why) => text.push_str(&format!(
+            "{}: {why}\nkeys, ledger and policies were not looked at; the daemon that holds them did when it started\n",
+            output.style(Style::Good, "running")
+        )),
+        Start::WouldNot(why) => text.push_str(&format!("{}\n{why}\n", output.style(Style::Bad, "would not start"))),
+    }
+    text
+}
+
+fn matrix(output: &Output) {
+    let cell = |rule: &Rule, network: &Network| rule.severity(*network);
+    let row_json = |rule: &Rule| {
+        let cells: serde_json::Map<String, serde_json::Value> = Network::ALL
+            .iter()
+            .map(|network| (network.name().to_owned(), cell(rule, network).name().into()))
+            .collect();
+        json!({ "rule": rule.name(), "networks": cells })
+    };
+    output.print(&Rule::ALL.iter().map(row_json).collect(), || {
+        let mut header = vec!["rule".to_owned()];
+        header.extend(Network::ALL.iter().map(|network| network.name().to_owned()));
+        let mut rows = vec![header];
+        for rule in Rule::ALL {
+            let mut row = vec![rule.name().to_owned()];
+            row.extend(Network::ALL.iter().map(|network| {
+                let severity = cell(rule, network);
+                let style = match severity {
+                    Severity::Silent => Style::Faint,
+                    Severity::Warn => Style::Warning,
+                    Severity::Refuse => Style::Bad,
+                };
+                output.style(style, severity.name())
+            }));
+            rows.push(row);
+        }
+        table(&rows)
+    });
+}

@@ -1,0 +1,77 @@
+//! Changes to sigwarden.toml: comments and order stay, the result is checked before it is written, and written as a whole.
+
+use super::output::Failure;
+use crate::config::Config;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use toml_edit::{DocumentMut, value};
+
+/// The configuration with `block` at its end.
+///
+/// # Errors
+/// The result would be wrong.
+pub(super) fn appended(config: &Config, block: &str) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(&config.file)?;
+    let text = format!("{}\n\n{block}", text.trim_end());
+    checked(config, text)
+}
+
+/// The configuration with another `sha256` on a policy.
+///
+/// # Errors
+/// There is no such policy, or the result would be wrong.
+pub(super) fn pinned(config: &Config, policy: &str, sha256: &str) -> Result<String, Failure> {
+    let mut document: DocumentMut = std::fs::read_to_string(&config.file)?.parse()?;
+    let tables = document.get_mut("policy").and_then(|item| item.as_array_of_tables_mut());
+    let is_it = |table: &&mut toml_edit::Table| table.get("name").and_then(|name| name.as_str()) == Some(policy);
+    let table = tables.and_then(|tables| tables.iter_mut().find(is_it));
+    let table = table.ok_or_else(|| Failure::no(format!("{} has no `[[policy]]` of the name `{policy}`", config.file.display())))?;
+    table.insert("sha256", value(sha256));
+    checked(config, document.to_string())
+}
+
+fn checked(config: &Config, text: String) -> Result<String, Failure> {
+    match Config::parse(&config.dir, &text) {
+        Ok(_) => Ok(text),
+        Err(errors) => {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Err(Failure::no(format!(
+                "with this change, sigwarden.toml would be wrong:\n{}",
+                errors.join("\n")
+            )))
+        }
+    }
+}
+
+/// Replaces a file's contents at once: a crash leaves the old ones or the new ones. The mode stays.
+///
+/// # Errors
+/// The system's.
+pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let mode = std::fs::metadata(file).map_or(0o600, |metadata| metadata.permissions().mode() & 0o7777);
+    replace(file, text.as_bytes(), mode)
+}
+
+/// Writes a file as a whole, whether or not there is one.
+///
+/// # Errors
+/// The system's.
+pub(super) fn replace(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let mut fresh = file.as_os_str().to_owned();
+    fresh.push(".new");
+    let failed = |error: std::io::Error| Failure::cannot(format!("{}: {error}", file.display()));
+    let mut options = std::fs::OpenOptions::new();
+    let mut opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&fresh)
+        .map_err(failed)?;
+    opened.write_all(bytes).and_then(|()| opened.sync_all()).map_err(failed)?;
+    std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+    std::fs::rename(&fresh, file).map_err(failed)?;
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+}

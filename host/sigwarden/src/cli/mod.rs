@@ -1,0 +1,56 @@
+//! The command line. Exit codes: 0 done; 1 refused, or something is wrong with what was looked at; 2 it could not be tried.
+
+mod args;
+mod audit;
+mod check;
+mod docs;
+mod edit;
+mod floors;
+mod init;
+mod keys;
+mod logs;
+mod output;
+mod policy;
+mod serve;
+mod sign;
+mod template;
+
+pub use args::Cli;
+pub use docs::refusals_markdown;
+
+use args::Command;
+use clap::Parser;
+use output::{Failure, Output};
+use std::process::ExitCode;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    // Before anything else: no secret is in memory yet.
+    let hardened = sigwarden_keys::harden_process();
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    logs::start(&cli);
+    if let Err(error) = hardened {
+        tracing::warn!(%error, "the process could not be hardened; `sigwarden check` says what the network makes of it");
+    }
+    match run(cli, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.fail(&failure),
+    }
+}
+
+fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+    let dir = cli.deployment.as_path();
+    match cli.command {
+        Command::Init(args) => init::run(args, dir, output),
+        Command::Serve => serve::run(dir, output),
+        Command::Check(args) => check::run(&args, dir, output),
+        Command::Sign(args) => sign::run(args, dir, output),
+        Command::Keys(command) => keys::run(command, dir, output),
+        Command::Policy(command) => policy::run(command, dir, output),
+        Command::Floors(command) => floors::run(command, dir, output),
+        Command::Audit(command) => audit::run(command, dir, output),
+        Command::Docs(command) => docs::run(command),
+    }
+}

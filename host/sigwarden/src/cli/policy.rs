@@ -1,0 +1,214 @@
+//! `sigwarden policy`.
+
+use super::args::Policy as Command;
+use super::edit;
+use super::output::{Failure, Output, Style, table};
+use crate::config::{Config, Policy};
+use crate::embedded;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use sigwarden_policy::{Engine, EngineSettings, Inspection};
+use std::path::Path;
+
+pub(super) fn run(command: Command, dir: &Path, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::List => list(&Config::load(dir)?, output),
+        Command::Inspect { module } => inspect(&module, dir, output),
+        Command::Pin { name, embedded } => pin(&Config::load(dir)?, &name, embedded, output),
+    }
+}
+
+/// How a module on disk stands to its pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pinned {
+    Yes,
+    No,
+    Differs,
+    Missing,
+}
+
+impl Pinned {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "pinned",
+            Self::No => "unpinned",
+            Self::Differs => "differs from its pin",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn state_of(policy: &Policy) -> (Pinned, Option<String>) {
+    let Ok(wasm) = std::fs::read(&policy.module) else {
+        return (Pinned::Missing, None);
+    };
+    let found = sha256(&wasm);
+    let state = match policy.sha256 {
+        None => Pinned::No,
+        Some(pinned) if pinned == found => Pinned::Yes,
+        Some(_) => Pinned::Differs,
+    };
+    (state, Some(hex::encode(found)))
+}
+
+fn list(config: &Config, output: &Output) -> Result<(), Failure> {
+    let all: Vec<_> = config.policies.iter().map(|policy| (policy, state_of(policy))).collect();
+    let to_json = |(policy, (state, found)): &(&Policy, (Pinned, Option<String>))| {
+        json!({
+            "policy": policy.name,
+            "module": policy.module,
+            "sha256": found,
+            "state": state.name(),
+        })
+    };
+    output.print(&all.iter().map(to_json).collect(), || {
+        let mut rows = vec![
+            ["POLICY", "MODULE", "STATE", "SHA-256"]
+                .map(|name| output.style(Style::Strong, name))
+                .to_vec(),
+        ];
+        rows.extend(all.iter().map(|(policy, (state, found))| {
+            let style = match state {
+                Pinned::Yes => Style::Good,
+                Pinned::No => Style::Warning,
+                Pinned::Differs | Pinned::Missing => Style::Bad,
+            };
+            vec![
+                policy.name.clone(),
+                policy.module.display().to_string(),
+                output.style(style, state.name()),
+                found.clone().unwrap_or_default(),
+            ]
+        }));
+        table(&rows)
+    });
+    if all.iter().any(|(_, (state, _))| matches!(state, Pinned::Differs | Pinned::Missing)) {
+        output.note("a start would refuse; if a module was replaced on purpose, `sigwarden policy pin NAME`");
+        return Err(Failure::said_no());
+    }
+    Ok(())
+}
+
+fn inspect(module: &str, dir: &Path, output: &Output) -> Result<(), Failure> {
+    let wasm = module_bytes(module, dir)?;
+    let engine = Engine::new(EngineSettings::default())?;
+    let inspection = match sigwarden_policy::inspect(&engine, &wasm) {
+        Ok(inspection) => inspection,
+        Err(error) => return Err(Failure::no(error.to_string())),
+    };
+    output.print(&inspection_json(&inspection), || inspection_human(&inspection, output));
+    Ok(())
+}
+
+/// A `[[policy]]` of the deployment, one of the binary's own, or a file; in this order.
+fn module_bytes(module: &str, dir: &Path) -> Result<Vec<u8>, Failure> {
+    if let Ok(config) = Config::load(dir)
+        && let Some(policy) = config.policies.iter().find(|policy| policy.name == module)
+    {
+        return std::fs::read(&policy.module).map_err(|error| Failure::cannot(format!("{}: {error}", policy.module.display())));
+    }
+    if let Some(wasm) = embedded::policy(module) {
+        return Ok(wasm.to_vec());
+    }
+    std::fs::read(module).map_err(|error| {
+        let known: Vec<&str> = embedded::POLICIES.iter().map(|(name, _)| *name).collect();
+        Failure::cannot(format!(
+            "{module}: {error}; neither a `[[policy]]` of {} nor one of {}",
+            dir.display(),
+            known.join(", ")
+        ))
+    })
+}
+
+fn inspection_json(inspection: &Inspection) -> serde_json::Value {
+    let manifest = &inspection.manifest;
+    let schema = serde_json::from_str(&manifest.config_schema).unwrap_or_else(|_| json!(manifest.config_schema));
+    json!({
+        "sha256": inspection.digest,
+        "bytes": inspection.size,
+        "imports": inspection.imports,
+        "exports": inspection.exports,
+        "name": manifest.name,
+        "version": manifest.version,
+        "purpose": manifest.purpose,
+        "formats": formats(inspection),
+        "facts": manifest.facts,
+        "denial_codes": manifest.denial_codes,
+        "config_schema": schema,
+    })
+}
+
+fn formats(inspection: &Inspection) -> Vec<&'static str> {
+    match &inspection.manifest.formats {
+        sigwarden_core::policy::Understands::Any => vec!["*"],
+        sigwarden_core::policy::Understands::Formats(formats) => formats.iter().map(|format| format.name()).collect(),
+    }
+}
+
+fn inspection_human(inspection: &Inspection, output: &Output) -> String {
+    let manifest = &inspection.manifest;
+    let rows = [
+        ("purpose", manifest.purpose.clone()),
+        ("sha256", inspection.digest.clone()),
+        ("size", format!("{} bytes", inspection.size)),
+        ("imports", inspection.imports.join(", ")),
+        ("exports", inspection.exports.join(", ")),
+        ("formats", formats(inspection).join(", ")),
+        ("facts", manifest.facts.join(", ")),
+        ("denies with", manifest.denial_codes.join(", ")),
+    ];
+    let mut text = format!("{} {}\n", output.style(Style::Strong, &manifest.name), manifest.version);
+    text.push_str(&table(&rows.map(|(name, value)| vec![format!("  {name}"), value])));
+    text.push_str("\nconfiguration (JSON Schema):\n");
+    let schema = serde_json::from_str::<serde_json::Value>(&manifest.config_schema);
+    let pretty = schema.and_then(|schema| serde_json::to_string_pretty(&schema));
+    text.push_str(&pretty.unwrap_or_else(|_| manifest.config_schema.clone()));
+    text
+}
+
+fn pin(config: &Config, name: &str, from_binary: bool, output: &Output) -> Result<(), Failure> {
+    let policy = config.policies.iter().find(|policy| policy.name == name);
+    let policy = policy.ok_or_else(|| {
+        let known: Vec<&str> = config.policies.iter().map(|policy| policy.name.as_str()).collect();
+        Failure::no(format!(
+            "there is no `[[policy]]` of the name `{name}`; there are {}",
+            known.join(", ")
+        ))
+    })?;
+    let wasm = if from_binary {
+        let stem = policy
+            .module
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let wasm = embedded::policy(&stem);
+        wasm.ok_or_else(|| {
+            Failure::no(format!(
+                "this binary carries no policy `{stem}`; without --embedded the file is pinned as it is"
+            ))
+        })?
+        .to_vec()
+    } else {
+        std::fs::read(&policy.module).map_err(|error| Failure::cannot(format!("{}: {error}", policy.module.display())))?
+    };
+    // A module that could not start is not pinned.
+    let engine = Engine::new(EngineSettings::default())?;
+    let inspection = sigwarden_policy::inspect(&engine, &wasm).map_err(|error| Failure::no(error.to_string()))?;
+    let text = edit::pinned(config, name, &inspection.digest)?;
+    if from_binary {
+        edit::replace(&policy.module, &wasm, 0o644)?;
+    }
+    edit::write(&config.file, &text)?;
+    let value = json!({ "policy": name, "sha256": inspection.digest, "version": inspection.manifest.version });
+    output.print(&value, || {
+        format!(
+            "pinned {name} {} to {}\nin force from the next start; `sigwarden check` says whether that would succeed",
+            inspection.manifest.version, inspection.digest
+        )
+    });
+    Ok(())
+}

@@ -1,2 +1,0 @@
-//! placeholder
-pub use toml::Value as MockScript;

@@ -1,0 +1,209 @@
+//! Keys at the start: what the configuration names must be in its backend, with the public key that configuration and ledger expect.
+
+use super::backends::{Backends, Held};
+use crate::config::{Config, Key};
+use sigwarden_core::key::{KeyEntry, KeyId};
+use sigwarden_core::stages::authorize::Keyring;
+use sigwarden_core::state::{Effect, State};
+use sigwarden_core::{KeyState, Scheme};
+use std::collections::HashMap;
+
+/// Who says which public key a key must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublicKeySource {
+    /// `public_key` in sigwarden.toml.
+    Configuration,
+    /// The ledger, where it was pinned when the key was made or first used.
+    Ledger,
+}
+
+impl std::fmt::Display for PublicKeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Configuration => "`public_key` in sigwarden.toml",
+            Self::Ledger => "the ledger",
+        })
+    }
+}
+
+/// A key is not what it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// The backend has no such key.
+    #[error(
+        "key {id}: backend `{backend}` has no such key; `sigwarden keys generate` or `keys import` makes one, or take the `[[key]]` out"
+    )]
+    Missing {
+        /// The key.
+        id: KeyId,
+        /// The backend.
+        backend: String,
+    },
+    /// The key is of another scheme.
+    #[error("key {id}: configured as {configured}, but {source} knows it as {found}", source = .by)]
+    Scheme {
+        /// The key.
+        id: KeyId,
+        /// In the configuration.
+        configured: Scheme,
+        /// In the backend or ledger.
+        found: Scheme,
+        /// Who says so.
+        by: &'static str,
+    },
+    /// The key has another public key.
+    #[error("key {id}: {source} says its public key is {expected}, the backend's is {found}; this is another key, and another key is another version", source = .by)]
+    PublicKey {
+        /// The key.
+        id: KeyId,
+        /// Who expects another one.
+        by: PublicKeySource,
+        /// The public key expected, hex.
+        expected: String,
+        /// The backend's, hex.
+        found: String,
+    },
+    /// Two keys are one.
+    #[error("keys {first} and {second} have one public key, {public_key}; if that is meant, say `replica_of = \"{first}\"` on the second")]
+    Same {
+        /// One.
+        first: KeyId,
+        /// The other.
+        second: KeyId,
+        /// The public key, hex.
+        public_key: String,
+    },
+    /// A replica is none.
+    #[error("key {id}: `replica_of` names {of}, which has another public key")]
+    NoReplica {
+        /// The key.
+        id: KeyId,
+        /// What it should be a replica of.
+        of: KeyId,
+    },
+}
+
+/// Keys that hold.
+pub(super) struct Checked {
+    pub(super) keyring: Keyring,
+    /// Public keys that the ledger does not know yet.
+    pub(super) to_pin: Vec<Effect>,
+}
+
+/// Checks every key; all faults at once.
+pub(super) fn check(config: &Config, backends: &Backends, state: &State, now_ms: u64) -> Result<Checked, Vec<KeyFault>> {
+    let mut checked = Checked {
+        keyring: Keyring::default(),
+        to_pin: Vec::new(),
+    };
+    let mut faults = Vec::new();
+    let mut found: HashMap<KeyId, Vec<u8>> = HashMap::with_capacity(config.keys.len());
+    for key in &config.keys {
+        match check_one(key, backends, state, now_ms) {
+            Ok((entry, pin)) => {
+                found.insert(key.id.clone(), entry.public_key.clone());
+                checked.keyring.insert(entry);
+                checked.to_pin.extend(pin);
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    faults.extend(twins(config, &found));
+    if faults.is_empty() { Ok(checked) } else { Err(faults) }
+}
+
+fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Result<(KeyEntry, Option<Effect>), KeyFault> {
+    let id = || key.id.clone();
+    let scheme = |found: Scheme, by| {
+        if found == key.scheme {
+            return Ok(());
+        }
+        Err(KeyFault::Scheme {
+            id: id(),
+            configured: key.scheme,
+            found,
+            by,
+        })
+    };
+    let (public_key, created_ms) = match backends.held(&key.backend, &key.id) {
+        Held::Sealed(entry) => {
+            scheme(entry.scheme, "the backend")?;
+            (entry.public_key, entry.created_ms)
+        }
+        Held::Public(public_key) => (public_key, now_ms),
+        Held::Missing => {
+            return Err(KeyFault::Missing {
+                id: id(),
+                backend: key.backend.clone(),
+            });
+        }
+    };
+    let expect = |expected: &[u8], by| {
+        if expected == public_key {
+            return Ok(());
+        }
+        Err(KeyFault::PublicKey {
+            id: id(),
+            by,
+            expected: hex::encode(expected),
+            found: hex::encode(&public_key),
+        })
+    };
+    if let Some(expected) = &key.public_key {
+        expect(expected, PublicKeySource::Configuration)?;
+    }
+    let pin = match state.keys.get(&key.id) {
+        Some(status) => {
+            scheme(status.scheme, "the ledger")?;
+            expect(&status.public_key, PublicKeySource::Ledger)?;
+            None
+        }
+        None => Some(Effect::KeyPinned {
+            key: id(),
+            scheme: key.scheme,
+            public_key: public_key.clone(),
+            created_ms,
+            state: KeyState::Active,
+        }),
+    };
+    let entry = KeyEntry {
+        id: id(),
+        roles: key.roles.clone(),
+        scheme: key.scheme,
+        public_key,
+        backend: key.backend.clone(),
+        dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
+        dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
+    };
+    Ok((entry, pin))
+}
+
+/// Keys with one public key that are not declared replicas, and declared replicas that are none. A floor goes by public key, but
+/// policies' state and permissions go by name.
+fn twins(config: &Config, found: &HashMap<KeyId, Vec<u8>>) -> Vec<KeyFault> {
+    let mut faults = Vec::new();
+    let mut owners: HashMap<&[u8], &KeyId> = HashMap::with_capacity(found.len());
+    let originals = config.keys.iter().filter(|key| key.replica_of.is_none());
+    for key in originals {
+        let Some(public_key) = found.get(&key.id) else { continue };
+        if let Some(first) = owners.insert(public_key, &key.id) {
+            faults.push(KeyFault::Same {
+                first: first.clone(),
+                second: key.id.clone(),
+                public_key: hex::encode(public_key),
+            });
+        }
+    }
+    for key in &config.keys {
+        let (Some(of), Some(public_key)) = (&key.replica_of, found.get(&key.id)) else {
+            continue;
+        };
+        if found.get(of).is_some_and(|original| original != public_key) {
+            faults.push(KeyFault::NoReplica {
+                id: key.id.clone(),
+                of: of.clone(),
+            });
+        }
+    }
+    faults
+}

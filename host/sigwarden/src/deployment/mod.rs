@@ -1,0 +1,321 @@
+//! From a directory to a pipeline: everything that a start opens and checks, in order. Nothing is recorded before all of it holds.
+
+mod backends;
+mod keys;
+mod policies;
+
+pub use backends::BackendError;
+pub use keys::{KeyFault, PublicKeySource};
+pub use policies::PolicyError;
+pub use sigwarden_keys::MockScript;
+
+use crate::check::{Finding, Severity, Surroundings, examine};
+use crate::config::{Config, LoadError, PassphraseSource};
+use crate::fatal::Fatal;
+use crate::server;
+use backends::Backends;
+use sigwarden_core::caller::Clients;
+use sigwarden_core::pipeline::{Clock, Limits, Parts};
+use sigwarden_core::{Ledger, Pipeline};
+use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, Vault, VaultError};
+use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, LockError, Settings};
+use sigwarden_policy::{Engine, EngineError, EngineSettings, Loaded};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A deployment that is open: this process holds its lock.
+pub struct Deployment {
+    config: Config,
+    pipeline: Arc<Pipeline>,
+    ledger: Arc<EmbeddedLedger>,
+    backends: Backends,
+    loaded: Vec<Loaded>,
+    findings: Vec<Finding>,
+    fatal: Arc<Fatal>,
+    // Last, so that it is released last.
+    _lock: DeploymentLock,
+}
+
+/// How a deployment is opened.
+pub struct Options {
+    /// The wall clock, milliseconds since the Unix epoch.
+    pub clock: Clock,
+    /// The passphrase; none to take it from where the configuration says.
+    pub passphrase: Option<Passphrase>,
+    /// Whether changes that the start brings are recorded: public keys seen for the first time, policies that changed. `check` does
+    /// not want that.
+    pub record: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(now_ms),
+            passphrase: None,
+            record: true,
+        }
+    }
+}
+
+/// Why a deployment does not open. Each names the file, field or key, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration is unreadable or wrong.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// Another process holds the deployment, or there is none.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The network refuses what was found.
+    #[error("{network} refuses this deployment:\n{}", .findings.iter().map(|finding| format!("  {finding}")).collect::<Vec<_>>().join("\n"))]
+    Refused {
+        /// The network.
+        network: sigwarden_core::Network,
+        /// What it refuses.
+        findings: Vec<Finding>,
+    },
+    /// No passphrase.
+    #[error("the passphrase: {0}")]
+    Passphrase(#[from] PassphraseError),
+    /// The vault does not open.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A backend does not open.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The ledger does not open.
+    #[error("the ledger: {0}")]
+    Ledger(#[from] sigwarden_ledger::OpenError),
+    /// Keys are not what the configuration or the ledger says.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Keys(Vec<KeyFault>),
+    /// The sandbox does not start.
+    #[error("the sandbox: {0}")]
+    Engine(#[from] EngineError),
+    /// A policy does not load.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The start could not be recorded.
+    #[error("the ledger: {0}")]
+    Record(#[from] AdministerError),
+    /// The system has no randomness.
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// A directory cannot be made.
+    #[error("{}: {error}", dir.display())]
+    Directory {
+        /// The directory.
+        dir: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl Deployment {
+    /// Opens the deployment in `dir`.
+    ///
+    /// # Errors
+    /// The first step that does not hold.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        Self::open_with(Config::load(dir)?, Options::default())
+    }
+
+    /// Opens the deployment of a configuration.
+    ///
+    /// # Errors
+    /// The first step that does not hold.
+    pub fn open_with(config: Config, options: Options) -> Result<Self, OpenError> {
+        let lock = DeploymentLock::acquire(&config.state_dir)?;
+        let findings = refuse_what_the_network_refuses(&config)?;
+        // Secrets first: taking one out of the environment is sound only while this process has a single thread.
+        let now_ms = (options.clock)();
+        let vault = open_vault(&config, options.passphrase)?;
+        let backends = Backends::open(&config, vault)?;
+
+        let fatal = Arc::new(Fatal::default());
+        let ledger = Arc::new(EmbeddedLedger::open(&config.state_dir, settings(now_ms, &fatal))?);
+        let state = ledger.snapshot();
+        let keys = keys::check(&config, &backends, &state, now_ms).map_err(OpenError::Keys)?;
+        let engine = Engine::new(EngineSettings::default())?;
+        let (policies, loaded) = policies::load(&config, &engine, backends.vault())?;
+
+        if options.record {
+            record(&ledger, AdminKind::PublicKey, "first use", now_ms, keys.to_pin)?;
+            let changed = policies::changed(&loaded, &state);
+            record(&ledger, AdminKind::PolicySet, "the policies of this start", now_ms, changed)?;
+        }
+        let mut process_id = [0; 8];
+        getrandom::fill(&mut process_id).map_err(OpenError::Random)?;
+        let pipeline = Arc::new(Pipeline::new(Parts {
+            network: config.network,
+            clients: Clients(config.clients.clone()),
+            keys: keys.keyring,
+            policies: Arc::new(policies),
+            ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+            backends: backends.by_name(),
+            decode: sigwarden_formats::decode,
+            clock: options.clock,
+            limits: Limits {
+                payload_bytes: config.limits.payload_bytes,
+                deadline: config.limits.deadline,
+                evaluations: config.limits.evaluations,
+            },
+            process_id: u64::from_be_bytes(process_id),
+        }));
+        Ok(Self {
+            config,
+            pipeline,
+            ledger,
+            backends,
+            loaded,
+            findings,
+            fatal,
+            _lock: lock,
+        })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The way of every request.
+    #[must_use]
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<EmbeddedLedger> {
+        &self.ledger
+    }
+
+    /// The policies, in the order of the configuration.
+    #[must_use]
+    pub fn loaded(&self) -> &[Loaded] {
+        &self.loaded
+    }
+
+    /// What the rules of the network found.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// A `mock-hsm` backend, for tests that change its faults while it runs.
+    #[must_use]
+    pub fn mock_hsm(&self, name: &str) -> Option<&Arc<MockHsm>> {
+        self.backends.mock_hsm(name)
+    }
+
+    /// What [`server::serve`] takes.
+    #[must_use]
+    pub fn server_parts(&self) -> server::Parts {
+        let ledger = Arc::clone(&self.ledger);
+        server::Parts {
+            pipeline: Arc::clone(&self.pipeline),
+            clients: Clients(self.config.clients.clone()),
+            socket: self.config.socket.clone(),
+            socket_group_access: self.config.socket_group_access,
+            limits: self.config.limits.clone(),
+            network: self.config.network,
+            condition: Arc::new(move || {
+                let health = ledger.health();
+                server::Condition {
+                    trouble: health.poisoned,
+                    deployment_id: ledger.deployment_id().to_owned(),
+                    last_sequence: health.last_sequence,
+                }
+            }),
+            fatal: Arc::clone(&self.fatal),
+        }
+    }
+
+    /// Makes what was recorded durable and lets go of everything, the lock last.
+    ///
+    /// # Errors
+    /// The ledger failed, now or before.
+    pub fn close(self) -> Result<(), sigwarden_core::ledger::LedgerFailure> {
+        self.pipeline.stop();
+        self.ledger.close()
+    }
+}
+
+/// Opens the vault with the passphrase given, or the one from where the configuration says. None if no backend has one.
+///
+/// # Errors
+/// No passphrase, the wrong one, or the vault is not as it must be.
+pub fn open_vault(config: &Config, passphrase: Option<Passphrase>) -> Result<Option<Arc<Vault>>, OpenError> {
+    let Some(dir) = config.vault_dir() else { return Ok(None) };
+    let passphrase = match passphrase {
+        Some(passphrase) => passphrase,
+        None => read_passphrase(&config.passphrase)?,
+    };
+    Ok(Some(Arc::new(Vault::open(dir, &passphrase)?)))
+}
+
+/// Takes the passphrase from its source.
+///
+/// # Errors
+/// There is none there.
+pub fn read_passphrase(source: &PassphraseSource) -> Result<Passphrase, PassphraseError> {
+    match source {
+        PassphraseSource::Prompt => Passphrase::prompt("Passphrase of the deployment: "),
+        PassphraseSource::File(path) => Passphrase::from_file(path),
+        PassphraseSource::Variable(name) => Passphrase::from_env_var(name),
+    }
+}
+
+/// How the ledger is opened: a failed write sets off `fatal`.
+pub(crate) fn settings(now_ms: u64, fatal: &Arc<Fatal>) -> Settings {
+    let fatal = Arc::clone(fatal);
+    Settings::new(now_ms, Arc::new(move |reason: &str| fatal.set_off(reason)))
+}
+
+/// The wall clock, milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    // A clock before 1970 reads as 0, which every ledger refuses as behind.
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Who this process works for, in records.
+pub(crate) fn operator() -> String {
+    format!("uid {}", rustix::process::getuid().as_raw())
+}
+
+fn refuse_what_the_network_refuses(config: &Config) -> Result<Vec<Finding>, OpenError> {
+    let findings = examine(&Surroundings::of(config), config.network);
+    let (refused, rest): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(|finding| finding.severity() == Severity::Refuse);
+    if !refused.is_empty() {
+        return Err(OpenError::Refused {
+            network: config.network,
+            findings: refused,
+        });
+    }
+    Ok(rest)
+}
+
+fn record(
+    ledger: &EmbeddedLedger,
+    kind: AdminKind,
+    reason: &str,
+    now_ms: u64,
+    effects: Vec<sigwarden_core::state::Effect>,
+) -> Result<(), AdministerError> {
+    if effects.is_empty() {
+        return Ok(());
+    }
+    let administration = Administration {
+        kind,
+        operator: operator(),
+        reason: reason.to_owned(),
+        now_ms,
+        effects,
+    };
+    ledger.administer(administration).map(drop)
+}
