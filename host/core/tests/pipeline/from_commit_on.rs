@@ -1,0 +1,210 @@
+//! What happens once every policy has allowed: floors, contention, an unsure ledger, backends that fail or lie.
+
+use crate::fakes::{Hardware, Memory, World, allow, floor_key, message, public_key, report, signature, vote};
+use sigwarden_core::fact::SigningInput;
+use sigwarden_core::ledger::{Commitment, Conflict, Entry, Grant, LedgerFailure, Receipt};
+use sigwarden_core::policy::Verdict;
+use sigwarden_core::staging::Staging;
+use sigwarden_core::state::Effect;
+use sigwarden_core::verify::verify;
+use sigwarden_core::{BackendFailure, Code, Ledger, Scheme};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+#[test]
+fn a_signature_verifies_and_its_outcome_is_recorded() {
+    let world = World::new(vec![allow()]);
+    let signed = world.message().unwrap();
+    let input = SigningInput::Message(b"hello".to_vec());
+    verify(Scheme::Ed25519, &public_key(), &input, &signed.signatures[0]).unwrap();
+    assert_eq!(
+        (signed.sequence, signed.replay, signed.key.to_string()),
+        (1, false, "own.account.v1".to_owned())
+    );
+    assert_eq!(world.recorded(), (1, 0));
+    assert_eq!(world.ledger.snapshot().keys[&signed.key].uses, 1);
+}
+
+#[test]
+fn floors_refuse_conflicts_regressions_and_keys_without_one() {
+    let world = World::new(vec![allow()]);
+    world.vote("5/100/a").unwrap();
+    for (payload, code) in [
+        ("5/100/b", Code::FloorConflict),
+        ("4/100/a", Code::FloorRegression),
+        ("1/100/a", Code::FloorRegression),
+    ] {
+        assert_eq!(world.vote(payload).unwrap_err().kind(), code, "{payload}");
+    }
+    world.ledger.state.lock().unwrap().floors.clear();
+    assert_eq!(world.vote("6/100/a").unwrap_err().kind(), Code::FloorUninitialised);
+    assert_eq!(world.recorded(), (1, 4));
+    assert_eq!(world.backend_calls(), 1);
+}
+
+#[test]
+fn a_recorded_replay_returns_the_stored_signature_and_touches_no_key() {
+    let world = World::new(vec![allow()]);
+    let first = world.vote("5/100/a").unwrap();
+    let again = world.vote("5/200/a").unwrap();
+    assert!(again.replay);
+    assert_eq!((&again.signatures, again.timestamp.unwrap().seconds), (&first.signatures, 100));
+    assert_eq!(world.backend_calls(), 1);
+}
+
+#[test]
+fn a_replay_without_a_recorded_signature_signs_the_stored_bytes() {
+    let world = World::new(vec![allow()]);
+    *world.backend.0.lock().unwrap() = Hardware::Fails(BackendFailure::Unavailable("gone".into()));
+    assert_eq!(world.vote("5/100/a").unwrap_err().kind(), Code::BackendUnavailable);
+    *world.backend.0.lock().unwrap() = Hardware::Signs;
+    let signed = world.vote("5/200/a").unwrap();
+    assert_eq!(signed.signatures, [signature(7, b"5/100/a")], "the bytes that were decided");
+    assert_eq!((signed.timestamp.unwrap().seconds, signed.replay), (100, true));
+    assert_eq!(world.vote("5/100/b").unwrap_err().kind(), Code::FloorConflict);
+}
+
+#[test]
+fn a_stored_signature_that_does_not_verify_is_not_released() {
+    let world = World::new(vec![allow()]);
+    world.vote("5/100/a").unwrap();
+    let position = world.ledger.snapshot().floors[&floor_key()].position;
+    world.ledger.state.lock().unwrap().apply(&Effect::FloorSignature {
+        key: floor_key(),
+        position,
+        signature: signature(7, b"5/100/b").bytes,
+    });
+    assert_eq!(world.vote("5/200/a").unwrap_err().kind(), Code::SignatureInvalid);
+}
+
+#[test]
+fn stale_state_is_evaluated_again_three_times_and_then_refused() {
+    let world = World::new(vec![allow()]);
+    let stale = || Commitment::Conflict(Conflict::Stale("a test"));
+    world.ledger.script.lock().unwrap().extend([stale(), stale()]);
+    world.message().unwrap();
+    assert_eq!(world.evaluations.load(Ordering::SeqCst), 3, "the third attempt was decided");
+    world.ledger.script.lock().unwrap().extend([stale(), stale(), stale()]);
+    assert_eq!(world.message().unwrap_err().kind(), Code::Contention);
+    assert_eq!(world.evaluations.load(Ordering::SeqCst), 6);
+    assert_eq!((world.recorded(), world.backend_calls()), ((1, 1), 1));
+}
+
+#[test]
+fn a_policy_is_asked_again_if_what_it_read_was_written_meanwhile() {
+    let ledger: Arc<OnceLock<Arc<Memory>>> = Arc::default();
+    let others = Arc::clone(&ledger);
+    let world = World::new(vec![Box::new(move |job| {
+        let mut staging = Staging::new(job.snapshot.clone(), "p0".into(), job.request.now_ms);
+        let seen = staging.get("x").unwrap();
+        if seen.is_none() {
+            // Another request's decision comes in between this evaluation and its commit.
+            others.get().unwrap().state.lock().unwrap().apply(&Effect::Store {
+                instance: "p0".into(),
+                name: "x".into(),
+                value: Some(vec![1]),
+            });
+        }
+        let mut answer = report(Verdict::Allow(None))?;
+        answer.changes = staging.into_changes();
+        Ok(answer)
+    })]);
+    ledger.set(Arc::clone(&world.ledger)).ok().unwrap();
+    world.message().unwrap();
+    assert_eq!(world.evaluations.load(Ordering::SeqCst), 2);
+    assert_eq!(world.ledger.decided.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_ledger_that_fails_signs_nothing() {
+    let failures = [
+        (LedgerFailure::Poisoned("the disk at /secret".into()), Code::LedgerFailed),
+        (LedgerFailure::Full("no room".into()), Code::LedgerFull),
+        (LedgerFailure::RecordTooLarge(20_000), Code::RecordTooLarge),
+    ];
+    for (failure, code) in failures {
+        let world = World::new(vec![allow()]);
+        world.ledger.script.lock().unwrap().push_back(Commitment::Failed(failure));
+        let refusal = world.message().unwrap_err();
+        assert_eq!(refusal.kind(), code);
+        assert!(!refusal.message.contains("/secret"), "the reason is the operator's");
+        assert_eq!((world.recorded(), world.backend_calls()), ((0, 1), 0));
+    }
+}
+
+#[test]
+fn an_unknown_commitment_is_looked_up_and_never_tried_again() {
+    let world = World::new(vec![allow()]);
+    world.ledger.script.lock().unwrap().push_back(Commitment::Unknown);
+    assert_eq!(world.message().unwrap_err().kind(), Code::LedgerUnknown);
+    assert_eq!((world.ledger.decided.load(Ordering::SeqCst), world.backend_calls()), (0, 0));
+
+    world.ledger.script.lock().unwrap().push_back(Commitment::Unknown);
+    let grant = Grant::Sign {
+        input: SigningInput::Message(b"hello".to_vec()),
+        timestamp: None,
+    };
+    *world.ledger.found.lock().unwrap() = Some(Receipt {
+        sequence: 42,
+        grants: vec![grant],
+        replay: false,
+    });
+    let signed = world.message().unwrap();
+    assert_eq!((signed.sequence, signed.signatures), (42, vec![signature(7, b"hello")]));
+}
+
+#[test]
+fn a_receipt_without_a_grant_for_each_input_signs_nothing() {
+    let world = World::new(vec![allow()]);
+    let receipt = Receipt {
+        sequence: 1,
+        grants: Vec::new(),
+        replay: false,
+    };
+    world.ledger.script.lock().unwrap().push_back(Commitment::Receipt(receipt));
+    assert_eq!(world.message().unwrap_err().kind(), Code::Internal);
+    assert_eq!(world.backend_calls(), 0);
+}
+
+#[test]
+fn a_backend_that_fails_or_lies_releases_nothing_and_the_decision_stands() {
+    let cases = [
+        (
+            Hardware::Fails(BackendFailure::Unavailable("token /dev/x".into())),
+            Code::BackendUnavailable,
+        ),
+        (Hardware::Fails(BackendFailure::Failed("token /dev/x".into())), Code::BackendFailed),
+        (Hardware::SignsTwice, Code::BackendFailed),
+        (Hardware::SignsWithAnotherKey, Code::SignatureInvalid),
+    ];
+    for (hardware, code) in cases {
+        let world = World::new(vec![allow()]);
+        *world.backend.0.lock().unwrap() = hardware;
+        let refusal = world.vote("5/100/a").unwrap_err();
+        assert_eq!(refusal.kind(), code);
+        assert!(!refusal.message.contains("/dev/x"));
+        assert_eq!(world.recorded(), (1, 0), "an outcome, no refusal");
+        let entries = world.ledger.entries.lock().unwrap();
+        let Some(Entry::Outcome(outcome)) = entries.last() else {
+            panic!("an outcome")
+        };
+        assert_eq!(outcome.result.as_ref().unwrap_err().kind(), code);
+        drop(entries);
+        assert_eq!(
+            world.vote("5/100/b").unwrap_err().kind(),
+            Code::FloorConflict,
+            "the position stays taken"
+        );
+    }
+}
+
+#[test]
+fn a_request_keeps_the_id_that_its_client_gave_and_others_get_one_of_their_own() {
+    let world = World::new(vec![allow()]);
+    let mut call = message("hello");
+    call.request_id = "my-id".into();
+    assert_eq!(&*world.call(call).unwrap().request_id, "my-id");
+    let ids: std::collections::BTreeSet<_> = (0..10).map(|_| world.message().unwrap().request_id).collect();
+    assert_eq!(ids.len(), 10);
+    world.call(vote("2/1/a")).unwrap();
+}

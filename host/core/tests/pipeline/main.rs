@@ -1,0 +1,13 @@
+//! The pipeline with fakes for its three effects: each stage's refusal, and what is recorded of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
+mod fakes;
+mod from_commit_on;
+mod up_to_approval;
