@@ -2,8 +2,9 @@
 //! threads, and secrets leave the environment only before there are any.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
-use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
-use sigwarden_keys::{Passphrase, PassphraseError, TakeVariableError, harden_process};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, setrlimit};
+use rustix::thread::CapabilitySet;
+use sigwarden_keys::{ArenaError, Passphrase, PassphraseError, ShieldError, TakeVariableError, Vault, VaultError, harden_process};
 use std::process::Command;
 
 /// A test: its name, the variables of its process, and what runs there.
@@ -17,6 +18,11 @@ const TESTS: &[Test] = &[
     ),
     ("a_variable_that_is_not_set_is_named", &[], a_variable_that_is_not_set_is_named),
     ("a_hardened_process_is_not_dumpable", &[], a_hardened_process_is_not_dumpable),
+    (
+        "without_a_limit_for_locked_memory_no_vault_is_made",
+        &[],
+        without_a_limit_for_locked_memory_no_vault_is_made,
+    ),
     #[cfg(feature = "env-secrets")]
     (
         "keys_are_taken_out_of_the_environment",
@@ -91,6 +97,28 @@ fn a_hardened_process_is_not_dumpable() {
     assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
     let core = getrlimit(Resource::Core);
     assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
+}
+
+fn without_a_limit_for_locked_memory_no_vault_is_made() {
+    // Root may lock without a limit; without this capability it may not.
+    let mut capabilities = rustix::thread::capabilities(None).unwrap();
+    capabilities.effective.remove(CapabilitySet::IPC_LOCK);
+    rustix::thread::set_capabilities(None, capabilities).unwrap();
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    setrlimit(Resource::Memlock, none).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let passphrase = Passphrase::from_bytes(b"correct horse".to_vec()).unwrap();
+    let Err(error) = Vault::create(directory.path(), &passphrase) else {
+        panic!("keys would reach the swap")
+    };
+    assert!(
+        matches!(&error, VaultError::Shield(ShieldError::Arena(ArenaError::Lock { limit, .. })) if limit == "0 bytes"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("LimitMEMLOCK"));
 }
 
 #[cfg(feature = "env-secrets")]
