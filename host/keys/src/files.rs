@@ -2,6 +2,7 @@
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstat, fsync, linkat, openat, renameat, renameat_with, syncfs, unlinkat};
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -24,7 +25,7 @@ pub enum FileError {
     #[error("{} is no regular file", .0.display())]
     NotRegular(PathBuf),
     /// Others may read or write it.
-    #[error("{path} has mode {mode:04o}, so others can reach it: `chmod {wanted:o} {path}`", path = .path.display())]
+    #[error("{path} has mode {mode:04o}, and must be for its owner alone: `chmod {wanted:o} {path}`", path = .path.display())]
     Mode {
         /// The file.
         path: PathBuf,
@@ -130,6 +131,11 @@ impl Directory {
 
     /// Writes many new files with one wait for the disk. After an error or a crash some may be there, each whole.
     pub(crate) fn create_files(&self, files: &[(String, Vec<u8>)]) -> Result<(), FileError> {
+        // Looked at before anything is written, so that a name that is taken leaves nothing behind.
+        let taken: HashSet<String> = self.names()?.into_iter().collect();
+        if let Some((name, _)) = files.iter().find(|(name, _)| taken.contains(name)) {
+            return Err(FileError::Exists(self.path_of(name)));
+        }
         let mut written = Vec::with_capacity(files.len());
         for (name, bytes) in files {
             written.push((self.write_temporary(name, bytes, false)?, name));

@@ -1,14 +1,16 @@
 //! Looks for planted secrets in the whole memory of the test's own process.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+use crate::keyring::tests::CHEAP;
 use crate::schemes::PublicHalf;
 use crate::sealed_file::SealedFileBackend;
-use crate::secret::SecretKey;
+use crate::secret::{Passphrase, SecretKey};
 use crate::vault::{Vault, tests as vaults};
 use sigwarden_core::Scheme;
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::KeyId;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -22,6 +24,14 @@ impl Planted {
         getrandom::fill(&mut masked).unwrap();
         // Below the order of secp256k1 once unmasked.
         masked[0] = MASK;
+        Self(masked)
+    }
+
+    fn of(bytes: &[u8; 32]) -> Self {
+        let mut masked = [0; 32];
+        for (to, from) in masked.iter_mut().zip(bytes) {
+            *to = from ^ MASK;
+        }
         Self(masked)
     }
 
@@ -110,4 +120,31 @@ fn import(vault: &Vault, id: &KeyId, scheme: Scheme, planted: &Planted) {
     let key = SecretKey::from_bytes(scheme, planted.unmasked().as_slice()).unwrap();
     assert!(PublicHalf::of(scheme, key.expose_secret()).is_ok());
     vault.import(id, scheme, key, 1).unwrap();
+}
+
+#[test]
+fn an_open_vault_has_neither_passphrase_nor_root_key_in_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let planted = Planted::new();
+    for vault in [create(directory.path(), &planted), open(directory.path(), &planted)] {
+        assert_eq!(planted.found(&[0; 32]), Vec::<String>::new(), "passphrase");
+        let root = vault.with_root_key(Planted::of);
+        crate::arena::wipe_stack();
+        assert_eq!(root.found(&[0; 32]), Vec::<String>::new(), "root key");
+    }
+}
+
+#[inline(never)]
+fn passphrase(planted: &Planted) -> Passphrase {
+    Passphrase::from_bytes(planted.unmasked().to_vec()).unwrap()
+}
+
+#[inline(never)]
+fn create(path: &Path, planted: &Planted) -> Vault {
+    Vault::create_with(path, &passphrase(planted), CHEAP).unwrap()
+}
+
+#[inline(never)]
+fn open(path: &Path, planted: &Planted) -> Vault {
+    Vault::open(path, &passphrase(planted)).unwrap()
 }

@@ -130,7 +130,10 @@ mod tests {
         };
         let text = error.to_string();
         let path = file.path().display();
-        assert_eq!(text, format!("{path} has mode 0640, so others can reach it: `chmod 600 {path}`"));
+        assert_eq!(
+            text,
+            format!("{path} has mode 0640, and must be for its owner alone: `chmod 600 {path}`")
+        );
     }
 
     #[test]

@@ -133,7 +133,10 @@ impl Vault {
     /// # Errors
     /// There is none; the passphrase is wrong; a file is damaged or others can reach it.
     pub fn open(directory: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
-        let directory = Directory::open(directory)?;
+        let directory = match Directory::open(directory) {
+            Err(FileError::Missing(path)) => return Err(VaultError::NoVault(path)),
+            opened => opened?,
+        };
         let kek = match directory.read(keyring::NAME, keyring::SIZE as u64) {
             Err(FileError::Missing(_)) => return Err(VaultError::NoVault(directory.path_of(""))),
             read => read?,
