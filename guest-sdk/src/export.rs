@@ -47,7 +47,9 @@ pub struct Exported<P: Policy> {
 
 impl<P: Policy> std::fmt::Debug for Exported<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct(P::MANIFEST.name).field("configured", &self.config.get().is_some()).finish()
+        f.debug_struct(P::MANIFEST.name)
+            .field("configured", &self.config.get().is_some())
+            .finish()
     }
 }
 

@@ -26,6 +26,7 @@ mod number;
 mod period;
 mod policy;
 mod serde_text;
+mod state_name;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod view;
@@ -47,6 +48,7 @@ pub use host::{Host, Rate};
 pub use number::{NumberError, U256};
 pub use period::{Period, PeriodError};
 pub use policy::{Allowed, Denied, Manifest, Policy, Verdict, allow, allow_with, deny, deny_until, problem};
+pub use state_name::state_name;
 pub use view::{AccessList, CometbftBlock, CometbftPosition, CometbftProposal, CometbftStep, CometbftVote};
 pub use view::{EvmTransaction, Fees, Input, PolRound, Recipient, Timestamp, VoteExtension};
 pub use vocabulary::{FORMATS, Family, FormatPattern, FormatPatternError, UnknownName};

@@ -13,11 +13,19 @@ use sha2::{Digest, Sha256};
 
 /// A policy with its configuration and a fake host, whose state lasts from one request to the next as in a deployment: what an
 /// evaluation stages is kept if it allows and discarded if it denies.
-#[derive(Debug)]
 pub struct Trial<P: Policy> {
     policy: Exported<P>,
     host: Host,
     log: Vec<(Level, String)>,
+}
+
+impl<P: Policy> std::fmt::Debug for Trial<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trial")
+            .field("policy", &self.policy)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<P: Policy> Trial<P> {

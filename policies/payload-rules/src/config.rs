@@ -1,0 +1,177 @@
+//! The configuration. A family of formats without its table is denied.
+
+use sigwarden_guest::HexBytes;
+use sigwarden_guest::prelude::*;
+use std::collections::BTreeMap;
+
+/// Call data at most, unless configured: enough for a batch of some hundred words, far below what a block takes.
+const DATA_BYTES: u64 = 8_192;
+
+/// Rules for each family of formats. A family without rules is denied.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Config {
+    /// EVM transactions.
+    #[serde(default)]
+    pub evm: Option<Evm>,
+    /// Raw messages.
+    #[serde(default)]
+    pub messages: Option<Messages>,
+    /// CometBFT votes, proposals and vote extensions.
+    #[serde(default)]
+    pub cometbft: Option<Cometbft>,
+    /// Allows raw digests, of which nobody can say what they are. The key needs its own flag too.
+    #[serde(default)]
+    pub dangerous_allow_digests: bool,
+}
+
+/// Rules for EVM transactions.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Evm {
+    /// The chains, at least one.
+    pub chain_ids: Vec<u64>,
+    /// Whom a transaction may call.
+    #[serde(default)]
+    pub recipients: AddressSet,
+    /// Allows every recipient.
+    #[serde(default)]
+    pub dangerous_allow_any_recipient: bool,
+    /// The most wei in one transaction.
+    pub max_value: U256,
+    /// The most gas in one transaction.
+    pub max_gas_limit: u64,
+    /// The most wei for a unit of gas.
+    pub max_fee_per_gas: U256,
+    /// The most wei for a unit of gas to the proposer (EIP-1559); `max_fee_per_gas` if left out.
+    #[serde(default)]
+    pub max_priority_fee_per_gas: Option<U256>,
+    /// The most wei for a unit of gas in legacy and EIP-2930 transactions; `max_fee_per_gas` if left out.
+    #[serde(default)]
+    pub max_gas_price: Option<U256>,
+    /// Functions that may be called at any recipient: the first four bytes of the call data. Without call data no selector is needed.
+    #[serde(default)]
+    pub selectors: Vec<HexBytes>,
+    /// Functions that may be called at one recipient, in place of `selectors`.
+    #[serde(default)]
+    pub calls: BTreeMap<Address, Vec<HexBytes>>,
+    /// Allows all call data.
+    #[serde(default)]
+    pub dangerous_allow_any_call_data: bool,
+    /// The most bytes of call data or init code; 8192 if left out.
+    #[serde(default = "data_bytes")]
+    pub max_data_bytes: u64,
+    /// Allows the creation of contracts.
+    #[serde(default)]
+    pub allow_creation: bool,
+}
+
+fn data_bytes() -> u64 {
+    DATA_BYTES
+}
+
+/// Rules for raw messages.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Messages {
+    /// The most bytes.
+    pub max_bytes: u64,
+    /// What a message begins with: one of these. Any beginning if left out.
+    #[serde(default)]
+    pub prefixes: Option<Vec<Prefix>>,
+}
+
+/// What a message begins with.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prefix {
+    /// This text in UTF-8.
+    Text(String),
+    /// These bytes.
+    Hex(HexBytes),
+}
+
+impl Prefix {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Hex(bytes) => &bytes.0,
+        }
+    }
+}
+
+/// Rules for CometBFT messages.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Cometbft {
+    /// The chains, at least one.
+    pub chain_ids: Vec<String>,
+}
+
+/// What the types cannot say.
+pub(crate) fn problems(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(evm) = &config.evm {
+        evm_problems(evm, &mut problems);
+    }
+    if config.cometbft.as_ref().is_some_and(|cometbft| cometbft.chain_ids.is_empty()) {
+        problems.push(problem(
+            "cometbft.chain_ids",
+            "there is no chain; at least one is right, or no `cometbft`",
+        ));
+    }
+    let prefixes = config.messages.as_ref().and_then(|messages| messages.prefixes.as_ref());
+    for (index, prefix) in prefixes.into_iter().flatten().enumerate() {
+        if prefix.bytes().is_empty() {
+            problems.push(problem(
+                format!("messages.prefixes[{index}]"),
+                "an empty prefix allows every message; leave `prefixes` out to say that",
+            ));
+        }
+    }
+    problems
+}
+
+fn evm_problems(evm: &Evm, problems: &mut Vec<Problem>) {
+    if evm.chain_ids.is_empty() {
+        problems.push(problem("evm.chain_ids", "there is no chain; at least one is right, or no `evm`"));
+    }
+    if evm.dangerous_allow_any_recipient && !evm.recipients.is_empty() {
+        problems.push(problem(
+            "evm.recipients",
+            "`dangerous_allow_any_recipient` makes this list mean nothing; keep one of the two",
+        ));
+    }
+    if evm.max_priority_fee_per_gas.is_some_and(|priority| priority > evm.max_fee_per_gas) {
+        problems.push(problem(
+            "evm.max_priority_fee_per_gas",
+            "it is over `max_fee_per_gas`, which bounds both",
+        ));
+    }
+    if evm.dangerous_allow_any_call_data && !(evm.selectors.is_empty() && evm.calls.is_empty()) {
+        problems.push(problem(
+            "evm.selectors",
+            "`dangerous_allow_any_call_data` makes `selectors` and `calls` mean nothing; keep one of them",
+        ));
+    }
+    let mut selectors = |path: &str, list: &[HexBytes]| {
+        for (index, selector) in list.iter().enumerate() {
+            if selector.0.len() != 4 {
+                problems.push(problem(
+                    format!("{path}[{index}]"),
+                    format!("`{selector}` is no selector, which has 4 bytes: `0xa9059cbb`"),
+                ));
+            }
+        }
+    };
+    selectors("evm.selectors", &evm.selectors);
+    for (recipient, list) in &evm.calls {
+        selectors(&format!("evm.calls.{recipient}"), list);
+    }
+    for recipient in evm.calls.keys() {
+        if !evm.dangerous_allow_any_recipient && !evm.recipients.contains(recipient) {
+            problems.push(problem(
+                format!("evm.calls.{recipient}"),
+                "this recipient is not in `recipients`, so no call of it is allowed",
+            ));
+        }
+    }
+}
