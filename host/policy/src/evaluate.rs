@@ -1,0 +1,117 @@
+//! One evaluation: a fresh store and a fresh instance, one call, and what became of it.
+
+use crate::cache::CodeCache;
+use crate::convert;
+use crate::engine::Engine;
+use crate::error::{LoadError, LoadFault};
+use crate::failure::{classify, failure};
+use crate::guest::{Guest, HostCallFault};
+use crate::load::{self, Loaded, ModuleSource};
+use crate::settings::PolicyLimits;
+use crate::wit::PolicyPre;
+use sigwarden_core::policy::{EvaluationFailure, Evaluator, FailureKind, Job, Report};
+use sigwarden_core::staging::Staging;
+use std::sync::Arc;
+use wasmtime::Store;
+
+/// The policies of a deployment, loaded and configured.
+pub struct Sandbox {
+    engine: Engine,
+    modules: Vec<Module>,
+}
+
+/// One loaded policy.
+pub(crate) struct Module {
+    instance: Arc<str>,
+    pre: PolicyPre<Guest>,
+    denial_codes: Vec<String>,
+    limits: PolicyLimits,
+    ticks: u64,
+    fault: Option<HostCallFault>,
+}
+
+impl Sandbox {
+    /// Loads modules, in order: `Job::binding` indexes them. Compiled code is taken from the cache and put there; without one, every
+    /// module is compiled anew.
+    ///
+    /// # Errors
+    /// The first module that does not load, with its instance and the reason.
+    pub fn load(engine: &Engine, sources: Vec<ModuleSource>, cache: Option<&CodeCache>) -> Result<(Self, Vec<Loaded>), LoadError> {
+        let host = |fault: LoadFault| LoadError { instance: None, fault };
+        let linker = load::linker(engine).map_err(host)?;
+        let mut modules = Vec::with_capacity(sources.len());
+        let mut all = Vec::with_capacity(sources.len());
+        for source in &sources {
+            let (module, loaded) = load::load(engine, &linker, source, cache)?;
+            modules.push(module);
+            all.push(loaded);
+        }
+        let engine = engine.clone();
+        Ok((Self { engine, modules }, all))
+    }
+
+    /// Makes one host call of every evaluation of a binding fail, or none. For tests of what a half-done evaluation leaves behind.
+    pub fn fail_host_call(&mut self, binding: usize, fault: Option<HostCallFault>) {
+        if let Some(module) = self.modules.get_mut(binding) {
+            module.fault = fault;
+        }
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let instances = self.modules.iter().map(|module| &module.instance);
+        f.debug_list().entries(instances).finish()
+    }
+}
+
+impl Evaluator for Sandbox {
+    fn evaluate(&self, job: Job) -> Result<Report, EvaluationFailure> {
+        match self.modules.get(job.binding) {
+            Some(module) => module.evaluate(&self.engine, job),
+            None => Err(failure(FailureKind::Host, "there is no such policy in the sandbox")),
+        }
+    }
+}
+
+impl Module {
+    pub(crate) fn new(source: &ModuleSource, pre: PolicyPre<Guest>, denial_codes: Vec<String>) -> Self {
+        Self {
+            instance: Arc::from(source.instance.as_str()),
+            pre,
+            denial_codes,
+            ticks: Engine::ticks(source.limits.deadline),
+            limits: source.limits.clone(),
+            fault: None,
+        }
+    }
+
+    fn evaluate(&self, engine: &Engine, job: Job) -> Result<Report, EvaluationFailure> {
+        let Job { request, snapshot, .. } = job;
+        let limits = &self.limits;
+        let staging = Staging::new(snapshot, Arc::clone(&self.instance), request.now_ms);
+        let guest = Guest::loading(Arc::clone(&self.instance), limits.memory_bytes, limits.host_call_bytes);
+        let mut store = Store::new(engine.wasmtime(), guest.evaluating(staging, self.fault));
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_fuel(limits.fuel).map_err(|error| classify(&error))?;
+        store.set_epoch_deadline(self.ticks);
+        // Of what crosses at once; `Guest` counts what crosses in all.
+        store.set_hostcall_fuel(limits.host_call_bytes);
+
+        let verdict = convert::with_request(&request, |request, bytes| {
+            let paid = store.data_mut().spend(bytes);
+            paid.map_err(|fault| classify(&fault.into()))?;
+            let policy = self.pre.instantiate(&mut store).map_err(|error| classify(&error))?;
+            policy.call_evaluate(&mut store, request).map_err(|error| classify(&error))
+        })?;
+        let verdict = convert::verdict(verdict, &self.denial_codes)?;
+        let fuel = store.get_fuel().map_err(|error| classify(&error))?;
+        let guest = store.into_data();
+        Ok(Report {
+            verdict,
+            changes: guest.staging.map(Staging::into_changes).unwrap_or_default(),
+            fuel: limits.fuel.saturating_sub(fuel),
+            log: guest.log.into_lines(),
+        })
+    }
+}
