@@ -13,8 +13,8 @@ use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::staging::Staging;
 use sigwarden_core::state::Effect;
 use sigwarden_core::{
-    Backend, BackendFailure, Evaluator, Format, KeyState, Network, Operation, Pipeline, PolicySet, RawSignature, Refusal, Role, Scheme,
-    SignCall, Signed,
+    Backend, BackendFailure, Evaluator, Format, KeyState, Ledger, Network, Operation, Pipeline, PolicySet, RawSignature, Refusal, Role,
+    Scheme, SignCall, Signed,
 };
 use sigwarden_ledger::disk::Disk;
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, OpenError, Settings};
@@ -190,6 +190,10 @@ impl World {
             ..settings()
         };
         let ledger = Arc::new(EmbeddedLedger::open_on(disk, dir, settings)?);
+        Ok(Self::assemble(ledger, fatal, rule))
+    }
+
+    fn assemble(ledger: Arc<EmbeddedLedger>, fatal: Arc<Mutex<Vec<String>>>, rule: Rule) -> Self {
         let backend = Arc::new(Signing {
             key: signing_key(),
             signed: AtomicUsize::new(0),
@@ -238,7 +242,7 @@ impl World {
             clients: Clients(vec![Arc::new(client)]),
             keys,
             policies: Arc::new(policies),
-            ledger: Arc::clone(&ledger) as Arc<dyn sigwarden_core::Ledger>,
+            ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             backends: BTreeMap::from([("test".to_owned(), Arc::clone(&backend) as Arc<dyn Backend>)]),
             decode,
             clock: Arc::new(move || read.load(Ordering::SeqCst)),
@@ -250,13 +254,13 @@ impl World {
             },
             process_id: 1,
         });
-        Ok(Self {
+        Self {
             ledger,
             pipeline,
             backend,
             clock,
             fatal,
-        })
+        }
     }
 
     pub(crate) fn sign(&self, key: &str, format: Format, payload: Vec<u8>) -> Result<Signed, Refusal> {
