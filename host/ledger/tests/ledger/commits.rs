@@ -320,15 +320,38 @@ fn an_appended_entry_becomes_durable_by_itself() {
 }
 
 #[test]
-fn too_little_room_refuses_and_a_closed_ledger_takes_nothing() {
+fn with_too_little_room_nothing_is_decided_and_refusals_are_only_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(QuickDisk::default());
+    drop(World::create(disk.clone(), dir.path(), Rule::Allow));
+    let settings = sigwarden_ledger::Settings {
+        reserve_bytes: u64::MAX,
+        ..crate::world::settings()
+    };
+    let world = World::open_with(settings, disk, dir.path(), Rule::Allow).unwrap();
+    let before = world.ledger.health().last_sequence;
+    assert_eq!(world.message(b"x").unwrap_err().kind(), Code::LedgerFull);
+    let health = world.ledger.health();
+    assert_eq!((health.full, health.refusals_dropped, health.last_sequence), (true, 1, before));
+    assert_eq!((world.uses(ACCOUNT), world.signed()), (0, 0));
+}
+
+#[test]
+fn a_decision_whose_line_would_be_too_long_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Note(16 * 1024));
+    assert_eq!(world.vote(5, 1, "a").unwrap_err().kind(), Code::RecordTooLarge);
+    assert_eq!(world.uses(VALIDATOR), 0);
+    assert_eq!(world.ledger.snapshot().floors[&floor_key()].position, Position::end_of_height(1));
+    world.ledger.close().unwrap();
+    verify(dir.path(), &mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn a_closed_ledger_takes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Allow);
     world.ledger.close().unwrap();
     world.ledger.close().unwrap();
     assert_eq!(world.message(b"x").unwrap_err().kind(), Code::LedgerFailed);
-    drop(world);
-    let mut settings = crate::world::settings();
-    settings.reserve_bytes = u64::MAX;
-    let ledger = sigwarden_ledger::EmbeddedLedger::open(dir.path(), settings).unwrap();
-    assert!(ledger.health().full);
 }
