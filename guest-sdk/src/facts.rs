@@ -78,9 +78,11 @@ impl Request {
     /// # Errors
     /// Missing, or of another type.
     pub fn text_fact(&self, name: &str) -> Result<&str, FactError> {
-        match self.scalar(name, "text")? {
-            Scalar::Text(text) => Ok(text),
-            other => Err(wrong_type(name, "text", type_of(other))),
+        let scalar = self.scalar(name, "text")?;
+        if let Scalar::Text(text) = scalar {
+            Ok(text)
+        } else {
+            Err(wrong_type(name, "text", type_of(scalar)))
         }
     }
 
@@ -89,9 +91,11 @@ impl Request {
     /// # Errors
     /// Missing, or of another type.
     pub fn bytes_fact(&self, name: &str) -> Result<&[u8], FactError> {
-        match self.scalar(name, "bytes")? {
-            Scalar::Bytes(bytes) => Ok(bytes),
-            other => Err(wrong_type(name, "bytes", type_of(other))),
+        let scalar = self.scalar(name, "bytes")?;
+        if let Scalar::Bytes(bytes) = scalar {
+            Ok(bytes)
+        } else {
+            Err(wrong_type(name, "bytes", type_of(scalar)))
         }
     }
 
@@ -100,9 +104,11 @@ impl Request {
     /// # Errors
     /// Missing, or of another type.
     pub fn bool_fact(&self, name: &str) -> Result<bool, FactError> {
-        match self.scalar(name, "a boolean")? {
-            Scalar::Boolean(value) => Ok(*value),
-            other => Err(wrong_type(name, "a boolean", type_of(other))),
+        let scalar = self.scalar(name, "a boolean")?;
+        if let Scalar::Boolean(value) = scalar {
+            Ok(*value)
+        } else {
+            Err(wrong_type(name, "a boolean", type_of(scalar)))
         }
     }
 
@@ -111,9 +117,11 @@ impl Request {
     /// # Errors
     /// Missing, or of another type.
     pub fn u64_fact(&self, name: &str) -> Result<u64, FactError> {
-        match self.scalar(name, "a u64")? {
-            Scalar::Unsigned(value) => Ok(*value),
-            other => Err(wrong_type(name, "a u64", type_of(other))),
+        let scalar = self.scalar(name, "a u64")?;
+        if let Scalar::Unsigned(value) = scalar {
+            Ok(*value)
+        } else {
+            Err(wrong_type(name, "a u64", type_of(scalar)))
         }
     }
 
@@ -122,9 +130,11 @@ impl Request {
     /// # Errors
     /// Missing, or of another type.
     pub fn u256_fact(&self, name: &str) -> Result<U256, FactError> {
-        match self.scalar(name, "a u256")? {
-            Scalar::Unsigned256((a, b, c, d)) => Ok(U256::from_limbs([*a, *b, *c, *d])),
-            other => Err(wrong_type(name, "a u256", type_of(other))),
+        let scalar = self.scalar(name, "a u256")?;
+        if let Scalar::Unsigned256((a, b, c, d)) = scalar {
+            Ok(U256::from_limbs([*a, *b, *c, *d]))
+        } else {
+            Err(wrong_type(name, "a u256", type_of(scalar)))
         }
     }
 

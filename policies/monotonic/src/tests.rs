@@ -151,7 +151,7 @@ fn a_wrong_configuration_is_refused_with_its_path() {
     assert_eq!(paths(&rule(r#""facts":["evm.nonce"],"order":"any"#)).len(), 1);
     assert_eq!(paths(&rule(r#""facts":["evm.nonce"],"identity":[]"#)), ["rules[0].identity"]);
     assert_eq!(paths(&rule(r#""facts":["evm.nonce"],"fact":"x""#)), ["rules[0].fact"]);
-    let nine = vec!["\"evm.nonce\""; 9].join(",");
+    let nine = ["\"evm.nonce\""; 9].join(",");
     assert_eq!(paths(&rule(&format!(r#""facts":[{nine}]"#))), ["rules[0].facts"]);
     let twice = r#"{"rules":[{"name":"r","formats":["*"],"facts":["evm.nonce"]},{"name":"r","formats":[],"facts":["evm.nonce"]}]}"#;
     assert_eq!(paths(twice), ["rules[1].name", "rules[1].formats"]);
