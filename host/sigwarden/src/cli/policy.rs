@@ -129,7 +129,7 @@ fn inspection_json(inspection: &Inspection) -> serde_json::Value {
     let schema = serde_json::from_str(&manifest.config_schema).unwrap_or_else(|_| json!(manifest.config_schema));
     json!({
         "sha256": inspection.digest,
-        "bytes": inspection.size,
+        "bytes": inspection.bytes,
         "imports": inspection.imports,
         "exports": inspection.exports,
         "name": manifest.name,
@@ -154,7 +154,7 @@ fn inspection_human(inspection: &Inspection, output: &Output) -> String {
     let rows = [
         ("purpose", manifest.purpose.clone()),
         ("sha256", inspection.digest.clone()),
-        ("size", format!("{} bytes", inspection.size)),
+        ("size", format!("{} bytes", inspection.bytes)),
         ("imports", inspection.imports.join(", ")),
         ("exports", inspection.exports.join(", ")),
         ("formats", formats(inspection).join(", ")),

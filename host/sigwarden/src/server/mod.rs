@@ -1,6 +1,7 @@
 //! The daemon's edge: gRPC over a Unix socket in front of the pipeline. Async ends here; requests run on blocking threads.
 
 mod listener;
+mod oversize;
 mod pool;
 mod signer;
 mod status;
@@ -13,6 +14,7 @@ use crate::config::Limits;
 use crate::fatal::Fatal;
 use crate::proto::signer_server::SignerServer;
 use listener::Socket;
+use oversize::Oversize;
 use pool::Pool;
 use signer::Signer;
 use sigwarden_core::caller::{Clients, Peer};
@@ -25,9 +27,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
-/// What a request may have beside its payload: names, ids, and room in which core's own limit can answer and record instead of
-/// the transport's.
-const MESSAGE_OVERHEAD: usize = 64 * 1024;
+/// What a request may have beside its payload: names and ids, under 1 KiB, and some room in which core's own limit answers, which
+/// knows key and format.
+const MESSAGE_OVERHEAD: usize = 16 * 1024;
 
 /// Bytes of a request's headers, decoded. A client sends under 1 KiB; hyper's own default is 16 KiB.
 const HEADER_BYTES_MAX: u32 = 8 * 1024;
@@ -118,6 +120,10 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+        .layer(Oversize {
+            pipeline: Arc::clone(&parts.pipeline),
+            payload_bytes,
+        })
         .add_service(signer)
         .add_service(reflection()?);
 
