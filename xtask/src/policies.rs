@@ -47,7 +47,13 @@ fn policies() -> Result<Vec<Policy>> {
         }
     }
     names.sort();
-    Ok(names.into_iter().map(|name| Policy { package: format!("policy-{name}"), name }).collect())
+    Ok(names
+        .into_iter()
+        .map(|name| Policy {
+            package: format!("policy-{name}"),
+            name,
+        })
+        .collect())
 }
 
 /// A target directory of its own, so that the lock of the cargo that runs this is not waited for.
@@ -83,13 +89,17 @@ fn build_modules(policies: &[Policy], wasm_dir: &Path) -> Result<PathBuf> {
     // Each toolchain keeps its own, or they would rebuild what the other built.
     let target_dir = wasm_dir.join(toolchain.name());
     let mut command = toolchain.cargo();
-    command.current_dir(cargo::root()).args(["build", "--quiet", "--locked", "--profile", "policy", "--lib", "--target", TARGET]);
+    command
+        .current_dir(cargo::root())
+        .args(["build", "--quiet", "--locked", "--profile", "policy", "--lib", "--target", TARGET]);
     command.arg("--target-dir").arg(&target_dir);
     for policy in policies {
         command.args(["--package", &policy.package]);
     }
     command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(&target_dir)?);
-    let status = command.status().with_context(|| format!("{} could not be started", command.get_program().display()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("{} could not be started", command.get_program().display()))?;
     if !status.success() {
         bail!("the policies did not build for {TARGET} with {}: {status}", toolchain.name());
     }
@@ -105,7 +115,11 @@ fn rustflags(target_dir: &Path) -> Result<OsString> {
         .context("neither CARGO_HOME nor HOME is set")?;
     let mut flags = OsString::new();
     // The last that matches wins: the target directory may lie under the root.
-    for (from, to) in [(cargo_home.as_path(), "/cargo"), (cargo::root().as_path(), "/sigwarden"), (target_dir, "/target")] {
+    for (from, to) in [
+        (cargo_home.as_path(), "/cargo"),
+        (cargo::root().as_path(), "/sigwarden"),
+        (target_dir, "/target"),
+    ] {
         if !flags.is_empty() {
             flags.push("\x1f");
         }
@@ -149,7 +163,11 @@ impl Toolchain {
             Self::Debian => {
                 // Its version is stable's; building the standard library is not.
                 command.env("PATH", "/usr/bin:/bin").env("RUSTC_BOOTSTRAP", "1");
-                command.args(["-Zbuild-std=std,panic_abort", "--config", "target.wasm32-unknown-unknown.linker=\"wasm-ld\""]);
+                command.args([
+                    "-Zbuild-std=std,panic_abort",
+                    "--config",
+                    "target.wasm32-unknown-unknown.linker=\"wasm-ld\"",
+                ]);
             }
         }
         command
@@ -158,7 +176,15 @@ impl Toolchain {
 
 /// Whether a variable would change what the inner cargo builds, or with what. Where it fetches from is left alone.
 fn is_build_setting(name: &str, toolchain: Toolchain) -> bool {
-    let fetching = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_SOURCE_", "CARGO_TERM_"];
+    let fetching = [
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_REGISTRIES_",
+        "CARGO_REGISTRY_",
+        "CARGO_SOURCE_",
+        "CARGO_TERM_",
+    ];
     let rustup = name.starts_with("RUSTUP_");
     match toolchain {
         Toolchain::Rustup if rustup => false,
@@ -211,18 +237,25 @@ fn find_toolchain() -> Result<Toolchain> {
 }
 
 fn rustup_has_target() -> bool {
-    let Some(installed) = output("rustup", &["target", "list", "--installed"]) else { return false };
+    let Some(installed) = output("rustup", &["target", "list", "--installed"]) else {
+        return false;
+    };
     // The cargo that runs this must be rustup's too, or its rustc would not find the target.
     installed.lines().any(|line| line.trim() == TARGET) && output("rustup", &["which", "cargo"]).is_some()
 }
 
 /// The compiler, the linker and the standard library's source, all of them recent enough.
 fn debian_is_complete() -> bool {
-    let (Some(version), Some(sysroot)) = (output("/usr/bin/rustc", &["--version"]), output("/usr/bin/rustc", &["--print", "sysroot"])) else {
+    let (Some(version), Some(sysroot)) = (
+        output("/usr/bin/rustc", &["--version"]),
+        output("/usr/bin/rustc", &["--print", "sysroot"]),
+    ) else {
         return false;
     };
     minor_version(&version).is_some_and(|minor| minor >= minor_version_wanted())
-        && Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file()
+        && Path::new(sysroot.trim())
+            .join("lib/rustlib/src/rust/library/std/Cargo.toml")
+            .is_file()
         && Path::new("/usr/bin/cargo").is_file()
         && Path::new("/usr/bin/wasm-ld").is_file()
 }
@@ -234,7 +267,11 @@ fn minor_version(line: &str) -> Option<u32> {
 
 /// The workspace's `rust-version`.
 fn minor_version_wanted() -> u32 {
-    env!("CARGO_PKG_RUST_VERSION").split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(u32::MAX)
+    env!("CARGO_PKG_RUST_VERSION")
+        .split('.')
+        .nth(1)
+        .and_then(|minor| minor.parse().ok())
+        .unwrap_or(u32::MAX)
 }
 
 fn is_root() -> bool {
@@ -253,7 +290,10 @@ fn output(program: &str, arguments: &[&str]) -> Option<String> {
         command.env_remove("RUSTUP_TOOLCHAIN");
     }
     let output = command.output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a command for at most so long; kills it then.
@@ -279,7 +319,11 @@ mod tests {
 
     #[test]
     fn every_policy_is_found_by_its_directory() {
-        let names: Vec<String> = policies().expect("policies/ is there").into_iter().map(|policy| policy.name).collect();
+        let names: Vec<String> = policies()
+            .expect("policies/ is there")
+            .into_iter()
+            .map(|policy| policy.name)
+            .collect();
         for name in ["monotonic", "network-mode", "payload-rules", "rate-limit"] {
             assert!(names.iter().any(|found| found == name), "{name} is missing from {names:?}");
         }
@@ -287,11 +331,25 @@ mod tests {
 
     #[test]
     fn what_the_outer_cargo_sets_does_not_reach_the_inner_one() {
-        for name in ["CARGO", "RUSTC", "RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_PKG_NAME", "LD_LIBRARY_PATH", "CARGO_ENCODED_RUSTFLAGS"] {
-            assert!(is_build_setting(name, Toolchain::Rustup) && is_build_setting(name, Toolchain::Debian), "{name}");
+        for name in [
+            "CARGO",
+            "RUSTC",
+            "RUSTFLAGS",
+            "CARGO_BUILD_TARGET",
+            "CARGO_PKG_NAME",
+            "LD_LIBRARY_PATH",
+            "CARGO_ENCODED_RUSTFLAGS",
+        ] {
+            assert!(
+                is_build_setting(name, Toolchain::Rustup) && is_build_setting(name, Toolchain::Debian),
+                "{name}"
+            );
         }
         for name in ["HOME", "CARGO_HOME", "CARGO_HTTP_PROXY", "CARGO_NET_OFFLINE", "https_proxy"] {
-            assert!(!is_build_setting(name, Toolchain::Rustup) && !is_build_setting(name, Toolchain::Debian), "{name}");
+            assert!(
+                !is_build_setting(name, Toolchain::Rustup) && !is_build_setting(name, Toolchain::Debian),
+                "{name}"
+            );
         }
         assert!(is_build_setting("RUSTUP_TOOLCHAIN", Toolchain::Debian));
         assert!(!is_build_setting("RUSTUP_TOOLCHAIN", Toolchain::Rustup));
@@ -299,7 +357,10 @@ mod tests {
 
     #[test]
     fn a_compiler_older_than_the_workspace_is_not_enough() {
-        assert_eq!(minor_version("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"), Some(96));
+        assert_eq!(
+            minor_version("rustc 1.96.0 (ac68faa20 2026-05-25) (built from a source tarball)"),
+            Some(96)
+        );
         assert!(minor_version("rustc 1.63.0") < Some(minor_version_wanted()));
         assert_eq!(minor_version("nonsense"), None);
     }
