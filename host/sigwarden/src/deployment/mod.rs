@@ -137,7 +137,7 @@ impl Deployment {
         let ledger = Arc::new(EmbeddedLedger::open(&config.state_dir, settings(now_ms, &fatal))?);
         let state = ledger.snapshot();
         let keys = keys::check(&config, &backends, &state, now_ms).map_err(OpenError::Keys)?;
-        let engine = Engine::new(EngineSettings::default())?;
+        let engine = Engine::new(engine_settings(&config))?;
         let (policies, loaded) = policies::load(&config, &engine, backends.vault())?;
 
         if options.record {
@@ -273,6 +273,18 @@ pub fn read_passphrase(source: &PassphraseSource) -> Result<Passphrase, Passphra
 pub(crate) fn settings(now_ms: u64, fatal: &Arc<Fatal>) -> Settings {
     let fatal = Arc::clone(fatal);
     Settings::new(now_ms, Arc::new(move |reason: &str| fatal.set_off(reason)))
+}
+
+/// The sandbox's pool: a slot for each evaluation that runs at once, of the size that the largest policy may have.
+fn engine_settings(config: &Config) -> EngineSettings {
+    let default = EngineSettings::default();
+    let evaluations = u32::try_from(config.limits.evaluations).unwrap_or(u32::MAX);
+    let largest = config.policies.iter().filter_map(|policy| policy.memory_bytes).max();
+    EngineSettings {
+        instances: default.instances.max(evaluations),
+        memory_bytes: largest.map_or(default.memory_bytes, |largest| largest.max(default.memory_bytes)),
+        ..default
+    }
 }
 
 /// The wall clock, milliseconds since the Unix epoch.

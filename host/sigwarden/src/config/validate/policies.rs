@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 use std::time::Duration;
 
+/// The most memory that a policy may be given: 256 MiB, sixteen times the default; the pool reserves as much for each slot.
+const MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 impl Checker<'_> {
     pub(super) fn policies(&mut self, raw: &[raw::Policy], names: &BTreeSet<&KeyName>) -> Vec<Policy> {
         if raw.is_empty() {
@@ -72,6 +75,12 @@ impl Checker<'_> {
         }
         if policy.deadline_ms.is_some_and(|millis| millis > 60_000) {
             self.wrong(&at("deadline_ms"), "at most 60000: no request waits longer");
+        }
+        if policy.memory_bytes.is_some_and(|bytes| bytes > MEMORY_BYTES_MAX) {
+            self.wrong(
+                &at("memory_bytes"),
+                format!("at most {MEMORY_BYTES_MAX}: every evaluation at once has as much"),
+            );
         }
         Some(Policy {
             name: policy.name.clone(),
