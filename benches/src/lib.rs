@@ -1,1 +1,14 @@
-//! The benchmark table.
+//! The benchmark table: what Sigwarden costs beside one raw signature, measured in the same run.
+//!
+//! `cargo xtask bench` runs it. 1.0 is one raw secp256k1 ECDSA signature, the call that the backends make, interleaved with what is
+//! measured. Machines are noisy: look at ratios, and run twice.
+
+pub mod daemon;
+pub mod in_process;
+pub mod machine;
+pub mod measure;
+pub mod policies;
+pub mod raw;
+pub mod rig;
+pub mod start;
+pub mod table;

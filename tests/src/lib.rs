@@ -1,1 +1,9 @@
-//! Harness of the end-to-end tests and the demo.
+//! What the end-to-end tests, the demo and the benches share: a throw-away deployment, its daemon as a real process, and payloads.
+
+pub mod caller;
+pub mod example;
+pub mod node;
+pub mod payload;
+
+pub use caller::Caller;
+pub use node::Node;

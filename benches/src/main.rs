@@ -1,0 +1,69 @@
+//! Prints the benchmark table; `--json FILE` writes the same as JSON lines.
+
+use anyhow::{Context, Result, bail};
+use sigwarden_benches::table::{Row, head};
+use sigwarden_benches::{daemon, in_process, machine, policies, start};
+use sigwarden_core::Scheme;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+type Measure = Box<dyn Fn() -> Result<Vec<Row>>>;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut json, mut only) = (None, None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--echo" => return daemon::echo(&PathBuf::from(arguments.next().context("--echo SOCKET")?)),
+            "--json" => json = Some(PathBuf::from(arguments.next().context("--json FILE")?)),
+            name if !name.starts_with('-') => only = Some(name.to_owned()),
+            unknown => bail!("there is no option {unknown}; --json FILE, or the beginning of a row's name"),
+        }
+    }
+    let dir = std::env::temp_dir();
+    println!("{}\n\n{}", machine::describe(&dir)?, head());
+    let mut lines = Vec::new();
+    let mut missed = false;
+    for (name, measure) in measures(dir) {
+        if only.as_ref().is_some_and(|only| !name.starts_with(only.as_str())) {
+            continue;
+        }
+        for row in measure().with_context(|| format!("row {name}"))? {
+            println!("{}", row.line());
+            missed |= row.holds == Some(false);
+            lines.push(serde_json::to_string(&row)?);
+        }
+    }
+    if let Some(path) = json {
+        let mut file = std::fs::File::create(&path).with_context(|| path.display().to_string())?;
+        for line in lines {
+            writeln!(file, "{line}")?;
+        }
+    }
+    if missed {
+        println!("\nA row missed its target. Machines are noisy: run it again alone, `cargo xtask bench NAME`, before believing it.");
+    }
+    Ok(())
+}
+
+fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
+    let one = |row: Result<Row>| row.map(|row| vec![row]);
+    let (ecdsa, ed25519) = (Scheme::Secp256k1Ecdsa, Scheme::Ed25519);
+    let window = Duration::from_secs(8);
+    let dirs = [dir.clone(), dir.clone(), dir.clone(), dir];
+    let [a, b, c, d] = dirs;
+    vec![
+        ("policy-1k", Box::new(move || one(policies::one("policy-1k", 1_000, 0.25, 20_000)))),
+        ("policy-100k", Box::new(move || one(policies::one("policy-100k", 100_000, 0.5, 20_000)))),
+        ("policies-3", Box::new(move || one(policies::three_row(20_000)))),
+        ("request-1", Box::new(move || one(in_process::request_1(&a, "request-1", ecdsa, 4_000)))),
+        ("requests-64", Box::new(move || one(in_process::requests_64(&b, "requests-64", ecdsa, window)))),
+        ("daemon-16", Box::new(move || daemon::daemon("daemon-16", 16, ecdsa, window))),
+        ("start-10k", Box::new(move || one(start::start_10k(10_000)))),
+        ("request-1-ed25519", Box::new(move || one(in_process::request_1(&c, "request-1-ed25519", ed25519, 4_000)))),
+        ("requests-64-ed25519", Box::new(move || one(in_process::requests_64(&d, "requests-64-ed25519", ed25519, window)))),
+        ("daemon-16-ed25519", Box::new(move || daemon::daemon("daemon-16-ed25519", 16, ed25519, window))),
+        ("daemon-1-ed25519", Box::new(move || daemon::daemon("daemon-1-ed25519", 1, ed25519, window))),
+    ]
+}

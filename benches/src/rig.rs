@@ -1,0 +1,153 @@
+//! A deployment in process: the real pipeline, sandbox, ledger and vault, without a socket.
+
+use anyhow::{Context, Result};
+use sigwarden_core::caller::{Allow, Client, Clients, KeyPattern, Peer};
+use sigwarden_core::key::{KeyEntry, KeyId};
+use sigwarden_core::pipeline::{Limits, Parts};
+use sigwarden_core::policy::Binding;
+use sigwarden_core::stages::authorize::Keyring;
+use sigwarden_core::state::Effect;
+use sigwarden_core::{Backend, KeyState, Network, Operation, Pipeline, PolicySet, Role, Scheme, SignCall, Signed};
+use sigwarden_keys::{Passphrase, SealedFileBackend, Vault};
+use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Settings};
+use sigwarden_policy::{Engine, EngineSettings, Loaded, ModuleSource, PolicyLimits, Sandbox};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A component that `cargo xtask policies` built.
+///
+/// # Errors
+/// It is not there.
+pub fn component(name: &str) -> Result<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies").join(format!("{name}.wasm"));
+    std::fs::read(&path).with_context(|| format!("{name}.wasm: run cargo xtask policies"))
+}
+
+/// A module with its configuration.
+///
+/// # Errors
+/// It is not there.
+pub fn module(instance: &str, name: &str, config_json: String) -> Result<ModuleSource> {
+    Ok(ModuleSource { instance: instance.to_owned(), wasm: component(name)?, config_json, limits: PolicyLimits::default() })
+}
+
+/// Loads modules into a sandbox of their own.
+///
+/// # Errors
+/// One of them is refused.
+pub fn sandbox(modules: Vec<ModuleSource>) -> Result<(Engine, Sandbox, Vec<Loaded>)> {
+    let engine = Engine::new(EngineSettings::default())?;
+    let (sandbox, loaded) = Sandbox::load(&engine, modules, None)?;
+    Ok((engine, sandbox, loaded))
+}
+
+/// A pipeline with what it writes to.
+pub struct Rig {
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// The ledger behind it.
+    pub ledger: Arc<EmbeddedLedger>,
+    /// Its directory.
+    pub dir: PathBuf,
+    _home: tempfile::TempDir,
+}
+
+/// The peer that may do everything.
+pub const PEER: Peer = Peer { uid: 1000, gid: 1000 };
+
+/// The rig's key.
+pub const KEY: &str = "bench.account";
+
+impl Rig {
+    /// A deployment under `base` with one key and these policies, each binding everything.
+    ///
+    /// # Errors
+    /// Any part fails.
+    pub fn new(base: &Path, scheme: Scheme, role: Role, modules: Vec<ModuleSource>) -> Result<Self> {
+        let home = tempfile::Builder::new().prefix("sigwarden-bench-").tempdir_in(base)?;
+        let dir = home.path().to_owned();
+        let passphrase = Passphrase::from_bytes(b"benchmarks only".to_vec())?;
+        let vault = Vault::create(&dir.join("vault"), &passphrase)?;
+        let id: KeyId = format!("{KEY}.v1").parse()?;
+        let public_key = vault.generate(&id, scheme, now_ms())?;
+
+        let fatal = Arc::new(|reason: &str| eprintln!("the ledger failed: {reason}"));
+        let ledger = Arc::new(EmbeddedLedger::create(&dir.join("state"), Settings::new(now_ms(), fatal))?);
+        let pinned = Effect::KeyPinned { key: id.clone(), scheme, public_key: public_key.clone(), created_ms: now_ms(), state: KeyState::Active };
+        ledger.administer(Administration {
+            kind: AdminKind::PublicKey,
+            operator: "bench".to_owned(),
+            reason: "a benchmark".to_owned(),
+            now_ms: now_ms(),
+            effects: vec![pinned],
+        })?;
+
+        let (engine, sandbox, loaded) = sandbox(modules)?;
+        let bindings = loaded
+            .into_iter()
+            .map(|loaded| Binding {
+                instance: loaded.instance.into(),
+                module_digest: loaded.module_digest.into(),
+                config_digest: loaded.config_digest.into(),
+                version: loaded.manifest.version.into(),
+                understands: loaded.manifest.formats,
+                keys: None,
+                roles: None,
+                formats: None,
+            })
+            .collect();
+        let policies = Arc::new(PolicySet { bindings, evaluator: Box::new(sandbox), engine_hash: engine.hash().into() });
+
+        let mut keys = Keyring::default();
+        keys.insert(KeyEntry {
+            id,
+            roles: BTreeSet::from([role]),
+            scheme,
+            public_key,
+            backend: "vault".to_owned(),
+            dangerous_allow_raw_messages: true,
+            dangerous_allow_raw_digests: false,
+        });
+        let backend: Arc<dyn Backend> = Arc::new(SealedFileBackend::new(Arc::new(vault)));
+        let allow = Allow { keys: vec![KeyPattern::All], operations: vec![Operation::Sign, Operation::PublicKey], formats: None };
+        let pipeline = Pipeline::new(Parts {
+            network: Network::Devnet,
+            clients: Clients(vec![Arc::new(Client { name: "bench".into(), uid: PEER.uid, gid: None, allow: vec![allow] })]),
+            keys,
+            policies,
+            ledger: Arc::clone(&ledger) as Arc<dyn sigwarden_core::Ledger>,
+            backends: BTreeMap::from([("vault".to_owned(), backend)]),
+            decode: sigwarden_formats::decode,
+            clock: Arc::new(now_ms),
+            limits: Limits::default(),
+            process_id: 1,
+        });
+        Ok(Self { pipeline, ledger, dir, _home: home })
+    }
+
+    /// One request from start to end.
+    ///
+    /// # Panics
+    /// It is refused: a benchmark of refusals measures nothing.
+    pub fn sign(&self, format: &str, payload: Vec<u8>) -> Signed {
+        let call = SignCall {
+            operation: "sign".to_owned(),
+            key: KEY.to_owned(),
+            format: format.to_owned(),
+            scheme: String::new(),
+            request_id: String::new(),
+            payload,
+            received: Instant::now(),
+        };
+        self.pipeline.sign(PEER, call).unwrap_or_else(|refusal| panic!("a benchmark's request was refused: {refusal}"))
+    }
+}
