@@ -7,7 +7,7 @@ use crate::error::{LoadError, LoadFault};
 use crate::evaluate::Module;
 use crate::guest::Guest;
 use crate::imports::{self, INTERFACES, PACKAGE, VERSION};
-use crate::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::limiter::{MEMORIES_MAX, TABLES_MAX};
 use crate::manifest::{Manifest, RawManifest};
 use crate::settings::PolicyLimits;
 use crate::text;
@@ -109,10 +109,7 @@ fn look_at(engine: &Engine, wasm: &[u8]) -> Result<Inspection, LoadFault> {
         imports: ty.imports(wasmtime).map(|(name, _)| name.to_owned()).collect(),
         exports: ty.exports(wasmtime).map(|(name, _)| name.to_owned()).collect(),
         manifest,
-        memory_bytes: component
-            .resources_required()
-            .and_then(|needs| needs.max_initial_memory_size)
-            .unwrap_or(0),
+        memory_bytes: initial_memory(&component),
     })
 }
 
@@ -250,22 +247,21 @@ fn shape(component: &Component, memory_bytes: usize) -> Result<(), String> {
     if needs.num_tables > TABLES_MAX {
         return Err(format!("{} tables, {TABLES_MAX} are allowed", needs.num_tables));
     }
-    if needs.max_initial_memory_size.is_some_and(|bytes| bytes > memory_bytes as u64) {
-        let bytes = needs.max_initial_memory_size.unwrap_or_default();
+    let bytes = initial_memory(component);
+    if bytes > memory_bytes as u64 {
         return Err(format!(
             "{bytes} bytes of memory to begin with, its configuration included; `memory_bytes` allows {memory_bytes}"
         ));
     }
-    if needs
-        .max_initial_table_size
-        .is_some_and(|entries| entries > TABLE_ELEMENTS_MAX as u64)
-    {
-        let entries = needs.max_initial_table_size.unwrap_or_default();
-        return Err(format!("a table of {entries} entries, {TABLE_ELEMENTS_MAX} are allowed"));
-    }
-    // Core instances are counted by the limiter, when they are made.
-    const { assert!(INSTANCES_MAX >= 4, "a module, two adapters, the snapshot's accessors") };
+    // Core instances are counted by the limiter when they are made, and the pool refuses to compile too large a table.
     Ok(())
+}
+
+/// Linear memory that a component starts with, in bytes. wasmtime counts it in pages.
+fn initial_memory(component: &Component) -> u64 {
+    const PAGE: u64 = 64 * 1024;
+    let pages = component.resources_required().and_then(|needs| needs.max_initial_memory_size);
+    pages.unwrap_or(0).saturating_mul(PAGE)
 }
 
 /// Tells a component from what people mistake for one.
