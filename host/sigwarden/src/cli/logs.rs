@@ -24,7 +24,11 @@ pub(super) fn start(cli: &Cli) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(with_quiet_transport(default)), Some(error)),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would report a write to a closed standard error on standard error, which panics: a daemon outlives its log's reader.
+        .log_internal_errors(false);
     match cli.log_format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
