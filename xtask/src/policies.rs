@@ -18,7 +18,7 @@ const DEBIAN_PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "l
 /// The target is a download of 20 MB; a mirror that takes longer than this is as good as none.
 const RUSTUP_PATIENCE: Duration = Duration::from_secs(180);
 
-/// Builds every policy under `policies/` into `target/policies/<name>.wasm`, whatever `CARGO_TARGET_DIR` is. What did not change is
+/// Builds every policy into `target/policies/<name>.wasm`, whatever `CARGO_TARGET_DIR` is. What did not change is
 /// not built again.
 pub fn build_all() -> Result<Vec<PathBuf>> {
     let policies = policies()?;
@@ -30,30 +30,42 @@ pub fn build_all() -> Result<Vec<PathBuf>> {
 }
 
 struct Policy {
-    /// The directory's name.
+    /// The component's name: the package's without `policy-`.
     name: String,
-    /// The package's name: `policy-` before it.
+    /// The package's name.
     package: String,
 }
 
-/// The directories under `policies/`, in order.
+/// The packages under `policies/`, and the one that the benchmarks measure; in order.
 fn policies() -> Result<Vec<Policy>> {
     let folder = cargo::root().join("policies");
-    let mut names = Vec::new();
+    let mut packages = vec![cargo::root().join("benches").join("guest")];
     for entry in std::fs::read_dir(&folder).with_context(|| format!("{} could not be read", folder.display()))? {
-        let path = entry?.path();
-        if let (true, Some(name)) = (path.join("Cargo.toml").is_file(), path.file_name().and_then(|name| name.to_str())) {
-            names.push(name.to_owned());
-        }
+        packages.push(entry?.path());
     }
-    names.sort();
-    Ok(names
-        .into_iter()
-        .map(|name| Policy {
-            package: format!("policy-{name}"),
-            name,
-        })
-        .collect())
+    packages.sort();
+    let manifests = packages
+        .iter()
+        .map(|package| package.join("Cargo.toml"))
+        .filter(|manifest| manifest.is_file());
+    manifests.map(|manifest| policy(&manifest)).collect()
+}
+
+/// Reads the package's name.
+fn policy(manifest: &Path) -> Result<Policy> {
+    let text = std::fs::read_to_string(manifest).with_context(|| format!("{} could not be read", manifest.display()))?;
+    let package = text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let name = package.and_then(|package| package.strip_prefix("policy-"));
+    let (Some(package), Some(name)) = (package, name) else {
+        bail!(
+            "{} has no line `name = \"policy-...\"`; a policy's package is named so",
+            manifest.display()
+        );
+    };
+    Ok(Policy {
+        name: name.to_owned(),
+        package: package.to_owned(),
+    })
 }
 
 /// A target directory of its own, so that the lock of the cargo that runs this is not waited for.
@@ -70,7 +82,7 @@ fn componentize(policy: &Policy, modules: &Path, components: &Path) -> Result<Pa
         .validate(true)
         .module(&module)
         .and_then(|encoder| encoder.encode())
-        .with_context(|| format!("policies/{} is no component of the world in wit/policy.wit", policy.name))?;
+        .with_context(|| format!("{} is no component of the world in wit/policy.wit", policy.package))?;
     let target = components.join(format!("{}.wasm", policy.name));
     if std::fs::read(&target).is_ok_and(|old| old == component) {
         return Ok(target);
@@ -318,7 +330,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_policy_is_found_by_its_directory() {
+    fn every_policy_is_found() {
         let names: Vec<String> = policies()
             .expect("policies/ is there")
             .into_iter()
