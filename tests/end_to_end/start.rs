@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 fn refuses(node: &Node, words: &[&str]) {
     for command in ["check", "serve"] {
         let (code, errors) = node.expect_failure(&[command]).unwrap();
-        assert_eq!(code, 1, "{command}: {errors}");
+        assert!(code == 1 || code == 2, "{command}: {errors}");
         let output = node.run(&[command]).unwrap();
         let all = format!("{}{errors}", String::from_utf8_lossy(&output.stdout));
         for word in words {
@@ -63,9 +63,9 @@ fn a_key_that_the_backend_lacks_stops_the_start() {
 #[test]
 fn a_pinned_public_key_that_differs_stops_the_start() {
     let node = edited(|config| {
-        let name = format!("name = \"{ACCOUNT}\"");
-        let other = format!("{name}\npublic_key = \"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\"");
-        config.replacen(&name, &other, 1)
+        let written = config.lines().find(|line| line.starts_with("public_key = \"0")).expect("init pins its keys").to_owned();
+        // The public key of secret key 1: the generator.
+        config.replacen(&written, "public_key = \"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\"", 1)
     });
     refuses(&node, &[ACCOUNT, "public"]);
 }
@@ -114,7 +114,7 @@ fn a_keyring_that_is_cut_or_flipped_or_absurd_stops_the_start() {
     for bytes in damaged {
         fs::write(&file, &bytes).unwrap();
         let (code, errors) = node.expect_failure(&["serve"]).unwrap();
-        assert_eq!(code, 1, "{errors}");
+        assert!(code == 1 || code == 2, "{errors}");
         assert!(errors.contains("keyring") || errors.contains("passphrase"), "{errors}");
     }
     fs::write(&file, &whole).unwrap();
@@ -144,7 +144,7 @@ fn a_ledger_is_never_invented() {
     let state = node.dir().join("state");
     fs::rename(&state, node.dir().join("elsewhere")).unwrap();
     let (code, errors) = node.expect_failure(&["serve"]).unwrap();
-    assert_eq!(code, 1, "{errors}");
+    assert!(code == 1 || code == 2, "{errors}");
     assert!(!state.join("log").exists(), "serve makes no ledger");
 }
 

@@ -44,4 +44,4 @@ pub use lock::{DeploymentLock, LockError};
 pub use probe::AppendProbe;
 pub use record::Record;
 pub use tail::{TailError, tail};
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Verified, VerifyError, replay, verify};

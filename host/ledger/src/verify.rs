@@ -2,9 +2,10 @@
 //! may be at work meanwhile.
 
 use crate::disk::{Access, Disk, RealDisk};
-use crate::record::NONE;
+use crate::record::{Kind, NONE};
 use crate::scan::{self, Fault, Link, ScanError, Scanner, Tail};
 use crate::segment;
+use sigwarden_core::state::{Effect, State};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,14 @@ pub enum VerifyError {
         /// Why.
         source: io::Error,
     },
+    /// Its beginning is elsewhere, so that its state cannot be told from it alone.
+    #[error("{} begins with record {first}: older segments were archived; stop the daemon and ask again", log.display())]
+    Partial {
+        /// The log directory.
+        log: PathBuf,
+        /// Its first record.
+        first: u64,
+    },
     /// The first bad line.
     #[error("{} does not hold at byte {offset}, line {line}: {what}", file.display())]
     Bad {
@@ -64,6 +73,27 @@ pub enum VerifyError {
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
+    walk(state_dir, progress, None)
+}
+
+/// Verifies the log of a deployment and replays it: the state as of its last whole frame. Takes no lock, so that it shows floors and
+/// keys while a daemon is at work; reads the whole log, at the speed of [`verify`].
+///
+/// # Errors
+/// The first thing that does not hold, or the log does not begin with record 1.
+pub fn replay(state_dir: &Path) -> Result<State, VerifyError> {
+    let mut state = State::default();
+    let verified = walk(state_dir, &mut |_, _| {}, Some(&mut state))?;
+    if verified.first_sequence != 1 {
+        return Err(VerifyError::Partial {
+            log: state_dir.join("log"),
+            first: verified.first_sequence,
+        });
+    }
+    Ok(state)
+}
+
+fn walk(state_dir: &Path, progress: &mut dyn FnMut(u64, u64), mut state: Option<&mut State>) -> Result<Verified, VerifyError> {
     let log = state_dir.join("log");
     let io = |file: &Path| {
         let file = file.to_owned();
@@ -108,8 +138,21 @@ pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Ve
         so_far.segments += 1;
         let mut told = 0;
         let stopped = loop {
-            match scanner.frame(&mut |_, _, _| Ok(())) {
-                Ok(Some(_)) => {}
+            let mut read = Vec::new();
+            let wanted = state.is_some();
+            let frame = scanner.frame(&mut |line, _, _| {
+                if wanted {
+                    read.push((line.time_ms(), line.kind, line.effects().map_err(|error| error.to_string())?));
+                }
+                Ok(())
+            });
+            match frame {
+                // The frame is whole: now its effects count.
+                Ok(Some(_)) => {
+                    if let Some(state) = state.as_deref_mut() {
+                        replay_lines(state, read);
+                    }
+                }
                 Ok(None) => break None,
                 Err(ScanError::Fault(fault)) => break Some(fault),
                 Err(error) => return Err(failed(error)),
@@ -140,6 +183,15 @@ pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Ve
         progress(done, total);
     }
     verified.ok_or(VerifyError::Missing { log })
+}
+
+fn replay_lines(state: &mut State, lines: Vec<(u64, Kind, Vec<Effect>)>) {
+    for (time_ms, kind, effects) in lines {
+        effects.iter().for_each(|effect| state.apply(effect));
+        if kind.time_is_judged() {
+            state.note_time(time_ms);
+        }
+    }
 }
 
 /// Often enough for a progress bar.

@@ -3,7 +3,7 @@
 use crate::disks::QuickDisk;
 use crate::recovery::{flip, frames, segments};
 use crate::world::{Rule, World};
-use sigwarden_ledger::{VerifyError, tail, verify};
+use sigwarden_ledger::{VerifyError, replay, tail, verify};
 use std::sync::Arc;
 
 #[test]
@@ -57,4 +57,25 @@ fn a_running_ledger_verifies_and_nothing_at_all_is_an_error() {
         std::fs::remove_file(path).unwrap();
     }
     assert!(matches!(verify(dir.path(), &mut |_, _| {}), Err(VerifyError::Missing { .. })));
+}
+
+#[test]
+fn a_replay_beside_a_running_ledger_gives_its_durable_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Allow);
+    for n in 1..20 {
+        world.message(&[n]).unwrap();
+        world.vote(u64::from(n) + 1, 1, "block").unwrap();
+    }
+    let (read, live) = (replay(dir.path()).unwrap(), world.pipeline.snapshot());
+    // The last signature becomes durable with the next commit; positions and uses are durable now.
+    let positions = |state: &sigwarden_core::state::State| {
+        let mut positions: Vec<_> = state.floors.iter().map(|(key, floor)| (key.clone(), floor.position)).collect();
+        positions.sort();
+        positions
+    };
+    assert_eq!(positions(&read), positions(&live));
+    assert_eq!(positions(&read).len(), 1);
+    let uses = |state: &sigwarden_core::state::State| state.keys.values().map(|status| status.uses).sum::<u64>();
+    assert_eq!((uses(&read), uses(&live)), (38, 38));
 }

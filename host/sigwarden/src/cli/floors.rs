@@ -16,11 +16,10 @@ use std::sync::Arc;
 
 pub(super) fn run(command: Floors, dir: &Path, output: &Output) -> Result<(), Failure> {
     let config = Config::load(dir)?;
-    let _lock = DeploymentLock::acquire(&config.state_dir)?;
-    let ledger = EmbeddedLedger::open(&config.state_dir, settings(now_ms(), &Arc::new(Fatal::default())))?;
-    let done = match command {
+    match command {
+        // From the log alone, beside a running daemon: floors are looked at when something is wrong.
         Floors::Show => {
-            show(&config, &ledger.snapshot(), output);
+            show(&config, &sigwarden_ledger::replay(&config.state_dir)?, output);
             Ok(())
         }
         Floors::Set {
@@ -28,10 +27,14 @@ pub(super) fn run(command: Floors, dir: &Path, output: &Output) -> Result<(), Fa
             chain_id,
             height,
             reason,
-        } => set(&config, &ledger, &key, chain_id, height, reason, output),
-    };
-    ledger.close()?;
-    done
+        } => {
+            let _lock = DeploymentLock::acquire(&config.state_dir)?;
+            let ledger = EmbeddedLedger::open(&config.state_dir, settings(now_ms(), &Arc::new(Fatal::default())))?;
+            let done = set(&config, &ledger, &key, chain_id, height, reason, output);
+            ledger.close()?;
+            done
+        }
+    }
 }
 
 fn set(
