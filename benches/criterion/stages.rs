@@ -23,7 +23,13 @@ fn stages(criterion: &mut Criterion) {
     let request = Arc::new(request().expect("a transfer"));
     for (binding, loaded) in loaded.iter().enumerate() {
         criterion.bench_function(&format!("evaluate-{}", loaded.instance), |bencher| {
-            bencher.iter(|| sandbox.evaluate(Job { binding, request: Arc::clone(&request), snapshot: State::default() }));
+            bencher.iter(|| {
+                sandbox.evaluate(Job {
+                    binding,
+                    request: Arc::clone(&request),
+                    snapshot: State::default(),
+                })
+            });
         });
     }
 }

@@ -8,7 +8,8 @@ use hyper_util::rt::TokioIo;
 use sigwarden::proto::signer_client::SignerClient;
 use sigwarden::proto::signer_server::{Signer, SignerServer};
 use sigwarden::proto::{
-    HealthRequest, HealthResponse, ListKeysRequest, ListKeysResponse, PublicKeyRequest, PublicKeyResponse, SignRequest, SignResponse, Signature,
+    HealthRequest, HealthResponse, ListKeysRequest, ListKeysResponse, PublicKeyRequest, PublicKeyResponse, SignRequest, SignResponse,
+    Signature,
 };
 use sigwarden_core::Scheme;
 use sigwarden_tests::Node;
@@ -34,7 +35,10 @@ impl Signer for Echo {
         });
         let signature = signature.await.map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(SignResponse {
-            signatures: vec![Signature { signature, recovery_id: Some(0) }],
+            signatures: vec![Signature {
+                signature,
+                recovery_id: Some(0),
+            }],
             public_key: vec![2; 33],
             key: request.key,
             key_version: 1,
@@ -55,7 +59,10 @@ impl Signer for Echo {
     }
 
     async fn health(&self, _: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
-        Ok(Response::new(HealthResponse { ready: true, ..Default::default() }))
+        Ok(Response::new(HealthResponse {
+            ready: true,
+            ..Default::default()
+        }))
     }
 }
 
@@ -68,7 +75,10 @@ pub fn echo(socket: &Path) -> Result<()> {
     runtime.block_on(async {
         let listener = tokio::net::UnixListener::bind(socket)?;
         let incoming = tokio_stream::wrappers::UnixListenerStream::new(listener);
-        Server::builder().add_service(SignerServer::new(Echo)).serve_with_incoming(incoming).await?;
+        Server::builder()
+            .add_service(SignerServer::new(Echo))
+            .serve_with_incoming(incoming)
+            .await?;
         Ok(())
     })
 }
@@ -106,7 +116,15 @@ fn tower_connector(
 }
 
 /// Requests a second and their latencies, by `clients` connections with one request in flight each.
-fn load(socket: &Path, clients: usize, window: Duration, key: &str, format: &str, payload: fn(u64) -> Vec<u8>, nonce: &Arc<AtomicU64>) -> Result<(f64, Samples)> {
+fn load(
+    socket: &Path,
+    clients: usize,
+    window: Duration,
+    key: &str,
+    format: &str,
+    payload: fn(u64) -> Vec<u8>,
+    nonce: &Arc<AtomicU64>,
+) -> Result<(f64, Samples)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let begun = Instant::now();
@@ -165,7 +183,9 @@ pub fn daemon(name: &'static str, clients: usize, scheme: Scheme, window: Durati
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => (sigwarden_tests::payload::ACCOUNT, "evm/eip-1559", |nonce| {
             sigwarden_tests::payload::transfer(nonce, Some(crate::policies::allowed(nonce)), 1).unsigned()
         }),
-        Scheme::Ed25519 => (sigwarden_tests::example::MESSAGES, "raw-message/none", |nonce| format!("{nonce:0200}").into_bytes()),
+        Scheme::Ed25519 => (sigwarden_tests::example::MESSAGES, "raw-message/none", |nonce| {
+            format!("{nonce:0200}").into_bytes()
+        }),
     };
     node.start()?;
     let home = tempfile::Builder::new().prefix("sigwarden-echo-").tempdir()?;
@@ -204,5 +224,12 @@ fn idle_memory(node: &Node) -> Result<Row> {
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
     let kib: f64 = resident.trim().trim_end_matches("kB").trim().parse()?;
     let mib = kib / 1024.0;
-    Ok(Row::new("idle-memory", mib, (0.0, 0.0), 0.0, Some(Target::AtMost(64.0)), format!("{mib:.1} MiB resident after the load, four policies")))
+    Ok(Row::new(
+        "idle-memory",
+        mib,
+        (0.0, 0.0),
+        0.0,
+        Some(Target::AtMost(64.0)),
+        format!("{mib:.1} MiB resident after the load, four policies"),
+    ))
 }

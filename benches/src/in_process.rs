@@ -43,7 +43,11 @@ pub fn request_1(base: &Path, name: &'static str, scheme: Scheme, rounds: usize)
     }
     let ratio = (request.p50() - append.p50()) / base.p50();
     let target = (scheme == Scheme::Secp256k1Ecdsa).then_some(Target::AtMost(2.7));
-    let note = format!("{scheme}: request {:.0} us less an append of {bytes} bytes, {:.0} us", request.p50(), append.p50());
+    let note = format!(
+        "{scheme}: request {:.0} us less an append of {bytes} bytes, {:.0} us",
+        request.p50(),
+        append.p50()
+    );
     Ok(Row::new(name, ratio, (request.p50(), request.p99()), base.p50(), target, note))
 }
 
@@ -94,7 +98,9 @@ fn rig(base: &Path, scheme: Scheme) -> Result<Rig> {
 /// What a key of this scheme signs: an EIP-1559 transfer, or a message of 200 bytes.
 fn payload(scheme: Scheme) -> (&'static str, fn(u64) -> Vec<u8>) {
     match scheme {
-        Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => ("evm/eip-1559", |nonce| sigwarden_tests::payload::transfer(nonce, Some(allowed(nonce)), 1).unsigned()),
+        Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => ("evm/eip-1559", |nonce| {
+            sigwarden_tests::payload::transfer(nonce, Some(allowed(nonce)), 1).unsigned()
+        }),
         Scheme::Ed25519 => ("raw-message/none", |nonce| format!("{nonce:0200}").into_bytes()),
     }
 }

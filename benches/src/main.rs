@@ -55,15 +55,36 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
     let [a, b, c, d] = dirs;
     vec![
         ("policy-1k", Box::new(move || one(policies::one("policy-1k", 1_000, 0.25, 20_000)))),
-        ("policy-100k", Box::new(move || one(policies::one("policy-100k", 100_000, 0.5, 20_000)))),
+        (
+            "policy-100k",
+            Box::new(move || one(policies::one("policy-100k", 100_000, 0.5, 20_000))),
+        ),
         ("policies-3", Box::new(move || one(policies::three_row(20_000)))),
-        ("request-1", Box::new(move || one(in_process::request_1(&a, "request-1", ecdsa, 4_000)))),
-        ("requests-64", Box::new(move || one(in_process::requests_64(&b, "requests-64", ecdsa, window)))),
+        (
+            "request-1",
+            Box::new(move || one(in_process::request_1(&a, "request-1", ecdsa, 4_000))),
+        ),
+        (
+            "requests-64",
+            Box::new(move || one(in_process::requests_64(&b, "requests-64", ecdsa, window))),
+        ),
         ("daemon-16", Box::new(move || daemon::daemon("daemon-16", 16, ecdsa, window))),
         ("start-10k", Box::new(move || one(start::start_10k(10_000)))),
-        ("request-1-ed25519", Box::new(move || one(in_process::request_1(&c, "request-1-ed25519", ed25519, 4_000)))),
-        ("requests-64-ed25519", Box::new(move || one(in_process::requests_64(&d, "requests-64-ed25519", ed25519, window)))),
-        ("daemon-16-ed25519", Box::new(move || daemon::daemon("daemon-16-ed25519", 16, ed25519, window))),
-        ("daemon-1-ed25519", Box::new(move || daemon::daemon("daemon-1-ed25519", 1, ed25519, window))),
+        (
+            "request-1-ed25519",
+            Box::new(move || one(in_process::request_1(&c, "request-1-ed25519", ed25519, 4_000))),
+        ),
+        (
+            "requests-64-ed25519",
+            Box::new(move || one(in_process::requests_64(&d, "requests-64-ed25519", ed25519, window))),
+        ),
+        (
+            "daemon-16-ed25519",
+            Box::new(move || daemon::daemon("daemon-16-ed25519", 16, ed25519, window)),
+        ),
+        (
+            "daemon-1-ed25519",
+            Box::new(move || daemon::daemon("daemon-1-ed25519", 1, ed25519, window)),
+        ),
     ]
 }

@@ -31,7 +31,12 @@ impl Samples {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
         let last = sorted.len().saturating_sub(1);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into the samples")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index into the samples"
+        )]
         let index = (last as f64 * share).round() as usize;
         sorted.get(index).map_or(0.0, |duration| duration.as_secs_f64() * 1e6)
     }

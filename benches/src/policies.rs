@@ -39,7 +39,11 @@ pub fn addresses(count: u64) -> Vec<String> {
 pub fn three(addresses_count: u64) -> Result<Vec<ModuleSource>> {
     Ok(vec![
         module("network-mode", "network-mode", sigwarden_tests::example::bench_network_mode())?,
-        module("payload-rules", "payload-rules", sigwarden_tests::example::bench_payload_rules(&addresses(addresses_count)))?,
+        module(
+            "payload-rules",
+            "payload-rules",
+            sigwarden_tests::example::bench_payload_rules(&addresses(addresses_count)),
+        )?,
         module("rate-limit", "rate-limit", sigwarden_tests::example::bench_rate_limit())?,
     ])
 }
@@ -51,7 +55,13 @@ pub fn three(addresses_count: u64) -> Result<Vec<ModuleSource>> {
 pub fn one(name: &'static str, entries: u64, bound: f64, rounds: usize) -> Result<Row> {
     let config = serde_json::json!({ "addresses": addresses(entries), "capacity": 1_000_000_000_u64, "period-ms": 1_000 });
     let modules = vec![module("list", "bench-list-and-take", config.to_string())?];
-    row(name, modules, bound, rounds, format!("a list of {entries} entries, one limits.take"))
+    row(
+        name,
+        modules,
+        bound,
+        rounds,
+        format!("a list of {entries} entries, one limits.take"),
+    )
 }
 
 /// Three policies on one request, evaluation only.
@@ -59,7 +69,13 @@ pub fn one(name: &'static str, entries: u64, bound: f64, rounds: usize) -> Resul
 /// # Errors
 /// They are not built, or deny.
 pub fn three_row(rounds: usize) -> Result<Row> {
-    row("policies-3", three(1_000)?, 0.6, rounds, "network-mode, payload-rules (1,000 addresses), rate-limit on an EIP-1559 transfer".to_owned())
+    row(
+        "policies-3",
+        three(1_000)?,
+        0.6,
+        rounds,
+        "network-mode, payload-rules (1,000 addresses), rate-limit on an EIP-1559 transfer".to_owned(),
+    )
 }
 
 fn row(name: &'static str, modules: Vec<ModuleSource>, bound: f64, rounds: usize, note: String) -> Result<Row> {
@@ -69,19 +85,34 @@ fn row(name: &'static str, modules: Vec<ModuleSource>, bound: f64, rounds: usize
     let snapshot = State::default();
     let evaluate = || {
         for binding in 0..count {
-            let job = Job { binding, request: Arc::clone(&request), snapshot: snapshot.clone() };
+            let job = Job {
+                binding,
+                request: Arc::clone(&request),
+                snapshot: snapshot.clone(),
+            };
             black_box(sandbox.evaluate(job)).ok();
         }
     };
     for binding in 0..count {
-        let report = sandbox.evaluate(Job { binding, request: Arc::clone(&request), snapshot: snapshot.clone() })?;
+        let report = sandbox.evaluate(Job {
+            binding,
+            request: Arc::clone(&request),
+            snapshot: snapshot.clone(),
+        })?;
         if let Verdict::Deny(denials) = report.verdict {
             bail!("a benchmark's request was denied: {denials:?}");
         }
     }
     let mut raw = Raw::default();
     let (base, samples) = alternate(rounds, || raw.sign(), evaluate);
-    Ok(Row::new(name, samples.p50() / base.p50(), (samples.p50(), samples.p99()), base.p50(), Some(Target::AtMost(bound)), note))
+    Ok(Row::new(
+        name,
+        samples.p50() / base.p50(),
+        (samples.p50(), samples.p99()),
+        base.p50(),
+        Some(Target::AtMost(bound)),
+        note,
+    ))
 }
 
 /// A transfer as the pipeline would show it.
@@ -99,7 +130,14 @@ pub fn request() -> Result<RequestView> {
         dangerous_allow_raw_messages: false,
         dangerous_allow_raw_digests: false,
     };
-    let key_status = KeyStatus { scheme: key.scheme, public_key: key.public_key.clone(), created_ms: 1, state: KeyState::Active, version: 1, uses: 1 };
+    let key_status = KeyStatus {
+        scheme: key.scheme,
+        public_key: key.public_key.clone(),
+        created_ms: 1,
+        state: KeyState::Active,
+        version: 1,
+        uses: 1,
+    };
     Ok(RequestView {
         id: "bench".into(),
         operation: Operation::Sign,

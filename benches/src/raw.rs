@@ -14,7 +14,10 @@ impl Default for Raw {
     fn default() -> Self {
         let mut secret = [0; 32];
         secret[31] = 1;
-        Self { key: SecretKey::from_secret_bytes(secret).expect("1 is a key of secp256k1"), digest: [7; 32] }
+        Self {
+            key: SecretKey::from_secret_bytes(secret).expect("1 is a key of secp256k1"),
+            digest: [7; 32],
+        }
     }
 }
 

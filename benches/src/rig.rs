@@ -28,7 +28,9 @@ pub fn now_ms() -> u64 {
 /// # Errors
 /// It is not there.
 pub fn component(name: &str) -> Result<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies").join(format!("{name}.wasm"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/policies")
+        .join(format!("{name}.wasm"));
     std::fs::read(&path).with_context(|| format!("{name}.wasm: run cargo xtask policies"))
 }
 
@@ -37,7 +39,12 @@ pub fn component(name: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// It is not there.
 pub fn module(instance: &str, name: &str, config_json: String) -> Result<ModuleSource> {
-    Ok(ModuleSource { instance: instance.to_owned(), wasm: component(name)?, config_json, limits: PolicyLimits::default() })
+    Ok(ModuleSource {
+        instance: instance.to_owned(),
+        wasm: component(name)?,
+        config_json,
+        limits: PolicyLimits::default(),
+    })
 }
 
 /// Loads modules into a sandbox of their own.
@@ -82,7 +89,13 @@ impl Rig {
 
         let fatal = Arc::new(|reason: &str| eprintln!("the ledger failed: {reason}"));
         let ledger = Arc::new(EmbeddedLedger::create(&dir.join("state"), Settings::new(now_ms(), fatal))?);
-        let pinned = Effect::KeyPinned { key: id.clone(), scheme, public_key: public_key.clone(), created_ms: now_ms(), state: KeyState::Active };
+        let pinned = Effect::KeyPinned {
+            key: id.clone(),
+            scheme,
+            public_key: public_key.clone(),
+            created_ms: now_ms(),
+            state: KeyState::Active,
+        };
         ledger.administer(Administration {
             kind: AdminKind::PublicKey,
             operator: "bench".to_owned(),
@@ -105,7 +118,11 @@ impl Rig {
                 formats: None,
             })
             .collect();
-        let policies = Arc::new(PolicySet { bindings, evaluator: Box::new(sandbox), engine_hash: engine.hash().into() });
+        let policies = Arc::new(PolicySet {
+            bindings,
+            evaluator: Box::new(sandbox),
+            engine_hash: engine.hash().into(),
+        });
 
         let mut keys = Keyring::default();
         keys.insert(KeyEntry {
@@ -118,10 +135,19 @@ impl Rig {
             dangerous_allow_raw_digests: false,
         });
         let backend: Arc<dyn Backend> = Arc::new(SealedFileBackend::new(Arc::new(vault)));
-        let allow = Allow { keys: vec![KeyPattern::All], operations: vec![Operation::Sign, Operation::PublicKey], formats: None };
+        let allow = Allow {
+            keys: vec![KeyPattern::All],
+            operations: vec![Operation::Sign, Operation::PublicKey],
+            formats: None,
+        };
         let pipeline = Pipeline::new(Parts {
             network: Network::Devnet,
-            clients: Clients(vec![Arc::new(Client { name: "bench".into(), uid: PEER.uid, gid: None, allow: vec![allow] })]),
+            clients: Clients(vec![Arc::new(Client {
+                name: "bench".into(),
+                uid: PEER.uid,
+                gid: None,
+                allow: vec![allow],
+            })]),
             keys,
             policies,
             ledger: Arc::clone(&ledger) as Arc<dyn sigwarden_core::Ledger>,
@@ -131,7 +157,12 @@ impl Rig {
             limits: Limits::default(),
             process_id: 1,
         });
-        Ok(Self { pipeline, ledger, dir, _home: home })
+        Ok(Self {
+            pipeline,
+            ledger,
+            dir,
+            _home: home,
+        })
     }
 
     /// One request from start to end.
@@ -148,6 +179,8 @@ impl Rig {
             payload,
             received: Instant::now(),
         };
-        self.pipeline.sign(PEER, call).unwrap_or_else(|refusal| panic!("a benchmark's request was refused: {refusal}"))
+        self.pipeline
+            .sign(PEER, call)
+            .unwrap_or_else(|refusal| panic!("a benchmark's request was refused: {refusal}"))
     }
 }

@@ -16,14 +16,20 @@ use std::time::Instant;
 pub fn start_10k(count: u32) -> Result<Row> {
     let mut node = crate::daemon::node()?;
     let passphrase_file = node.passphrase_file();
-    let keys: Vec<(KeyId, Scheme)> = (0..count).map(|n| Ok((format!("many.k{n}.v1").parse()?, Scheme::Secp256k1Ecdsa))).collect::<Result<_>>()?;
+    let keys: Vec<(KeyId, Scheme)> = (0..count)
+        .map(|n| Ok((format!("many.k{n}.v1").parse()?, Scheme::Secp256k1Ecdsa)))
+        .collect::<Result<_>>()?;
     let vault_dir = node.vault_dir();
     let vault = Vault::open(&vault_dir, &Passphrase::from_file(&passphrase_file)?)?;
     vault.generate_many(&keys, now_ms())?;
     drop(vault);
     let mut tables = String::new();
     for (id, scheme) in &keys {
-        writeln!(tables, "[[key]]\nname = \"{}\"\nroles = [\"account\"]\nscheme = \"{scheme}\"\nbackend = \"vault\"\n", id.name)?;
+        writeln!(
+            tables,
+            "[[key]]\nname = \"{}\"\nroles = [\"account\"]\nscheme = \"{scheme}\"\nbackend = \"vault\"\n",
+            id.name
+        )?;
     }
     let config = node.dir().join("sigwarden.toml");
     let text = std::fs::read_to_string(&config)?;
@@ -41,7 +47,18 @@ pub fn start_10k(count: u32) -> Result<Row> {
     let start = begun.elapsed();
     node.stop()?;
     let seconds = start.saturating_sub(derivation).as_secs_f64();
-    let note = format!("{count} sealed keys, four policies, warm code cache: {:.2} s less {:.2} s for opening the vault alone", start.as_secs_f64(), derivation.as_secs_f64());
+    let note = format!(
+        "{count} sealed keys, four policies, warm code cache: {:.2} s less {:.2} s for opening the vault alone",
+        start.as_secs_f64(),
+        derivation.as_secs_f64()
+    );
     let micros = start.as_secs_f64() * 1e6;
-    Ok(Row::new("start-10k", seconds, (micros, micros), derivation.as_secs_f64() * 1e6, Some(Target::AtMost(2.0)), note))
+    Ok(Row::new(
+        "start-10k",
+        seconds,
+        (micros, micros),
+        derivation.as_secs_f64() * 1e6,
+        Some(Target::AtMost(2.0)),
+        note,
+    ))
 }

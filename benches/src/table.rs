@@ -56,7 +56,16 @@ impl Row {
     #[must_use]
     pub fn new(name: &'static str, ratio: f64, (p50_us, p99_us): (f64, f64), floor: f64, target: Option<Target>, note: String) -> Self {
         let holds = target.map(|target| target.holds(ratio));
-        Self { name, ratio, p50_us, p99_us, floor, target, holds, note }
+        Self {
+            name,
+            ratio,
+            p50_us,
+            p99_us,
+            floor,
+            target,
+            holds,
+            note,
+        }
     }
 
     /// The row as a line of the table.
@@ -72,7 +81,15 @@ impl Row {
             Some(false) => "MISSED",
             None => "",
         };
-        let Self { name, ratio, p50_us, p99_us, floor, note, .. } = self;
+        let Self {
+            name,
+            ratio,
+            p50_us,
+            p99_us,
+            floor,
+            note,
+            ..
+        } = self;
         format!("{name:<20} {ratio:>8.3} {target:>10} {verdict:<7} {p50_us:>10.1} {p99_us:>10.1} {floor:>10.1}  {note}")
     }
 }
@@ -80,5 +97,8 @@ impl Row {
 /// The table's head.
 #[must_use]
 pub fn head() -> String {
-    format!("{:<20} {:>8} {:>10} {:<7} {:>10} {:>10} {:>10}  what", "name", "ratio", "target", "", "p50 us", "p99 us", "floor")
+    format!(
+        "{:<20} {:>8} {:>10} {:<7} {:>10} {:>10} {:>10}  what",
+        "name", "ratio", "target", "", "p50 us", "p99 us", "floor"
+    )
 }

@@ -7,6 +7,7 @@ use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use sha3::{Digest, Keccak256};
 use show::Show;
 use sigwarden::proto;
+use sigwarden_core::{Format, Scheme};
 use sigwarden_tests::caller::request;
 use sigwarden_tests::payload::{ACCOUNT, ALLOWED, COMETBFT_CHAIN, ETHER, VALIDATOR, precommit, transfer};
 use sigwarden_tests::{Caller, Node, example};
@@ -18,14 +19,30 @@ fn main() -> Result<()> {
     let mut node = Node::init(|config| example::with_rules(&config, example::STRICT))?;
     show.command("sigwarden init --network devnet --generate-passphrase-file");
     show.block(example::STRICT_IN_WORDS);
-    show.command(&format!("sigwarden floors set --key {VALIDATOR} --chain-id {COMETBFT_CHAIN} --height 1000 --reason 'last signed elsewhere'"));
-    let floor = ["floors", "set", "--key", VALIDATOR, "--chain-id", COMETBFT_CHAIN, "--height", "1000", "--reason", "last signed elsewhere"];
+    show.command(&format!(
+        "sigwarden floors set --key {VALIDATOR} --chain-id {COMETBFT_CHAIN} --height 1000 --reason 'last signed elsewhere'"
+    ));
+    let floor = [
+        "floors",
+        "set",
+        "--key",
+        VALIDATOR,
+        "--chain-id",
+        COMETBFT_CHAIN,
+        "--height",
+        "1000",
+        "--reason",
+        "last signed elsewhere",
+    ];
     show.output(&node.expect(&floor)?);
     show.command("sigwarden serve");
     node.start()?;
     let mut caller = node.caller()?;
     let health = caller.health()?;
-    show.output(&format!("ready: {}, deployment {}, version {}", health.network, health.deployment_id, health.version));
+    show.output(&format!(
+        "ready: {}, deployment {}, version {}",
+        health.network, health.deployment_id, health.version
+    ));
 
     transfers(&show, &node, &mut caller)?;
     votes(&show, &node, &mut caller)?;
@@ -33,7 +50,9 @@ fn main() -> Result<()> {
 
     show.title("What was recorded");
     let status = node.stop()?;
-    show.text(&format!("The daemon was asked to stop and ended with {status}. Each decision was on disk before its key was touched."));
+    show.text(&format!(
+        "The daemon was asked to stop and ended with {status}. Each decision was on disk before its key was touched."
+    ));
     show.command("sigwarden audit tail -n 12");
     show.output(&node.expect(&["audit", "tail", "-n", "12"])?);
     show.command("sigwarden audit verify");
@@ -48,10 +67,17 @@ fn transfers(show: &Show, node: &Node, caller: &mut Caller) -> Result<()> {
     show.title("An account key signs what its rules allow");
     let key = caller.public_key(ACCOUNT)?;
     let account = address_of(&key.public_key)?;
-    show.text(&format!("{} is {} ({}), address 0x{}", key.key, key.scheme, key.roles.join(", "), hex::encode(account)));
+    show.text(&format!(
+        "{} is {} ({}), address 0x{}",
+        key.key,
+        key.scheme,
+        key.roles.join(", "),
+        hex::encode(account)
+    ));
 
     let good = transfer(0, Some(ALLOWED), ETHER / 2);
     show.ask("0.5 ETH to 0xa1a1…a1, which is on the list");
+    show.payload(Format::EvmEip1559, Scheme::Secp256k1Ecdsa, &good.unsigned())?;
     let answer = caller.signed(ACCOUNT, "evm/eip-1559", good.unsigned())?;
     let signature = answer.signatures.first().context("one signature")?;
     let id = RecoveryId::try_from(i32::try_from(signature.recovery_id.context("ECDSA has a recovery id")?)?)?;
@@ -59,15 +85,26 @@ fn transfers(show: &Show, node: &Node, caller: &mut Caller) -> Result<()> {
     let digest: [u8; 32] = Keccak256::digest(good.unsigned()).into();
     let sender = address_of(&recoverable.recover(secp256k1::Message::from_digest(digest))?.serialize())?;
     show.signed(&answer);
-    show.detail(&format!("sender recovered from the signature: 0x{}{}", hex::encode(sender), if sender == account { ", the account" } else { ": NOT the account" }));
+    show.detail(&format!(
+        "sender recovered from the signature: 0x{}{}",
+        hex::encode(sender),
+        if sender == account { ", the account" } else { ": NOT the account" }
+    ));
     show.story(node, &answer.request_id)?;
 
     for (what, transaction) in [
-        ("5 ETH to the same address: over the value limit", transfer(1, Some(ALLOWED), 5 * ETHER)),
-        ("0.1 ETH to 0xb2b2…b2, which is not on the list", transfer(1, Some([0xB2; 20]), ETHER / 10)),
+        (
+            "5 ETH to the same address: over the value limit",
+            transfer(1, Some(ALLOWED), 5 * ETHER),
+        ),
+        (
+            "0.1 ETH to 0xb2b2…b2, which is not on the list",
+            transfer(1, Some([0xB2; 20]), ETHER / 10),
+        ),
         ("a contract creation", transfer(1, None, 0)),
     ] {
         show.ask(what);
+        show.payload(Format::EvmEip1559, Scheme::Secp256k1Ecdsa, &transaction.unsigned())?;
         let refusal = caller.refused(ACCOUNT, "evm/eip-1559", transaction.unsigned())?;
         show.refused(&refusal);
     }
@@ -77,6 +114,11 @@ fn transfers(show: &Show, node: &Node, caller: &mut Caller) -> Result<()> {
 fn votes(show: &Show, node: &Node, caller: &mut Caller) -> Result<()> {
     show.title("A consensus key never signs two messages for one height and round");
     show.ask("a precommit for block 0x11…11 at height 1001, round 0, at 12:00:00");
+    show.payload(
+        Format::CometBftVote,
+        Scheme::Ed25519,
+        &precommit(1001, 0, 0x11, 1_767_268_800).sign_bytes(),
+    )?;
     let first = caller.signed(VALIDATOR, "cometbft/vote", precommit(1001, 0, 0x11, 1_767_268_800).sign_bytes())?;
     show.signed(&first);
     show.story(node, &first.request_id)?;
@@ -84,7 +126,11 @@ fn votes(show: &Show, node: &Node, caller: &mut Caller) -> Result<()> {
     let again = caller.signed(VALIDATOR, "cometbft/vote", precommit(1001, 0, 0x11, 1_767_268_807).sign_bytes())?;
     show.signed(&again);
     let same = first.signatures == again.signatures;
-    show.detail(if same { "the first signature, with the first timestamp: nothing new was signed" } else { "ANOTHER SIGNATURE" });
+    show.detail(if same {
+        "the first signature, with the first timestamp: nothing new was signed"
+    } else {
+        "ANOTHER SIGNATURE"
+    });
     show.ask("a precommit for block 0x22…22 at the same height and round");
     show.refused(&caller.refused(VALIDATOR, "cometbft/vote", precommit(1001, 0, 0x22, 1_767_268_808).sign_bytes())?);
     show.ask("a precommit at height 1000, which the operator closed");

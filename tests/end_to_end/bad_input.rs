@@ -28,27 +28,59 @@ fn every_kind_of_bad_request_is_refused_by_its_code_recorded_and_survived() {
         ("unknown key", "demo.nobody", "evm/eip-1559", good.clone(), "caller/forbidden"),
         ("no key name", "", "evm/eip-1559", good.clone(), "request/malformed"),
         ("unknown format", ACCOUNT, "evm/eip-9999", good.clone(), "request/unknown-format"),
-        ("a transaction by a consensus key", VALIDATOR, "evm/eip-1559", good.clone(), "format/role"),
+        (
+            "a transaction by a consensus key",
+            VALIDATOR,
+            "evm/eip-1559",
+            good.clone(),
+            "format/role",
+        ),
         ("a vote by an account key", ACCOUNT, "cometbft/vote", vote.clone(), "format/role"),
-        ("a vote as a raw message", VALIDATOR, "raw-message/none", vote.clone(), "format/role"),
-        ("raw without the flag", ACCOUNT, "raw-message/sha256", b"hello".to_vec(), "format/raw-not-allowed"),
+        (
+            "a vote as a raw message",
+            VALIDATOR,
+            "raw-message/none",
+            vote.clone(),
+            "format/role",
+        ),
+        (
+            "raw without the flag",
+            ACCOUNT,
+            "raw-message/sha256",
+            b"hello".to_vec(),
+            "format/raw-not-allowed",
+        ),
         ("a vote cut short", VALIDATOR, "cometbft/vote", cut(&vote), "payload/malformed"),
-        ("a vote with a trailing byte", VALIDATOR, "cometbft/vote", trailing(&vote), "payload/malformed"),
+        (
+            "a vote with a trailing byte",
+            VALIDATOR,
+            "cometbft/vote",
+            trailing(&vote),
+            "payload/malformed",
+        ),
     ];
     for (what, key, format, payload, code) in cases {
-        let refusal = caller.refused(key, format, payload).unwrap_or_else(|error| panic!("{what}: {error:#}"));
+        let refusal = caller
+            .refused(key, format, payload)
+            .unwrap_or_else(|error| panic!("{what}: {error:#}"));
         assert_eq!(refusal.code, code, "{what}: {}", refusal.message);
         assert!(refusal.message.len() > 10, "{what}: a sentence");
         // The daemon still signs.
     }
     let mut odd = request(ACCOUNT, "evm/eip-1559", good.clone());
     odd.scheme = "rsa".into();
-    assert_eq!(caller.call(odd.clone()).unwrap_err().refusal().unwrap().code, "request/unknown-scheme");
+    assert_eq!(
+        caller.call(odd.clone()).unwrap_err().refusal().unwrap().code,
+        "request/unknown-scheme"
+    );
     odd.scheme = "ed25519".into();
     assert_eq!(caller.call(odd.clone()).unwrap_err().refusal().unwrap().code, "key/scheme-mismatch");
     odd.scheme = String::new();
     odd.operation = "decrypt".into();
-    assert_eq!(caller.call(odd.clone()).unwrap_err().refusal().unwrap().code, "request/unknown-operation");
+    assert_eq!(
+        caller.call(odd.clone()).unwrap_err().refusal().unwrap().code,
+        "request/unknown-operation"
+    );
     odd.operation = String::new();
     odd.request_id = "x".repeat(65);
     assert_eq!(caller.call(odd).unwrap_err().refusal().unwrap().code, "request/malformed");
@@ -56,7 +88,16 @@ fn every_kind_of_bad_request_is_refused_by_its_code_recorded_and_survived() {
     caller.signed(ACCOUNT, "evm/eip-1559", good).unwrap();
     assert!(node.stop().unwrap().success());
     let text = node.expect(&["audit", "tail", "--json", "-n", "100"]).unwrap();
-    for code in ["payload/malformed", "payload/non-canonical", "request/too-large", "caller/forbidden", "request/unknown-format", "format/role", "format/raw-not-allowed", "key/scheme-mismatch"] {
+    for code in [
+        "payload/malformed",
+        "payload/non-canonical",
+        "request/too-large",
+        "caller/forbidden",
+        "request/unknown-format",
+        "format/role",
+        "format/raw-not-allowed",
+        "key/scheme-mismatch",
+    ] {
         assert!(text.contains(code), "{code} is recorded");
     }
     node.expect(&["audit", "verify"]).unwrap();
@@ -72,10 +113,20 @@ fn unknown_and_forbidden_keys_get_the_same_answer() {
     .unwrap();
     node.start().unwrap();
     let mut caller = node.caller().unwrap();
-    let forbidden = caller.refused(VALIDATOR, "cometbft/vote", precommit(1, 0, 1, 1).sign_bytes()).unwrap();
-    let unknown = caller.refused("demo.validatxr", "cometbft/vote", precommit(1, 0, 1, 1).sign_bytes()).unwrap();
-    assert_eq!((forbidden.code.as_str(), unknown.code.as_str()), ("caller/forbidden", "caller/forbidden"));
-    assert_eq!(forbidden.message.replace(VALIDATOR, "K"), unknown.message.replace("demo.validatxr", "K"));
+    let forbidden = caller
+        .refused(VALIDATOR, "cometbft/vote", precommit(1, 0, 1, 1).sign_bytes())
+        .unwrap();
+    let unknown = caller
+        .refused("demo.validatxr", "cometbft/vote", precommit(1, 0, 1, 1).sign_bytes())
+        .unwrap();
+    assert_eq!(
+        (forbidden.code.as_str(), unknown.code.as_str()),
+        ("caller/forbidden", "caller/forbidden")
+    );
+    assert_eq!(
+        forbidden.message.replace(VALIDATOR, "K"),
+        unknown.message.replace("demo.validatxr", "K")
+    );
 }
 
 #[test]
@@ -83,16 +134,29 @@ fn a_raw_message_that_is_a_transaction_is_refused_even_where_raw_messages_are_al
     let mut node = sigwarden_tests::Node::init(|config| {
         let config = sigwarden_tests::example::with_rules(&config, sigwarden_tests::example::OPEN);
         let key = format!("name = \"{ACCOUNT}\"");
-        config.replacen(&key, &format!("{key}\ndangerous_allow_raw_messages = true\ndangerous_allow_raw_digests = true"), 1)
+        config.replacen(
+            &key,
+            &format!("{key}\ndangerous_allow_raw_messages = true\ndangerous_allow_raw_digests = true"),
+            1,
+        )
     })
     .unwrap();
     node.start().unwrap();
     let mut caller = node.caller().unwrap();
     let transaction = transfer(0, Some(ALLOWED), 1).unsigned();
-    assert_eq!(caller.refused(ACCOUNT, "raw-message/keccak256", transaction).unwrap().code, "payload/structured");
+    assert_eq!(
+        caller.refused(ACCOUNT, "raw-message/keccak256", transaction).unwrap().code,
+        "payload/structured"
+    );
     let vote = precommit(5, 0, 1, 1_700_000_000).sign_bytes();
-    assert_eq!(caller.refused(ACCOUNT, "raw-message/sha256", vote).unwrap().code, "payload/structured");
-    assert_eq!(caller.refused(ACCOUNT, "raw-digest", vec![7; 31]).unwrap().code, "payload/digest-length");
+    assert_eq!(
+        caller.refused(ACCOUNT, "raw-message/sha256", vote).unwrap().code,
+        "payload/structured"
+    );
+    assert_eq!(
+        caller.refused(ACCOUNT, "raw-digest", vec![7; 31]).unwrap().code,
+        "payload/digest-length"
+    );
     caller.signed(ACCOUNT, "raw-digest", vec![7; 32]).unwrap();
     caller.signed(ACCOUNT, "raw-message/sha256", b"hello world".to_vec()).unwrap();
 }

@@ -16,5 +16,17 @@ pub(crate) fn strict_node() -> Node {
 /// Tells the validator's floor.
 pub(crate) fn floor(node: &Node, height: u64) {
     let height = height.to_string();
-    node.expect(&["floors", "set", "--key", VALIDATOR, "--chain-id", COMETBFT_CHAIN, "--height", &height, "--reason", "a test"]).unwrap();
+    node.expect(&[
+        "floors",
+        "set",
+        "--key",
+        VALIDATOR,
+        "--chain-id",
+        COMETBFT_CHAIN,
+        "--height",
+        &height,
+        "--reason",
+        "a test",
+    ])
+    .unwrap();
 }

@@ -5,18 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The normal and build dependencies of each workspace member: workspace members and others.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata runs in this workspace");
+    let metadata = MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .expect("cargo metadata runs in this workspace");
     let packages = metadata.workspace_packages().into_iter();
     packages
         .map(|package| {
-            let normal = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+            let normal = package
+                .dependencies
+                .iter()
+                .filter(|dependency| dependency.kind != DependencyKind::Development);
             (package.name.to_string(), normal.map(|dependency| dependency.name.clone()).collect())
         })
         .collect()
 }
 
 fn ours<'a>(dependencies: &'a BTreeSet<String>) -> BTreeSet<&'a str> {
-    dependencies.iter().map(String::as_str).filter(|name| name.starts_with("sigwarden") || name.starts_with("policy-")).collect()
+    dependencies
+        .iter()
+        .map(String::as_str)
+        .filter(|name| name.starts_with("sigwarden") || name.starts_with("policy-"))
+        .collect()
 }
 
 #[test]
@@ -58,18 +68,27 @@ fn policies_know_the_guest_sdk_only_and_the_sdk_knows_nobody() {
 
 #[test]
 fn unsafe_code_lives_in_named_files_only() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace's root");
     let mut found = BTreeSet::new();
     for folder in ["host", "guest-sdk", "policies", "tests", "benches", "xtask"] {
         for path in rust_files(&root.join(folder)) {
             let text = std::fs::read_to_string(&path).expect("a source file");
-            if text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe ") && !line.contains("\"")) {
+            if text
+                .lines()
+                .any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe ") && !line.contains("\""))
+            {
                 found.insert(path.strip_prefix(root).expect("below the root").display().to_string());
             }
         }
     }
     let allowed = BTreeSet::from(UNSAFE_FILES.map(str::to_owned));
-    assert!(found.is_subset(&allowed), "unsafe in files that are not named for it: {:?}", found.difference(&allowed));
+    assert!(
+        found.is_subset(&allowed),
+        "unsafe in files that are not named for it: {:?}",
+        found.difference(&allowed)
+    );
 }
 
 /// Each of these has one reason, stated at its top.

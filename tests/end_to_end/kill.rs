@@ -32,7 +32,9 @@ fn two_hundred_kills_under_load_yield_no_conflicting_signature_and_lose_no_recor
         node.start().unwrap_or_else(|error| panic!("start {round}: {error:#}"));
         let socket = node.socket();
         let over = AtomicBool::new(false);
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let moment = Duration::from_micros(500 + (random >> 33) % 30_000);
         std::thread::scope(|scope| {
             for client in 0..4u8 {
@@ -84,6 +86,9 @@ fn two_hundred_kills_under_load_yield_no_conflicting_signature_and_lose_no_recor
         .filter_map(|line| line["sequence"].as_str())
         .collect();
     for (sequence, _) in &seen.released {
-        assert!(decided.contains(sequence.to_string().as_str()), "a signature was released for decision {sequence}, which is not on disk");
+        assert!(
+            decided.contains(sequence.to_string().as_str()),
+            "a signature was released for decision {sequence}, which is not on disk"
+        );
     }
 }

@@ -25,12 +25,18 @@ fn a_transfer_that_the_rules_allow_is_signed_by_the_account_and_recorded() {
     assert_eq!(answer.key, format!("{ACCOUNT}.v1"));
 
     let lines = node.audit_of(&answer.request_id).unwrap();
-    let decision = lines.iter().find(|line| line["kind"] == "decision" && line["sequence"] == answer.sequence.to_string()).expect("its decision");
+    let decision = lines
+        .iter()
+        .find(|line| line["kind"] == "decision" && line["sequence"] == answer.sequence.to_string())
+        .expect("its decision");
     let text = decision.to_string();
     for instance in ["network-mode", "payload-rules", "rate-limit", "monotonic"] {
         assert!(text.contains(instance), "the decision names {instance}: {text}");
     }
-    assert!(!text.contains(&hex::encode(transaction.unsigned())), "payloads are hashed, not logged");
+    assert!(
+        !text.contains(&hex::encode(transaction.unsigned())),
+        "payloads are hashed, not logged"
+    );
 }
 
 #[test]
@@ -65,7 +71,11 @@ fn a_denied_request_takes_nothing_from_the_rate_limit_and_the_limit_says_when_to
     }
     let mut signed = 0;
     let refusal = loop {
-        match caller.call(sigwarden_tests::caller::request(ACCOUNT, "evm/eip-1559", transfer(signed, Some(ALLOWED), 1).unsigned())) {
+        match caller.call(sigwarden_tests::caller::request(
+            ACCOUNT,
+            "evm/eip-1559",
+            transfer(signed, Some(ALLOWED), 1).unsigned(),
+        )) {
             Ok(_) => signed += 1,
             Err(error) => break error.refusal().cloned().expect("a refusal"),
         }
@@ -73,7 +83,10 @@ fn a_denied_request_takes_nothing_from_the_rate_limit_and_the_limit_says_when_to
     };
     assert_eq!(signed, sigwarden_tests::example::STRICT_BURST, "the whole burst was there");
     assert_eq!(refusal.code, "policy/rate-limit/exceeded");
-    assert!(refusal.retry_at_ms.is_some_and(|at| at > 1_600_000_000_000), "it says when: {refusal:?}");
+    assert!(
+        refusal.retry_at_ms.is_some_and(|at| at > 1_600_000_000_000),
+        "it says when: {refusal:?}"
+    );
 }
 
 #[test]
@@ -81,7 +94,11 @@ fn a_retried_vote_gets_the_first_signature_and_a_conflicting_one_is_refused_by_t
     let mut node = strict_node();
     let refusal = {
         node.start().unwrap();
-        let refusal = node.caller().unwrap().refused(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_000).sign_bytes()).unwrap();
+        let refusal = node
+            .caller()
+            .unwrap()
+            .refused(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_000).sign_bytes())
+            .unwrap();
         assert!(node.stop().unwrap().success());
         refusal
     };
@@ -91,15 +108,24 @@ fn a_retried_vote_gets_the_first_signature_and_a_conflicting_one_is_refused_by_t
     floor(&node, 4);
     node.start().unwrap();
     let mut caller = node.caller().unwrap();
-    let first = caller.signed(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_000).sign_bytes()).unwrap();
-    let again = caller.signed(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_099).sign_bytes()).unwrap();
+    let first = caller
+        .signed(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_000).sign_bytes())
+        .unwrap();
+    let again = caller
+        .signed(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_099).sign_bytes())
+        .unwrap();
     assert_eq!(first.signatures[0].signature, again.signatures[0].signature);
     assert!(again.replay && !first.replay);
-    assert_eq!(again.timestamp_signed.as_ref().map(|time| time.seconds), Some(1_700_000_000), "the first one's timestamp");
+    assert_eq!(
+        again.timestamp_signed.as_ref().map(|time| time.seconds),
+        Some(1_700_000_000),
+        "the first one's timestamp"
+    );
     // The signature is over the first vote's sign bytes (RFC 8032).
     let key = ed25519_dalek::VerifyingKey::from_bytes(first.public_key.as_slice().try_into().unwrap()).unwrap();
     let signature = ed25519_dalek::Signature::from_slice(&first.signatures[0].signature).unwrap();
-    key.verify_strict(&precommit(5, 0, 1, 1_700_000_000).sign_bytes(), &signature).unwrap();
+    key.verify_strict(&precommit(5, 0, 1, 1_700_000_000).sign_bytes(), &signature)
+        .unwrap();
 
     let code = |caller: &mut sigwarden_tests::Caller, vote: sigwarden_formats::cometbft::Vote| {
         caller.refused(VALIDATOR, "cometbft/vote", vote.sign_bytes()).unwrap().code
@@ -113,7 +139,9 @@ fn a_retried_vote_gets_the_first_signature_and_a_conflicting_one_is_refused_by_t
     node.start().unwrap();
     let mut caller = node.caller().unwrap();
     assert_eq!(code(&mut caller, precommit(5, 0, 2, 1_700_000_000)), "floor/conflict");
-    let after = caller.signed(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_123).sign_bytes()).unwrap();
+    let after = caller
+        .signed(VALIDATOR, "cometbft/vote", precommit(5, 0, 1, 1_700_000_123).sign_bytes())
+        .unwrap();
     assert_eq!(after.signatures[0].signature, first.signatures[0].signature);
     let floors = node.expect(&["floors", "show", "--json"]).unwrap();
     assert!(floors.contains(COMETBFT_CHAIN) && floors.contains('5'), "{floors}");
@@ -126,17 +154,28 @@ fn a_vote_extension_is_signed_beside_its_precommit_and_another_only_beside_the_s
     node.start().unwrap();
     let mut caller = node.caller().unwrap();
     let vote = precommit(9, 1, 1, 1_700_000_000);
-    let first = caller.signed(VALIDATOR, "cometbft/vote-extension", vote.sign_bytes_with_extension(b"one")).unwrap();
+    let first = caller
+        .signed(VALIDATOR, "cometbft/vote-extension", vote.sign_bytes_with_extension(b"one"))
+        .unwrap();
     assert_eq!(first.signatures.len(), 2);
     let key = ed25519_dalek::VerifyingKey::from_bytes(first.public_key.as_slice().try_into().unwrap()).unwrap();
     let all = vote.sign_bytes_with_extension(b"one");
     let (of_vote, of_extension) = all.split_at(vote.sign_bytes().len());
     for (message, signature) in [of_vote, of_extension].into_iter().zip(&first.signatures) {
-        key.verify_strict(message, &ed25519_dalek::Signature::from_slice(&signature.signature).unwrap()).unwrap();
+        key.verify_strict(message, &ed25519_dalek::Signature::from_slice(&signature.signature).unwrap())
+            .unwrap();
     }
-    let second = caller.signed(VALIDATOR, "cometbft/vote-extension", vote.sign_bytes_with_extension(b"two")).unwrap();
+    let second = caller
+        .signed(VALIDATOR, "cometbft/vote-extension", vote.sign_bytes_with_extension(b"two"))
+        .unwrap();
     assert_eq!(second.signatures[0].signature, first.signatures[0].signature, "the same precommit");
     assert_ne!(second.signatures[1].signature, first.signatures[1].signature, "another extension");
     let other = precommit(9, 1, 2, 1_700_000_000);
-    assert_eq!(caller.refused(VALIDATOR, "cometbft/vote-extension", other.sign_bytes_with_extension(b"one")).unwrap().code, "floor/conflict");
+    assert_eq!(
+        caller
+            .refused(VALIDATOR, "cometbft/vote-extension", other.sign_bytes_with_extension(b"one"))
+            .unwrap()
+            .code,
+        "floor/conflict"
+    );
 }

@@ -6,7 +6,13 @@ use std::fs;
 
 /// A deployment whose only policy is this file.
 fn with_module(wasm: &[u8], config: &str) -> Node {
-    let node = Node::init(|written| with_rules(&written, &format!("[[policy]]\nname = \"guest\"\nmodule = \"policies/guest.wasm\"\nconfig = {config}\n"))).unwrap();
+    let node = Node::init(|written| {
+        with_rules(
+            &written,
+            &format!("[[policy]]\nname = \"guest\"\nmodule = \"policies/guest.wasm\"\nconfig = {config}\n"),
+        )
+    })
+    .unwrap();
     fs::write(node.dir().join("policies/guest.wasm"), wasm).unwrap();
     node
 }
@@ -21,8 +27,13 @@ fn refuses(node: &Node, words: &[&str]) {
 
 #[test]
 fn a_module_that_imports_wasi_is_refused_by_the_names_of_its_imports() {
-    let wasm = wat::parse_str(r#"(component (import "wasi:filesystem/types@0.2.0" (instance)) (import "wasi:cli/environment@0.2.0" (instance)))"#).unwrap();
-    refuses(&with_module(&wasm, "{}"), &["guest", "wasi:filesystem/types@0.2.0", "wasi:cli/environment@0.2.0"]);
+    let wasm =
+        wat::parse_str(r#"(component (import "wasi:filesystem/types@0.2.0" (instance)) (import "wasi:cli/environment@0.2.0" (instance)))"#)
+            .unwrap();
+    refuses(
+        &with_module(&wasm, "{}"),
+        &["guest", "wasi:filesystem/types@0.2.0", "wasi:cli/environment@0.2.0"],
+    );
 }
 
 #[test]
@@ -41,7 +52,11 @@ fn a_module_whose_configuration_is_wrong_is_refused_with_the_path_into_it() {
 #[test]
 fn a_module_that_is_not_the_pinned_one_is_refused() {
     let node = Node::init(|config| config).unwrap();
-    let module = fs::read_dir(node.dir().join("policies")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|e| e == "wasm")).unwrap();
+    let module = fs::read_dir(node.dir().join("policies"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "wasm"))
+        .unwrap();
     let mut bytes = fs::read(&module).unwrap();
     // A custom section more: the same policy, another file.
     bytes.extend([0, 2, 1, b'x']);

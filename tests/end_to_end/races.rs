@@ -21,19 +21,38 @@ fn of_two_conflicting_votes_raced_by_64_clients_exactly_one_is_signed() {
                     // Even clients vote for block 1, odd ones for block 2; every one at a time of its own.
                     let vote = precommit(7, 0, 1 + client % 2, 1_700_000_000 + i64::from(client));
                     start.wait();
-                    (client % 2, caller.call(sigwarden_tests::caller::request(VALIDATOR, "cometbft/vote", vote.sign_bytes())))
+                    (
+                        client % 2,
+                        caller.call(sigwarden_tests::caller::request(VALIDATOR, "cometbft/vote", vote.sign_bytes())),
+                    )
                 })
             })
             .collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
-    let signed: BTreeSet<_> = answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(block, _)| *block).collect();
-    let signatures: BTreeSet<_> = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()).map(|answer| answer.signatures[0].signature.clone()).collect();
+    let signed: BTreeSet<_> = answers
+        .iter()
+        .filter(|(_, answer)| answer.is_ok())
+        .map(|(block, _)| *block)
+        .collect();
+    let signatures: BTreeSet<_> = answers
+        .iter()
+        .filter_map(|(_, answer)| answer.as_ref().ok())
+        .map(|answer| answer.signatures[0].signature.clone())
+        .collect();
     assert_eq!(signed.len(), 1, "one block");
-    assert_eq!(signatures.len(), 1, "one message: the one that was decided first, whatever timestamp the others had");
+    assert_eq!(
+        signatures.len(),
+        1,
+        "one message: the one that was decided first, whatever timestamp the others had"
+    );
     for (_, answer) in &answers {
         if let Err(error) = answer {
-            assert_eq!(error.refusal().map(|refusal| refusal.code.as_str()), Some("floor/conflict"), "{error}");
+            assert_eq!(
+                error.refusal().map(|refusal| refusal.code.as_str()),
+                Some("floor/conflict"),
+                "{error}"
+            );
         }
     }
     assert_eq!(answers.iter().filter(|(_, answer)| answer.is_ok()).count(), 32);
@@ -51,7 +70,20 @@ fn a_second_daemon_on_one_deployment_refuses_to_start() {
     // The first one is unharmed, its socket is still its own.
     assert!(node.caller().unwrap().health().unwrap().ready);
     // Commands that change state refuse too.
-    let (_, errors) = node.expect_failure(&["floors", "set", "--key", VALIDATOR, "--chain-id", "x", "--height", "1", "--reason", "test"]).unwrap();
+    let (_, errors) = node
+        .expect_failure(&[
+            "floors",
+            "set",
+            "--key",
+            VALIDATOR,
+            "--chain-id",
+            "x",
+            "--height",
+            "1",
+            "--reason",
+            "test",
+        ])
+        .unwrap();
     assert!(errors.contains("daemon"), "{errors}");
 }
 
@@ -87,15 +119,33 @@ fn a_stop_under_load_answers_every_request_and_exits_zero() {
         std::thread::sleep(std::time::Duration::from_millis(300));
         assert!(node.stop().unwrap().success(), "{}", node.log());
         let parts: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
-        (parts.iter().flat_map(|part| part.0.clone()).collect::<Vec<_>>(), parts.iter().flat_map(|part| part.1.clone()).collect::<BTreeSet<_>>())
+        (
+            parts.iter().flat_map(|part| part.0.clone()).collect::<Vec<_>>(),
+            parts.iter().flat_map(|part| part.1.clone()).collect::<BTreeSet<_>>(),
+        )
     });
     assert!(!signed.is_empty());
     for code in &refused {
-        assert!(["floor/regression", "floor/conflict", "busy/stopping", "policy/rate-limit/exceeded", "ledger/contention"].contains(&code.as_str()), "{code}");
+        assert!(
+            [
+                "floor/regression",
+                "floor/conflict",
+                "busy/stopping",
+                "policy/rate-limit/exceeded",
+                "ledger/contention"
+            ]
+            .contains(&code.as_str()),
+            "{code}"
+        );
     }
     let lines = node.audit(100_000).unwrap();
     for sequence in signed {
-        assert!(lines.iter().any(|line| line["sequence"] == sequence.to_string() && (line["kind"] == "decision" || line["kind"] == "replay")), "decision {sequence} is recorded");
+        assert!(
+            lines
+                .iter()
+                .any(|line| line["sequence"] == sequence.to_string() && (line["kind"] == "decision" || line["kind"] == "replay")),
+            "decision {sequence} is recorded"
+        );
     }
     node.expect(&["audit", "verify"]).unwrap();
 }

@@ -31,8 +31,14 @@ fn an_unknown_field_is_named_with_its_file_and_line() {
 
 #[test]
 fn an_unknown_scheme_and_role_and_format_are_named() {
-    refuses(&edited(|config| config.replacen("secp256k1-ecdsa", "rsa", 1)), &["rsa", "secp256k1-ecdsa"]);
-    refuses(&edited(|config| config.replacen("roles = [\"account\"]", "roles = [\"treasurer\"]", 1)), &["treasurer", "account"]);
+    refuses(
+        &edited(|config| config.replacen("secp256k1-ecdsa", "rsa", 1)),
+        &["rsa", "secp256k1-ecdsa"],
+    );
+    refuses(
+        &edited(|config| config.replacen("roles = [\"account\"]", "roles = [\"treasurer\"]", 1)),
+        &["treasurer", "account"],
+    );
 }
 
 #[test]
@@ -47,14 +53,19 @@ fn a_request_that_no_policy_binds_is_refused() {
     crate::common::floor(&node, 0);
     node.start().unwrap();
     let vote = sigwarden_tests::payload::precommit(1, 0, 1, 1).sign_bytes();
-    let refusal = node.caller().unwrap().refused(sigwarden_tests::payload::VALIDATOR, "cometbft/vote", vote).unwrap();
+    let refusal = node
+        .caller()
+        .unwrap()
+        .refused(sigwarden_tests::payload::VALIDATOR, "cometbft/vote", vote)
+        .unwrap();
     assert_eq!(refusal.code, "policy/unbound");
 }
 
 #[test]
 fn a_key_that_the_backend_lacks_stops_the_start() {
     let node = edited(|config| {
-        let lacking = "[[key]]\nname = \"evm.lacking\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"vault\"\n\n[[policy]]";
+        let lacking =
+            "[[key]]\nname = \"evm.lacking\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"vault\"\n\n[[policy]]";
         config.replacen("[[policy]]", lacking, 1)
     });
     refuses(&node, &["evm.lacking"]);
@@ -63,9 +74,17 @@ fn a_key_that_the_backend_lacks_stops_the_start() {
 #[test]
 fn a_pinned_public_key_that_differs_stops_the_start() {
     let node = edited(|config| {
-        let written = config.lines().find(|line| line.starts_with("public_key = \"0")).expect("init pins its keys").to_owned();
+        let written = config
+            .lines()
+            .find(|line| line.starts_with("public_key = \"0"))
+            .expect("init pins its keys")
+            .to_owned();
         // The public key of secret key 1: the generator.
-        config.replacen(&written, "public_key = \"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\"", 1)
+        config.replacen(
+            &written,
+            "public_key = \"0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\"",
+            1,
+        )
     });
     refuses(&node, &[ACCOUNT, "public"]);
 }
@@ -73,11 +92,19 @@ fn a_pinned_public_key_that_differs_stops_the_start() {
 #[test]
 fn a_secret_in_the_configuration_is_refused_and_not_echoed() {
     let secret = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
-    let node = edited(|config| config.replacen("[[policy]]", &format!("[server]\nsocket = \"{secret}\"\n\n[[policy]]"), 1).replacen("[server]\n", "[server]\n", 1));
+    let node = edited(|config| {
+        config
+            .replacen("[[policy]]", &format!("[server]\nsocket = \"{secret}\"\n\n[[policy]]"), 1)
+            .replacen("[server]\n", "[server]\n", 1)
+    });
     for command in ["check", "serve"] {
         let output = node.run(&[command]).unwrap();
         assert!(!output.status.success());
-        let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let all = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(!all.contains(&secret[..16]), "the value is not echoed: {all}");
     }
 }
@@ -125,7 +152,9 @@ fn a_keyring_that_is_cut_or_flipped_or_absurd_stops_the_start() {
 fn two_keys_with_one_public_key_stop_the_start() {
     // Key 1 of secp256k1, imported under two names from a file.
     let node = edited(|config| {
-        let key = |name: &str| format!("[[key]]\nname = \"{name}\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"vault\"\n\n");
+        let key = |name: &str| {
+            format!("[[key]]\nname = \"{name}\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"vault\"\n\n")
+        };
         config.replacen("[[policy]]", &format!("{}{}[[policy]]", key("evm.one"), key("evm.two")), 1)
     });
     let secret = node.dir().join("one.hex");
@@ -133,7 +162,19 @@ fn two_keys_with_one_public_key_stop_the_start() {
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     for name in ["evm.one", "evm.two"] {
         // The second import may be refused itself; then the start is refused for want of the key.
-        let _ = node.run(&["keys", "import", name, "--scheme", "secp256k1-ecdsa", "--role", "account", "--secret-file", &secret.display().to_string()]).unwrap();
+        let _ = node
+            .run(&[
+                "keys",
+                "import",
+                name,
+                "--scheme",
+                "secp256k1-ecdsa",
+                "--role",
+                "account",
+                "--secret-file",
+                &secret.display().to_string(),
+            ])
+            .unwrap();
     }
     refuses(&node, &["evm.two"]);
 }

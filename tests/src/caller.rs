@@ -21,7 +21,10 @@ impl Caller {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| CallError::Unreachable { socket: socket.to_owned(), error: error.to_string() })?;
+            .map_err(|error| CallError::Unreachable {
+                socket: socket.to_owned(),
+                error: error.to_string(),
+            })?;
         let client = runtime.block_on(Client::connect(socket))?;
         Ok(Self { runtime, client })
     }
@@ -39,7 +42,8 @@ impl Caller {
     /// # Errors
     /// It is refused.
     pub fn signed(&mut self, key: &str, format: &str, payload: Vec<u8>) -> Result<proto::SignResponse> {
-        self.call(request(key, format, payload)).with_context(|| format!("{key} was to sign a {format}"))
+        self.call(request(key, format, payload))
+            .with_context(|| format!("{key} was to sign a {format}"))
     }
 
     /// Signs and expects a refusal.
@@ -82,5 +86,10 @@ impl Caller {
 /// A request to sign.
 #[must_use]
 pub fn request(key: &str, format: &str, payload: Vec<u8>) -> proto::SignRequest {
-    proto::SignRequest { key: key.to_owned(), format: format.to_owned(), payload, ..Default::default() }
+    proto::SignRequest {
+        key: key.to_owned(),
+        format: format.to_owned(),
+        payload,
+        ..Default::default()
+    }
 }

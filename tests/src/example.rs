@@ -78,7 +78,8 @@ rate-limit     5 transfers at once for each account key, and one more every 12 s
 /// The three policies of the benchmarks as configuration, and a fourth that is only loaded; with a key for messages.
 #[must_use]
 pub fn bench_rules() -> String {
-    let policy = |name: &str| format!("[[policy]]\nname = \"{name}\"\nmodule = \"policies/{name}.wasm\"\nconfig_file = \"{name}.json\"\n\n");
+    let policy =
+        |name: &str| format!("[[policy]]\nname = \"{name}\"\nmodule = \"policies/{name}.wasm\"\nconfig_file = \"{name}.json\"\n\n");
     format!(
         "[[key]]\nname = \"{MESSAGES}\"\nroles = [\"operational\"]\nscheme = \"ed25519\"\nbackend = \"vault\"\ndangerous_allow_raw_messages = true\n\n{}{}{}{}",
         policy("network-mode"),

@@ -1,8 +1,8 @@
 //! A throw-away deployment and its daemon, both by the real binary.
 
+use crate::caller::Caller;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal};
-use crate::caller::Caller;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -28,7 +28,12 @@ pub fn binary() -> Result<PathBuf> {
     }
     // Tests run as target/PROFILE/deps/NAME, the demo as target/PROFILE/demo.
     let me = std::env::current_exe()?;
-    let found = me.ancestors().skip(1).take(2).map(|folder| folder.join("sigwarden")).find(|path| path.is_file());
+    let found = me
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("sigwarden"))
+        .find(|path| path.is_file());
     found.context("the binary `sigwarden` is not built; run `cargo xtask test`, which builds it first")
 }
 
@@ -40,7 +45,11 @@ impl Node {
     pub fn init(edit: impl FnOnce(String) -> String) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("sigwarden-").tempdir()?;
         let dir = home.path().join("deployment");
-        let node = Self { daemon: None, dir, _home: home };
+        let node = Self {
+            daemon: None,
+            dir,
+            _home: home,
+        };
         node.expect(&["init", "--network", "devnet", "--generate-passphrase-file"])?;
         let config = node.dir.join("sigwarden.toml");
         let text = edit(std::fs::read_to_string(&config)?);
@@ -77,7 +86,13 @@ impl Node {
         let output = self.run(arguments)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if !output.status.success() {
-            bail!("sigwarden {}: {}\n{}{}", arguments.join(" "), output.status, text(&output.stdout), text(&output.stderr));
+            bail!(
+                "sigwarden {}: {}\n{}{}",
+                arguments.join(" "),
+                output.status,
+                text(&output.stdout),
+                text(&output.stderr)
+            );
         }
         Ok(text(&output.stdout))
     }
@@ -90,7 +105,11 @@ impl Node {
         let output = self.run(arguments)?;
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         match output.status.code() {
-            Some(0) => bail!("sigwarden {} succeeded: {}", arguments.join(" "), String::from_utf8_lossy(&output.stdout)),
+            Some(0) => bail!(
+                "sigwarden {} succeeded: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stdout)
+            ),
             Some(code) => Ok((code, errors)),
             None => bail!("sigwarden {} ended by a signal: {errors}", arguments.join(" ")),
         }
@@ -111,7 +130,10 @@ impl Node {
                 bail!("the daemon ended: {status}\n{}", self.log());
             }
             let socket = self.dir.join("run/sigwarden.sock");
-            if Caller::connect(&socket).and_then(|mut caller| caller.health()).is_ok_and(|health| health.ready) {
+            if Caller::connect(&socket)
+                .and_then(|mut caller| caller.health())
+                .is_ok_and(|health| health.ready)
+            {
                 return Ok(());
             }
             if begun.elapsed() > PATIENCE {
@@ -170,7 +192,10 @@ impl Node {
     /// # Errors
     /// There is none.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).context("no daemon")?;
+        let pid = self
+            .pid()
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?))
+            .context("no daemon")?;
         Ok(rustix::process::kill_process(pid, signal)?)
     }
 
@@ -217,7 +242,9 @@ impl Node {
     /// `audit tail` fails.
     pub fn audit(&self, count: usize) -> Result<Vec<serde_json::Value>> {
         let text = self.expect(&["audit", "tail", "--json", "-n", &count.to_string()])?;
-        text.lines().map(|line| serde_json::from_str(line).context("a line of the audit log")).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).context("a line of the audit log"))
+            .collect()
     }
 
     /// The audit log's lines about one request; waits for its outcome, which is written with the next batch, within a second or so.

@@ -44,7 +44,11 @@ pub fn precommit(height: u64, round: u32, block: u8, seconds: i64) -> Vote {
         vote_type: VoteType::Precommit,
         height,
         round,
-        block_id: Some(BlockId { hash: [block; 32], parts_total: 1, parts_hash: [block; 32] }),
+        block_id: Some(BlockId {
+            hash: [block; 32],
+            parts_total: 1,
+            parts_hash: [block; 32],
+        }),
         timestamp: MessageTime { seconds, nanos: 0 },
         chain_id: COMETBFT_CHAIN.to_owned(),
     }

@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 /// The workspace's root.
 pub fn root() -> PathBuf {
     // xtask/Cargo.toml lies one below.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// A cargo command at the root, by the cargo that runs this.
@@ -19,7 +21,9 @@ pub fn command(arguments: &[&str]) -> Command {
 
 /// Runs it; an error if it fails.
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let status = command(arguments).status().with_context(|| format!("cargo {} could not be started", arguments.join(" ")))?;
+    let status = command(arguments)
+        .status()
+        .with_context(|| format!("cargo {} could not be started", arguments.join(" ")))?;
     if !status.success() {
         bail!("cargo {} failed: {status}", arguments.join(" "));
     }
@@ -28,7 +32,11 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 
 /// Runs a cargo subcommand if it is installed, else says how to install it.
 pub fn run_if_installed(subcommand: &str, arguments: &[&str]) -> Result<()> {
-    let installed = command(&[subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let installed = command(&[subcommand, "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
     if installed {
         return run(arguments);
     }

@@ -40,7 +40,16 @@ fn main() -> Result<()> {
         }
         "bench" => {
             policies::build_all()?;
-            let mut arguments = vec!["run", "--quiet", "--release", "--package", "sigwarden-benches", "--bin", "table", "--"];
+            let mut arguments = vec![
+                "run",
+                "--quiet",
+                "--release",
+                "--package",
+                "sigwarden-benches",
+                "--bin",
+                "table",
+                "--",
+            ];
             arguments.extend(rest.iter().map(String::as_str));
             cargo::run(&arguments)
         }

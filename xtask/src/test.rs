@@ -48,7 +48,10 @@ struct Tally {
 impl Tally {
     /// Runs cargo, passes its output on, and counts its `test result:` lines.
     fn add(&mut self, arguments: &[&str]) -> Result<()> {
-        let mut child = cargo::command(arguments).stdout(Stdio::piped()).spawn().context("cargo could not be started")?;
+        let mut child = cargo::command(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cargo could not be started")?;
         let output = child.stdout.take().context("cargo has no output")?;
         for line in BufReader::new(output).lines() {
             let line = line?;
@@ -66,7 +69,11 @@ impl Tally {
 /// The number before `word`.
 fn count(line: &str, word: &str) -> u64 {
     let words: Vec<&str> = line.split([' ', ';', '.']).filter(|word| !word.is_empty()).collect();
-    words.windows(2).filter(|pair| pair[1] == word).filter_map(|pair| pair[0].parse::<u64>().ok()).sum()
+    words
+        .windows(2)
+        .filter(|pair| pair[1] == word)
+        .filter_map(|pair| pair[0].parse::<u64>().ok())
+        .sum()
 }
 
 struct Target {
@@ -76,7 +83,9 @@ struct Target {
 
 /// Every test target of the workspace, by package.
 fn targets() -> Result<Vec<(String, Target)>> {
-    let output = cargo::command(&["metadata", "--format-version", "1", "--no-deps"]).output().context("cargo metadata")?;
+    let output = cargo::command(&["metadata", "--format-version", "1", "--no-deps"])
+        .output()
+        .context("cargo metadata")?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata's output")?;
     let mut found = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
@@ -86,7 +95,12 @@ fn targets() -> Result<Vec<(String, Target)>> {
                 continue;
             }
             let target_name = target["name"].as_str().unwrap_or_default().to_owned();
-            let kinds: Vec<&str> = target["kind"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+            let kinds: Vec<&str> = target["kind"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(serde_json::Value::as_str)
+                .collect();
             let flags = if kinds.contains(&"test") {
                 vec!["--test".to_owned(), target_name.clone()]
             } else if kinds.contains(&"bin") {

@@ -1,8 +1,8 @@
 //! What the rows `policy-1k` and `policy-100k` measure: a recipient looked up in a list, and one `limits.take`.
 #![forbid(unsafe_code)]
 
-use sigwarden_guest::prelude::*;
 use sigwarden_guest::Rate;
+use sigwarden_guest::prelude::*;
 
 /// The list and the bucket.
 #[derive(Debug, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
@@ -36,7 +36,14 @@ impl Policy for ListAndTake {
             Recipient::Call(address) if config.addresses.contains(&address) => {}
             Recipient::Call(_) | Recipient::Create => return deny("recipient", "not on the list"),
         }
-        match host.take("all", 1, Rate { capacity: config.capacity, period_ms: config.period_ms }) {
+        match host.take(
+            "all",
+            1,
+            Rate {
+                capacity: config.capacity,
+                period_ms: config.period_ms,
+            },
+        ) {
             Ok(_) => allow(),
             Err(_) => deny("exceeded", "too many"),
         }
