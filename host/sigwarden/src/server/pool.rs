@@ -141,11 +141,20 @@ fn work(shared: &Shared, pipeline: &Pipeline) {
             waiting = shared.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         };
         drop(waiting);
-        // A receiver that is gone hung up; the request was executed and recorded all the same.
-        match job {
-            Job::Sign(peer, call, answer) => drop(answer.send(pipeline.sign(peer, call))),
-            Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
-            Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
+        // No path of a request may panic. If one does, its caller gets `host/internal` (the answer's sender is dropped), the panic is
+        // in the log, and the thread goes on: a pool that shrinks would end in a daemon that answers nobody.
+        let run = std::panic::AssertUnwindSafe(|| run(job, pipeline));
+        if std::panic::catch_unwind(run).is_err() {
+            tracing::error!("a request panicked; please report it with this log");
         }
+    }
+}
+
+/// A receiver that is gone hung up; the request is executed and recorded all the same.
+fn run(job: Job, pipeline: &Pipeline) {
+    match job {
+        Job::Sign(peer, call, answer) => drop(answer.send(pipeline.sign(peer, call))),
+        Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
+        Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
     }
 }
