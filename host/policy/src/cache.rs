@@ -185,3 +185,162 @@ fn encode(component: &Component, manifest: &RawManifest) -> io::Result<Vec<u8>> 
     body.extend_from_slice(&code);
     Ok(body)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests"
+    )]
+    use super::*;
+    use crate::settings::EngineSettings;
+    use std::time::{Duration, SystemTime};
+
+    struct Kept {
+        dir: tempfile::TempDir,
+        engine: Engine,
+        cache: CodeCache,
+    }
+
+    impl Kept {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let engine = Engine::new(EngineSettings::default()).unwrap();
+            let cache = CodeCache::new(dir.path().to_owned(), [7; 32]);
+            let kept = Self { dir, engine, cache };
+            // The smallest component: a file of a few KiB, so that each of its bytes can be tried.
+            let component = Component::from_binary(kept.engine.wasmtime(), b"\0asm\x0d\0\x01\0").unwrap();
+            kept.cache.put(&kept.key(), &component, &manifest());
+            kept
+        }
+
+        fn key(&self) -> CodeKey<'_> {
+            CodeKey {
+                module: [1; 32],
+                config: [2; 32],
+                engine: self.engine.hash(),
+            }
+        }
+
+        fn file(&self) -> PathBuf {
+            self.dir.path().join(self.key().file_name())
+        }
+
+        fn read(&self) -> Result<RawManifest, Unusable> {
+            self.cache
+                .read(&self.engine, &self.key(), &self.file())
+                .map(|(_, manifest)| manifest)
+        }
+    }
+
+    fn manifest() -> RawManifest {
+        serde_json::from_str(
+            r#"{"name":"a","version":"1.0.0","purpose":"b","config_schema":"{}","formats":["*"],"facts":[],"denial_codes":["c"]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_put_is_got() {
+        let kept = Kept::new();
+        assert_eq!(kept.read().unwrap(), manifest());
+        let absent = CodeKey {
+            module: [3; 32],
+            ..kept.key()
+        };
+        assert!(kept.cache.get(&kept.engine, &absent).is_none());
+    }
+
+    #[test]
+    fn no_byte_may_change() {
+        let kept = Kept::new();
+        let whole = fs::read(kept.file()).unwrap();
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(kept.file(), flipped).unwrap();
+            assert!(matches!(kept.read(), Err(Unusable::Mac)), "byte {at}");
+        }
+        fs::write(kept.file(), whole).unwrap();
+        assert!(kept.read().is_ok());
+    }
+
+    #[test]
+    fn no_byte_may_be_missing_or_added() {
+        let kept = Kept::new();
+        let whole = fs::read(kept.file()).unwrap();
+        for cut in [0, 1, MAC_BYTES - 1, MAC_BYTES, MAC_BYTES + 3, whole.len() - 1] {
+            fs::write(kept.file(), &whole[..cut]).unwrap();
+            assert!(matches!(kept.read(), Err(Unusable::Mac)), "cut at {cut}");
+        }
+        fs::write(kept.file(), [whole.as_slice(), b"x"].concat()).unwrap();
+        assert!(matches!(kept.read(), Err(Unusable::Mac)));
+    }
+
+    #[test]
+    fn a_file_is_for_one_module_one_configuration_one_engine_and_one_key() {
+        let kept = Kept::new();
+        let read = |cache: &CodeCache, key: &CodeKey<'_>| cache.read(&kept.engine, key, &kept.file());
+        let other_engine = "0".repeat(64);
+        for other in [
+            CodeKey {
+                module: [3; 32],
+                ..kept.key()
+            },
+            CodeKey {
+                config: [3; 32],
+                ..kept.key()
+            },
+            CodeKey {
+                engine: &other_engine,
+                ..kept.key()
+            },
+            CodeKey {
+                module: [2; 32],
+                config: [1; 32],
+                ..kept.key()
+            },
+        ] {
+            assert!(matches!(read(&kept.cache, &other), Err(Unusable::Mac)));
+        }
+        let other_cache = CodeCache::new(kept.dir.path().to_owned(), [8; 32]);
+        assert!(matches!(read(&other_cache, &kept.key()), Err(Unusable::Mac)));
+        assert!(read(&kept.cache, &kept.key()).is_ok());
+    }
+
+    #[test]
+    fn authentic_bytes_of_another_layout_are_not_loaded() {
+        let kept = Kept::new();
+        for body in [
+            &b""[..],
+            &[1, 0][..],
+            &[255, 255, 255, 255, 1][..],
+            &[2, 0, 0, 0, b'{', b'}', 0][..],
+        ] {
+            let mac = kept.cache.mac(&kept.key(), body);
+            kept.cache.write(&kept.file(), &mac, body).unwrap();
+            assert!(matches!(kept.read(), Err(Unusable::Manifest)), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_files_go_and_other_files_stay() {
+        let kept = Kept::new();
+        fs::write(kept.dir.path().join("README"), "").unwrap();
+        let written = SystemTime::UNIX_EPOCH;
+        for age in 0..FILES_MAX + 8 {
+            let file = File::create(kept.dir.path().join(format!("{age}.tmp"))).unwrap();
+            file.set_modified(written + Duration::from_secs(age as u64)).unwrap();
+        }
+        kept.cache.prune(&kept.file()).unwrap();
+        let left = fs::read_dir(kept.dir.path()).unwrap().count();
+        assert_eq!(left, FILES_MAX + 1, "the limit, and the file that is none of the cache's");
+        assert!(kept.read().is_ok());
+        assert!(!kept.dir.path().join("0.tmp").exists());
+        assert!(kept.dir.path().join(format!("{}.tmp", FILES_MAX + 7)).exists());
+        assert!(kept.dir.path().join("README").exists());
+    }
+}

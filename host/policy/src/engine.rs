@@ -117,10 +117,10 @@ impl Engine {
         &self.inner.wasmtime
     }
 
-    /// A deadline in ticks, not under the duration.
+    /// A deadline in ticks, not under the duration, up to a year: wasmtime adds it to the ticks so far.
     pub(crate) fn ticks(deadline: Duration) -> u64 {
         let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
-        u64::try_from(ticks).unwrap_or(u64::MAX)
+        u64::from(u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 }
 
@@ -216,5 +216,63 @@ impl Hasher for Blake3 {
     }
     fn finish(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests"
+    )]
+    use super::*;
+    use wasmtime::component::Component;
+
+    fn engine() -> Engine {
+        Engine::new(EngineSettings::default()).unwrap()
+    }
+
+    #[test]
+    fn spectre_mitigations_are_compiled_in() {
+        // Compiled code names the flags that it was compiled with: length and name, a tag for "boolean", the value.
+        let code = Component::from_binary(engine().wasmtime(), b"\0asm\x0d\0\x01\0")
+            .unwrap()
+            .serialize()
+            .unwrap();
+        for (flag, on) in [
+            ("enable_heap_access_spectre_mitigation", true),
+            ("enable_table_access_spectre_mitigation", true),
+            ("enable_nan_canonicalization", true),
+            ("unwind_info", false),
+        ] {
+            let at = code.windows(flag.len()).position(|window| window == flag.as_bytes()).expect(flag) + flag.len();
+            let value = &code[at..at + 2];
+            assert_eq!(value[1], u8::from(on), "{flag}: {value:?}");
+        }
+    }
+
+    #[test]
+    fn the_ticker_ends_with_the_engine() {
+        let engine = engine();
+        let weak = engine.wasmtime().weak();
+        let clone = engine.clone();
+        drop(engine);
+        assert!(weak.upgrade().is_some());
+        drop(clone);
+        // The ticker holds the engine for no longer than a tick.
+        while weak.upgrade().is_some() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_deadline_is_never_shorter_than_asked() {
+        assert_eq!(Engine::ticks(Duration::ZERO), 1);
+        assert_eq!(Engine::ticks(Duration::from_millis(1)), 2);
+        assert_eq!(Engine::ticks(Duration::from_millis(250)), 26);
+        assert_eq!(Engine::ticks(Duration::MAX), u64::from(u32::MAX));
     }
 }

@@ -11,8 +11,14 @@ use crate::settings::PolicyLimits;
 use crate::wit::PolicyPre;
 use sigwarden_core::policy::{EvaluationFailure, Evaluator, FailureKind, Job, Report};
 use sigwarden_core::staging::Staging;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use wasmtime::Store;
+use wasmtime::component::Linker;
+
+/// Stack of a thread that loads: Cranelift recurses as deep as a module's blocks nest.
+const LOAD_STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// The policies of a deployment, loaded and configured.
 pub struct Sandbox {
@@ -37,14 +43,15 @@ impl Sandbox {
     /// # Errors
     /// The first module that does not load, with its instance and the reason.
     pub fn load(engine: &Engine, sources: Vec<ModuleSource>, cache: Option<&CodeCache>) -> Result<(Self, Vec<Loaded>), LoadError> {
-        let host = |fault: LoadFault| LoadError { instance: None, fault };
-        let linker = load::linker(engine).map_err(host)?;
+        let linker = load::linker(engine).map_err(host_fault)?;
         let mut modules = Vec::with_capacity(sources.len());
         let mut all = Vec::with_capacity(sources.len());
-        for source in &sources {
-            let (module, loaded) = load::load(engine, &linker, source, cache)?;
-            modules.push(module);
-            all.push(loaded);
+        for some in sources.chunks(std::thread::available_parallelism().map_or(1, NonZero::get)) {
+            for loaded in side_by_side(engine, &linker, some, cache)? {
+                let (module, loaded) = loaded?;
+                modules.push(module);
+                all.push(loaded);
+            }
         }
         let engine = engine.clone();
         Ok((Self { engine, modules }, all))
@@ -56,6 +63,34 @@ impl Sandbox {
             module.fault = fault;
         }
     }
+}
+
+type LoadResult = Result<(Module, Loaded), LoadError>;
+
+/// Loads each module on a thread of its own, with a stack that compiler and guest are at home on.
+fn side_by_side(
+    engine: &Engine,
+    linker: &Linker<Guest>,
+    sources: &[ModuleSource],
+    cache: Option<&CodeCache>,
+) -> Result<Vec<LoadResult>, LoadError> {
+    std::thread::scope(|scope| {
+        let thread = || {
+            std::thread::Builder::new()
+                .name("policy-load".to_owned())
+                .stack_size(LOAD_STACK_BYTES)
+        };
+        let spawn = |source| thread().spawn_scoped(scope, move || load::load(engine, linker, source, cache));
+        let threads = sources.iter().map(spawn).collect::<Result<Vec<_>, _>>();
+        let threads = threads.map_err(|error| host_fault(LoadFault::Host(format!("no thread to load a policy on: {error}"))))?;
+        let join = |thread: ScopedJoinHandle<'_, LoadResult>| thread.join();
+        let joined = threads.into_iter().map(join).collect::<Result<Vec<_>, _>>();
+        joined.map_err(|_| host_fault(LoadFault::Host("loading a policy panicked".to_owned())))
+    })
+}
+
+fn host_fault(fault: LoadFault) -> LoadError {
+    LoadError { instance: None, fault }
 }
 
 impl std::fmt::Debug for Sandbox {

@@ -13,10 +13,9 @@ fn text(component: &str) -> ModuleSource {
 fn manifest_fault(change: impl FnOnce(&mut Guest)) -> String {
     let mut guest = Guest::new();
     change(&mut guest);
-    match fault(source(guest.component())) {
-        LoadFault::Manifest(what) => what,
-        other => panic!("{other}"),
-    }
+    let fault = fault(source(guest.component()));
+    let LoadFault::Manifest(what) = fault else { panic!("{fault}") };
+    what
 }
 
 #[test]

@@ -13,5 +13,6 @@ mod guest;
 mod hostile;
 mod job;
 mod loading;
+mod reference;
 mod state;
 mod verdicts;
