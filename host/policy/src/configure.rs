@@ -7,7 +7,7 @@ use crate::failure::classify;
 use crate::guest::Guest;
 use crate::load::{self, Configured, ModuleSource};
 use crate::manifest::RawManifest;
-use crate::snapshot::Instrumented;
+use crate::snapshot::{ACCESSOR_BYTES, Instrumented};
 use crate::text;
 use crate::wit::sigwarden::policy::types::Problem;
 use crate::wit::{Policy, PolicyIndices, PolicyPre};
@@ -121,8 +121,10 @@ impl Loading {
 
     fn snapshot(&mut self, engine: &Engine, instrumented: &Instrumented<'_>) -> Result<Vec<u8>, LoadFault> {
         refuel(engine, &mut self.store, "configure")?;
-        // An accessor hands over the whole memory at once.
-        self.store.set_hostcall_fuel(self.memory_bytes);
+        // An accessor hands over the whole memory at once, and first grows it for its own answer.
+        let memory_bytes = self.memory_bytes + ACCESSOR_BYTES;
+        self.store.data_mut().limiter.memory_bytes = memory_bytes;
+        self.store.set_hostcall_fuel(memory_bytes);
         instrumented.snapshot(&mut self.store, self.instance)
     }
 }

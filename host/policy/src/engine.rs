@@ -2,6 +2,7 @@
 
 use crate::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use crate::settings::EngineSettings;
+use crate::snapshot::ACCESSOR_BYTES;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -44,7 +45,7 @@ const WASM_FEATURES: WasmFeatures = WasmFeatures::FLOATS
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The settings ask for more than a policy can be given.
-    #[error("the sandbox has {0}; at least one instance, and from 64 KiB to 4 GiB of memory, are wanted")]
+    #[error("the sandbox has {0}; at least one instance, and from 64 KiB to 2 GiB of memory, are wanted")]
     Settings(String),
     /// wasmtime refuses.
     #[error("the sandbox does not start: {0}")]
@@ -77,7 +78,7 @@ impl Engine {
         if settings.instances == 0 {
             return Err(EngineError::Settings("no instances".to_owned()));
         }
-        if !(64 * 1024..=4 * 1024 * 1024 * 1024).contains(&settings.memory_bytes) {
+        if !(64 * 1024..=2 * 1024 * 1024 * 1024).contains(&settings.memory_bytes) {
             return Err(EngineError::Settings(format!("{} bytes of memory", settings.memory_bytes)));
         }
         let wasmtime = wasmtime::Engine::new(&config(&settings)).map_err(|error| EngineError::Wasmtime(format!("{error:#}")))?;
@@ -185,7 +186,7 @@ fn pool(settings: &EngineSettings) -> PoolingAllocationConfig {
     pool.total_memories(slots);
     pool.max_memories_per_component(MEMORIES_MAX);
     pool.max_memories_per_module(MEMORIES_MAX);
-    pool.max_memory_size(settings.memory_bytes);
+    pool.max_memory_size(settings.memory_bytes + ACCESSOR_BYTES);
     pool.total_tables(slots.saturating_mul(TABLES_MAX));
     pool.max_tables_per_component(TABLES_MAX);
     pool.max_tables_per_module(TABLES_MAX);

@@ -64,6 +64,9 @@ pub(crate) enum HostFault {
     /// The call breaks the contract.
     #[error("{0}: {1}")]
     Contract(&'static str, StagingFault),
+    /// Bytes that are no text.
+    #[error("it called {0} with a string that is not UTF-8")]
+    Text(&'static str),
     /// The hook.
     #[error("{0} was made to fail")]
     Injected(&'static str),

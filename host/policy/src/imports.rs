@@ -83,7 +83,7 @@ fn instance<'a>(linker: &'a mut Linker<Guest>, interface: &str) -> Result<Linker
 /// Opens a call with one text and `more` bytes of other arguments, and copies the text once all of it is paid for.
 fn text(call: &mut Call<'_>, function: HostCall, text: &WasmStr, more: usize) -> Result<String> {
     let (bytes, copy) = {
-        let view = text.to_str(&*call)?;
+        let view = text.to_str(&*call).map_err(|_| HostFault::Text(function.name()))?;
         let bytes = view.len().saturating_add(more);
         // A guest that has spent its bytes gets no copy; `enter` says so.
         (bytes, (bytes <= call.data().bytes_left()).then(|| view.into_owned()))

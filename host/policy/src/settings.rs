@@ -18,7 +18,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             instances: 32,
-            memory_bytes: 64 * 1024 * 1024,
+            memory_bytes: 256 * 1024 * 1024,
             load: LoadLimits::default(),
         }
     }

@@ -10,6 +10,9 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, Lift, WasmList};
 use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
+/// What reading the memory takes besides, none of which is kept: each of two readings puts its answer into a page of its own.
+pub(crate) const ACCESSOR_BYTES: usize = 2 * 64 * 1024;
+
 /// A module with accessors to all of its memory and globals.
 pub(crate) struct Instrumented<'a> {
     context: ComponentContext<'a>,
@@ -120,5 +123,64 @@ impl ComponentInstanceState for Accessors<'_> {
 
     async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
         self.call::<f64>(instance, func).map_or(0, f64::to_bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use super::*;
+    use crate::engine::Engine;
+    use crate::settings::EngineSettings;
+    use wasmtime::component::{Component, Linker};
+
+    /// A memory and a global, and nothing that a policy would need.
+    const WAT: &str = r#"(component
+        (core module $m (memory (export "m") 1) (global (mut i64) (i64.const 5)) (data (i32.const 8) "x"))
+        (core instance (instantiate $m)))"#;
+
+    fn snapshot(original: &[u8], instantiated: &[u8], instrumented: &Instrumented<'_>) -> Result<Vec<u8>, LoadFault> {
+        assert!(original.len() < instrumented.wasm().len());
+        let engine = Engine::new(EngineSettings::default()).unwrap();
+        let component = Component::from_binary(engine.wasmtime(), instantiated).unwrap();
+        let mut store = Store::new(engine.wasmtime(), Guest::loading("tested".into(), 65536 + ACCESSOR_BYTES, 65536));
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_fuel(1_000_000).unwrap();
+        store.set_hostcall_fuel(65536 + ACCESSOR_BYTES);
+        store.set_epoch_deadline(u64::from(u32::MAX));
+        let linker = Linker::new(engine.wasmtime());
+        let instance = linker.instantiate(&mut store, &component).unwrap();
+        instrumented.snapshot(&mut store, instance)
+    }
+
+    #[test]
+    fn memory_and_globals_are_kept() {
+        let original = wat::parse_str(WAT).unwrap();
+        let instrumented = Instrumented::new(&original).unwrap();
+        let kept = snapshot(&original, instrumented.wasm(), &instrumented).unwrap();
+        // A data segment of one byte at 8 again, and the global's value.
+        assert!(kept.windows(5).any(|bytes| bytes == [0x41, 8, 0x0b, 1, b'x']));
+        assert!(kept.windows(3).any(|bytes| bytes == [0x42, 5, 0x0b]));
+    }
+
+    #[test]
+    fn one_accessor_that_fails_poisons_the_snapshot() {
+        let original = wat::parse_str(WAT).unwrap();
+        let instrumented = Instrumented::new(&original).unwrap();
+        // An instance without accessors.
+        let fault = snapshot(&original, &original, &instrumented).unwrap_err();
+        assert!(
+            matches!(&fault, LoadFault::Snapshot(what) if what.ends_with("cannot be read: there is no accessor")),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn what_makes_the_snapshot_panic_is_a_refusal() {
+        // Wizer adds its accessors to the exports of a module, and panics later if there are none.
+        let original = wat::parse_str(WAT.replace(r#"(export "m")"#, "")).unwrap();
+        let instrumented = Instrumented::new(&original).unwrap();
+        let fault = snapshot(&original, instrumented.wasm(), &instrumented).unwrap_err();
+        assert_eq!(fault, LoadFault::Snapshot("its form is none that the snapshot knows".to_owned()));
     }
 }

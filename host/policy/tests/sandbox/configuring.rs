@@ -50,6 +50,30 @@ fn what_configure_wrote_is_there_in_every_evaluation() {
 }
 
 #[test]
+fn a_configuration_may_fill_the_memory_to_the_last_byte() {
+    // 32 pages are the 2 MiB that are allowed.
+    let mut guest = configuring("(drop (memory.grow (i32.const 28))) (i32.store8 (i32.const 2097151) (i32.const 42)) (i32.const 0)");
+    let deny = guest.deny("no", "not whole", None);
+    guest.evaluate = format!(
+        "(if (i32.ne (i32.load8_u (i32.const 2097151)) (i32.const 42)) (then (return (i32.const {deny}))))
+         (if (i32.ne (memory.size) (i32.const 32)) (then (return (i32.const {deny}))))
+         {ALLOW}"
+    );
+    assert_eq!(evaluate(&guest).unwrap().verdict, Verdict::Allow(None));
+}
+
+#[test]
+fn a_memory_that_cannot_grow_is_refused_with_the_reason() {
+    let mut guest = Guest::new();
+    guest.memory = "4 4";
+    let fault = fault(source(guest.component()));
+    assert!(
+        matches!(&fault, LoadFault::Snapshot(what) if what.contains("`memory") && what.contains("cannot be read")),
+        "{fault}"
+    );
+}
+
+#[test]
 fn problems_are_listed_with_their_paths() {
     let mut guest = Guest::new();
     let texts = ["rules[2].max-value", "a\nnumber is wanted", "", "unknown field `limt`"];

@@ -192,7 +192,7 @@ fn arguments_out_of_bounds_or_of_no_text_are_refused() {
     let at = guest.bytes(&[0xc3, 0x28]);
     guest.imports = EMIT.to_owned();
     guest.evaluate = format!("(call $emit (i32.const 0) (i32.const {at}) (i32.const 2)) {ALLOW}");
-    assert_fails(&guest, FailureKind::Malformed, "utf-8");
+    assert_fails(&guest, FailureKind::HostCall, "log.emit with a string that is not UTF-8");
     guest.evaluate = format!("(call $emit (i32.const 3) (i32.const {at}) (i32.const 0)) {ALLOW}");
     assert_fails(&guest, FailureKind::Malformed, "contract");
 }

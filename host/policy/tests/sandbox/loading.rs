@@ -147,7 +147,7 @@ fn sizes_are_bounded() {
         ..source(Guest::new().component())
     };
     assert!(matches!(fault(config), LoadFault::ConfigSize { .. }));
-    for memory_bytes in [0, 65_535, 64 * 1024 * 1024 + 1, usize::MAX] {
+    for memory_bytes in [0, 65_535, 256 * 1024 * 1024 + 1, usize::MAX] {
         let memory = ModuleSource {
             limits: PolicyLimits { memory_bytes, ..limits() },
             ..source(Guest::new().component())

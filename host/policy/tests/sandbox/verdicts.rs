@@ -4,6 +4,7 @@ use crate::guest::{ALLOW, EMIT, Guest};
 use crate::job::{assert_fails, evaluate, job, sandbox};
 use sigwarden_core::policy::{Denial, Evaluator, FailureKind, LogLevel, LogLine, Verdict};
 use sigwarden_core::state::State;
+use std::sync::{Arc, Mutex};
 
 fn answering(answer: usize, guest: Guest) -> Guest {
     Guest {
@@ -139,6 +140,50 @@ fn log_lines_are_escaped_and_in_order() {
         evaluate(&guest).unwrap().log,
         [line(LogLevel::Debug, "one\\u{1b}[2J"), line(LogLevel::Warn, "two")]
     );
+}
+
+/// What the operator's log gets: target, instance and line of each event.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Heard {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut fields = Fields(format!("{} {}", event.metadata().target(), event.metadata().level()));
+        event.record(&mut fields);
+        self.0.lock().unwrap().push(fields.0);
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+struct Fields(String);
+
+impl tracing::field::Visit for Fields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        self.0 += &format!(" {field}={value:?}");
+    }
+}
+
+#[test]
+fn log_lines_reach_the_operator_with_the_instance() {
+    let mut guest = Guest::new();
+    let line = guest.text("a\nb");
+    guest.imports = EMIT.to_owned();
+    guest.evaluate = format!("(call $emit (i32.const 2) {line}) {ALLOW}");
+    let sandbox = sandbox(&guest);
+    let heard = Heard::default();
+    tracing::subscriber::with_default(heard.clone(), || sandbox.evaluate(job(State::default())).unwrap());
+    let heard = heard.0.lock().unwrap();
+    let policy: Vec<&String> = heard.iter().filter(|event| event.starts_with("policy ")).collect();
+    assert_eq!(policy, [r#"policy WARN message=a\u{a}b instance="tested""#]);
 }
 
 #[test]
