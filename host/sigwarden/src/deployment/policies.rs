@@ -80,6 +80,7 @@ pub(super) fn load(config: &Config, engine: &Engine, vault: Option<&Arc<Vault>>)
         None => None,
     };
     let (sandbox, loaded) = Sandbox::load(engine, sources, cache.as_ref())?;
+    sigwarden_keys::release_freed_memory();
     let bindings = config
         .policies
         .iter()
