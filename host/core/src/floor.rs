@@ -227,11 +227,12 @@ pub fn judge<'a>(
                 if let Some(stands) = extension_stands_at.filter(|stands| *stands > message.position) {
                     return Err(below(stands));
                 }
+                let new_extension = extension_floor.filter(|(key, floor)| floor_of(key) != Some(floor));
                 Ok(FloorPassed::Replay {
                     sign_bytes: sign_bytes.clone(),
                     timestamp: *timestamp,
                     signature: signature.clone(),
-                    floors: extension_floor.into_iter().collect(),
+                    floors: new_extension.into_iter().collect(),
                 })
             }
             Taken::Message { .. } | Taken::Operator | Taken::Extension { .. } => Err(conflict()),

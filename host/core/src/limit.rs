@@ -21,10 +21,11 @@ pub enum Take {
     },
 }
 
-/// Takes `cost` out of a bucket of `capacity` that refills from empty to full in `period_ms`. Both are at least 1 (the caller checks).
+/// Takes `cost` out of a bucket of `capacity` that refills from empty to full in `period_ms`. Both are at least 1, and the
+/// period is at most [`crate::staging::PERIOD_MAX_MS`] (the caller checks; a longer one counts as that).
 #[must_use]
 pub fn take(bucket: Bucket, now_ms: u64, cost: u64, capacity: u64, period_ms: u64) -> Take {
-    let period = u128::from(period_ms) * 1_000_000;
+    let period = u128::from(period_ms.min(crate::staging::PERIOD_MAX_MS)) * 1_000_000;
     let capacity_wide = u128::from(capacity.max(1));
     let now = u128::from(now_ms) * 1_000_000;
     // What the bucket lacks, in time. Never more than a period: a lowered period must not lock callers out for the old one.

@@ -7,6 +7,7 @@ use crate::format::Format;
 use crate::key::{KeyEntry, KeyName};
 use crate::ledger::Receipt;
 use crate::policy::{PolicySet, RequestView, Verdict};
+use crate::refusal::Refusal;
 use crate::staging::Change;
 use crate::state::{KeyStatus, State};
 use crate::vocabulary::{Operation, Scheme};
@@ -162,7 +163,8 @@ impl std::fmt::Display for DecisionId {
 pub struct Committed {
     pub(crate) approved: Approved,
     pub(crate) receipt: Receipt,
-    pub(crate) work: Vec<Work>,
+    /// An error if the stored sign bytes do not decode: then nothing is signed, and that is the decision's outcome.
+    pub(crate) work: Result<Vec<Work>, Refusal>,
 }
 
 /// What is to be done for one signing input.
@@ -197,7 +199,7 @@ impl Committed {
     }
     /// The inputs to sign, in order: a backend returns one signature for each. Empty if all are recorded.
     pub fn to_sign(&self) -> impl Iterator<Item = &SigningInput> {
-        self.work.iter().filter_map(|work| match work {
+        self.work.iter().flatten().filter_map(|work| match work {
             Work::Sign(input) => Some(input),
             Work::Recorded(..) => None,
         })

@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 /// Most state calls of one evaluation. A record's line is at most 16 KiB, and each change takes up to 300 bytes of it.
 pub const CHANGES_MAX: usize = 32;
+/// The longest period of a bucket, milliseconds: ten years. Keeps the arithmetic of [`crate::limit`] below 2^128 for any cost and
+/// capacity.
+pub const PERIOD_MAX_MS: u64 = 10 * 366 * 24 * 3600 * 1000;
 /// The longest bucket, watermark or storage name, in bytes.
 pub const NAME_MAX: usize = 256;
 /// The most components of a watermark's position.
@@ -87,8 +90,8 @@ pub enum StagingFault {
     /// A name that is empty or too long.
     #[error("a {0} has a name of 1 to {NAME_MAX} bytes")]
     Name(&'static str),
-    /// A capacity or period of 0.
-    #[error("capacity and period of a bucket are at least 1")]
+    /// A capacity or period of 0, or a period that is too long.
+    #[error("capacity and period of a bucket are at least 1, the period at most ten years")]
     Bucket,
     /// A position with no or too many components, or another number than before.
     #[error("a position has 1 to {COMPONENTS_MAX} components, as many as the watermark's first")]
@@ -149,7 +152,7 @@ impl Staging {
     /// The call breaks the contract.
     pub fn take(&mut self, bucket: &str, cost: u64, capacity: u64, period_ms: u64) -> Result<Take, StagingFault> {
         let name = self.name("bucket", bucket)?;
-        if capacity == 0 || period_ms == 0 {
+        if capacity == 0 || period_ms == 0 || period_ms > PERIOD_MAX_MS {
             return Err(StagingFault::Bucket);
         }
         let stands = self
@@ -352,6 +355,12 @@ mod tests {
         let mut stage = Staging::new(State::default(), "a".into(), 0);
         assert_eq!(stage.take("", 1, 1, 1), Err(StagingFault::Name("bucket")));
         assert_eq!(stage.take("b", 1, 0, 1), Err(StagingFault::Bucket));
+        assert_eq!(stage.take("b", u64::MAX, 1, u64::MAX), Err(StagingFault::Bucket));
+        assert!(matches!(
+            stage.take("b", u64::MAX, 1, PERIOD_MAX_MS),
+            Ok(Take::Exceeded { retry_at_ms: None, .. })
+        ));
+        assert!(matches!(stage.take("b", u64::MAX, u64::MAX, PERIOD_MAX_MS), Ok(Take::Taken(_, 0))));
         assert_eq!(stage.advance("w", &[], b"", Order::Lexicographic), Err(StagingFault::Position));
         assert_eq!(
             stage.advance("w", &[1], &[0; 65], Order::Lexicographic),

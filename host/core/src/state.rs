@@ -199,20 +199,22 @@ impl State {
 
         let decoded = request.decoded();
         let mut effects = Vec::new();
+        let mut first = Grant::Sign {
+            input: decoded.inputs.first.clone(),
+            timestamp: decoded.consensus.as_ref().and_then(|message| message.timestamp),
+        };
+        let mut replay = false;
         if let Some(message) = &decoded.consensus {
             let passed = floor::judge(|key| self.floors.get(key), &key.public_key, message).map_err(Conflict::Floor)?;
-            match passed {
-                FloorPassed::Advance(floors) => {
-                    effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
-                }
+            let floors = match passed {
+                FloorPassed::Advance(floors) => floors,
                 FloorPassed::Replay {
                     sign_bytes,
                     timestamp,
                     signature,
                     floors,
                 } => {
-                    effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
-                    let first = match signature {
+                    first = match signature {
                         Some(signature) => Grant::Recorded {
                             signature,
                             timestamp,
@@ -220,34 +222,28 @@ impl State {
                         },
                         None => Grant::SignStored { sign_bytes, timestamp },
                     };
-                    let second = decoded.inputs.second.clone().map(|input| Grant::Sign { input, timestamp: None });
-                    return Ok(Settlement {
-                        effects,
-                        grants: std::iter::once(first).chain(second).collect(),
-                        replay: true,
-                    });
+                    // Another extension beside the same precommit is something new: the policies' state counts it.
+                    replay = floors.is_empty();
+                    floors
                 }
-            }
+            };
+            effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
         }
-
-        for report in approved.reports() {
-            let mut again = Staging::new(self.clone(), Arc::clone(&report.instance), request.now_ms());
-            if !again.stands(&report.changes) {
-                return Err(Conflict::Stale("a policy's state"));
+        if !replay {
+            for report in approved.reports() {
+                let mut again = Staging::new(self.clone(), Arc::clone(&report.instance), request.now_ms());
+                if !again.stands(&report.changes) {
+                    return Err(Conflict::Stale("a policy's state"));
+                }
+                effects.extend(again.into_effects());
             }
-            effects.extend(again.into_effects());
+            effects.push(Effect::Use { key: key.id.clone() });
         }
-        effects.push(Effect::Use { key: key.id.clone() });
-        let timestamp = decoded.consensus.as_ref().and_then(|message| message.timestamp);
-        let first = Grant::Sign {
-            input: decoded.inputs.first.clone(),
-            timestamp,
-        };
         let second = decoded.inputs.second.clone().map(|input| Grant::Sign { input, timestamp: None });
         Ok(Settlement {
             effects,
             grants: std::iter::once(first).chain(second).collect(),
-            replay: false,
+            replay,
         })
     }
 

@@ -26,7 +26,7 @@ pub fn commit(approved: Approved, ledger: &dyn Ledger, decode: Decode) -> Result
             )
         })?,
     };
-    let work = work(&approved, &receipt, decode)?;
+    let work = work(&approved, &receipt, decode);
     Ok(Some(Committed { approved, receipt, work }))
 }
 

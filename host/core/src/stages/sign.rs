@@ -13,6 +13,7 @@ use std::sync::Arc;
 /// The backend cannot sign, or what it returns does not verify. The decision stands.
 pub fn sign(committed: Committed, backends: &BTreeMap<String, Arc<dyn Backend>>) -> Result<Signature, Refusal> {
     let key = committed.key();
+    let all = committed.work.as_ref().map_err(Clone::clone)?;
     let mut fresh = Vec::new();
     if committed.to_sign().next().is_some() {
         let backend = backends
@@ -36,7 +37,7 @@ pub fn sign(committed: Committed, backends: &BTreeMap<String, Arc<dyn Backend>>)
     }
     let mut fresh = fresh.into_iter();
     let mut signatures = Vec::with_capacity(2);
-    for work in &committed.work {
+    for work in all {
         let (input, signature) = match work {
             Work::Sign(input) => (
                 input,
