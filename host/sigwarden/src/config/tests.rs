@@ -162,6 +162,35 @@ fn the_consensus_role_stands_alone_and_without_dangerous_flags() {
 }
 
 #[test]
+fn a_replica_has_the_rights_of_its_original() {
+    let replica =
+        |more: &str| format!("{GOOD}\n[[key]]\nname = \"demo.second\"\nbackend = \"vault\"\nreplica_of = \"demo.validator.v1\"\n{more}\n");
+    let same = "roles = [\"consensus\"]\nscheme = \"ed25519\"";
+    assert_eq!(parse(&replica(same)).unwrap().keys.len(), 3);
+    let fields = |more: &str| -> Vec<String> {
+        let errors = parse(&replica(more)).unwrap_err();
+        errors.into_iter().map(|error| error.field).collect()
+    };
+    assert_eq!(fields("roles = [\"account\"]\nscheme = \"ed25519\""), ["key[2].roles"]);
+    assert_eq!(fields("roles = [\"consensus\"]\nscheme = \"secp256k1-ecdsa\""), ["key[2].scheme"]);
+    for flag in ["dangerous_allow_raw_messages", "dangerous_allow_raw_digests"] {
+        let more = format!("roles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\n{flag} = true");
+        let text = replica(&more).replace("\"demo.validator.v1\"", "\"demo.account.v1\"");
+        let errors = parse(&text).unwrap_err();
+        assert_eq!(errors[0].field, format!("key[2].{flag}"));
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+    }
+}
+
+#[test]
+fn a_policy_has_at_least_one_page_of_memory() {
+    let few = error("module = ", "memory_bytes = 65535\nmodule = ");
+    assert_eq!(few.field, "policy[0].memory_bytes");
+    assert!(few.message.contains("at least 65536"), "{}", few.message);
+    assert!(parse(&GOOD.replace("module = ", "memory_bytes = 65536\nmodule = ")).is_ok());
+}
+
+#[test]
 fn references_and_names_hold() {
     let cases = [
         ("name = \"demo.validator\"", "name = \"demo.account\"", "key[1].name"),

@@ -52,19 +52,39 @@ impl Checker<'_> {
                 dangerous_allow_raw_digests: key.dangerous_allow_raw_digests.unwrap_or(false),
             });
         }
-        self.replicas(&keys);
+        // With a key left out the places would be wrong; that key has its own error.
+        if keys.len() == raw.len() {
+            self.replicas(&keys);
+        }
         keys
     }
 
+    /// A replica is its original under a second name, and nothing more: with other roles or flags it would sign what the original may
+    /// not, past the original's floor.
     fn replicas(&mut self, keys: &[Key]) {
         for (index, key) in keys.iter().enumerate() {
             let at = |field: &str| vec![Step::from("key"), Step::from(index), Step::from(field)];
-            if let Some(of) = &key.replica_of
-                && !keys
-                    .iter()
-                    .any(|other| other.id == *of && other.id != key.id && other.replica_of.is_none())
-            {
+            let Some(of) = &key.replica_of else { continue };
+            let is_original = |other: &&Key| other.id == *of && other.id != key.id && other.replica_of.is_none();
+            let Some(original) = keys.iter().find(is_original) else {
                 self.wrong(&at("replica_of"), format!("there is no other key `{of}` that is no replica itself"));
+                continue;
+            };
+            let fields = [
+                ("roles", key.roles == original.roles),
+                ("scheme", key.scheme == original.scheme),
+                (
+                    "dangerous_allow_raw_messages",
+                    key.dangerous_allow_raw_messages == original.dangerous_allow_raw_messages,
+                ),
+                (
+                    "dangerous_allow_raw_digests",
+                    key.dangerous_allow_raw_digests == original.dangerous_allow_raw_digests,
+                ),
+            ];
+            for (field, _) in fields.iter().filter(|(_, same)| !same) {
+                let message = format!("`{field}` must be what it is on {of}, whose replica this is: one secret key, one set of rights");
+                self.wrong(&at(field), message);
             }
         }
     }

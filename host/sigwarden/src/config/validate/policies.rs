@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The most memory that a policy may be given: 256 MiB, sixteen times the default; the pool reserves as much for each slot.
 const MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// The least memory: one page of WebAssembly (64 KiB). A component with less cannot even hold its stack.
+const MEMORY_BYTES_MIN: u64 = 64 * 1024;
+
 impl Checker<'_> {
     pub(super) fn policies(&mut self, raw: &[raw::Policy], names: &BTreeSet<&KeyName>) -> Vec<Policy> {
         if raw.is_empty() {
@@ -64,17 +67,19 @@ impl Checker<'_> {
             Some(texts) => Some(self.names(&at("formats"), texts)?),
             None => None,
         };
-        for (field, given) in [
-            ("fuel", policy.fuel),
-            ("deadline_ms", policy.deadline_ms),
-            ("memory_bytes", policy.memory_bytes),
-        ] {
+        for (field, given) in [("fuel", policy.fuel), ("deadline_ms", policy.deadline_ms)] {
             if given == Some(0) {
                 self.wrong(&at(field), "more than 0 is wanted; leave it out for the default");
             }
         }
         if policy.deadline_ms.is_some_and(|millis| millis > 60_000) {
             self.wrong(&at("deadline_ms"), "at most 60000: no request waits longer");
+        }
+        if policy.memory_bytes.is_some_and(|bytes| bytes < MEMORY_BYTES_MIN) {
+            self.wrong(
+                &at("memory_bytes"),
+                format!("at least {MEMORY_BYTES_MIN}: memory comes in pages of that size; leave it out for the default"),
+            );
         }
         if policy.memory_bytes.is_some_and(|bytes| bytes > MEMORY_BYTES_MAX) {
             self.wrong(
