@@ -92,11 +92,7 @@ fn a_pinned_public_key_that_differs_stops_the_start() {
 #[test]
 fn a_secret_in_the_configuration_is_refused_and_not_echoed() {
     let secret = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
-    let node = edited(|config| {
-        config
-            .replacen("[[policy]]", &format!("[server]\nsocket = \"{secret}\"\n\n[[policy]]"), 1)
-            .replacen("[server]\n", "[server]\n", 1)
-    });
+    let node = edited(|config| config.replacen("socket = \"run/sigwarden.sock\"", &format!("socket = \"{secret}\""), 1));
     for command in ["check", "serve"] {
         let output = node.run(&[command]).unwrap();
         assert!(!output.status.success());
@@ -104,6 +100,10 @@ fn a_secret_in_the_configuration_is_refused_and_not_echoed() {
             "{}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(
+            all.contains("server.socket") && all.contains("looks like"),
+            "the field is named: {all}"
         );
         assert!(!all.contains(&secret[..16]), "the value is not echoed: {all}");
     }
@@ -161,22 +161,20 @@ fn two_keys_with_one_public_key_stop_the_start() {
     fs::write(&secret, format!("{:064x}\n", 1)).unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     for name in ["evm.one", "evm.two"] {
-        // The second import may be refused itself; then the start is refused for want of the key.
-        let _ = node
-            .run(&[
-                "keys",
-                "import",
-                name,
-                "--scheme",
-                "secp256k1-ecdsa",
-                "--role",
-                "account",
-                "--secret-file",
-                &secret.display().to_string(),
-            ])
-            .unwrap();
+        let arguments = [
+            "keys",
+            "import",
+            name,
+            "--scheme",
+            "secp256k1-ecdsa",
+            "--role",
+            "account",
+            "--secret-file",
+            &secret.display().to_string(),
+        ];
+        node.expect(&arguments).unwrap();
     }
-    refuses(&node, &["evm.two"]);
+    refuses(&node, &["evm.one", "evm.two", "one public key"]);
 }
 
 #[test]
@@ -198,4 +196,13 @@ fn check_says_that_the_example_would_start_and_what_mainnet_refuses() {
     for network in ["devnet", "testnet-alpha", "testnet-beta", "mainnet"] {
         assert!(matrix.contains(network), "{matrix}");
     }
+    // The example's policies are not pinned, and its raw material is a devnet's: mainnet says so.
+    let output = node.run(&["check", "--network", "mainnet"]).unwrap();
+    let all = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(1), "{all}");
+    assert!(all.contains("policy pin"), "it says what to do: {all}");
 }

@@ -43,3 +43,16 @@ pub fn run_if_installed(subcommand: &str, arguments: &[&str]) -> Result<()> {
     eprintln!("cargo {subcommand} is not installed; `cargo install cargo-{subcommand}` and run again");
     Ok(())
 }
+
+/// Runs a binary that `cargo build` made.
+pub fn run_built(name: &str) -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
+    let path = target.join("debug").join(name);
+    let status = Command::new(&path)
+        .status()
+        .with_context(|| format!("{} could not be started", path.display()))?;
+    if !status.success() {
+        bail!("{name} failed: {status}");
+    }
+    Ok(())
+}

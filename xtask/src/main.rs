@@ -28,8 +28,9 @@ fn main() -> Result<()> {
     match chore {
         "demo" => {
             policies::build_all()?;
-            cargo::run(&["build", "--quiet", "--package", "sigwarden", "--bin", "sigwarden"])?;
-            cargo::run(&["run", "--quiet", "--package", "sigwarden-tests", "--bin", "demo"])
+            // All at once: built one by one, packages get different features of the same dependencies, which then compile twice.
+            cargo::run(&["build", "--quiet", "--workspace", "--bins"])?;
+            cargo::run_built("demo")
         }
         "test" => test::run(rest.first().map(String::as_str)),
         "lint" => {

@@ -3,31 +3,33 @@
 use crate::{cargo, policies};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Runs every test, or with a name those whose path (`package::target::module::test`) contains it.
 pub fn run(name: Option<&str>) -> Result<()> {
     policies::build_all()?;
-    // End-to-end tests start this very binary.
-    cargo::run(&["build", "--quiet", "--package", "sigwarden", "--bin", "sigwarden"])?;
     let mut tally = Tally::default();
     match name {
-        None => tally.add(&["test", "--workspace", "--no-fail-fast"])?,
+        // The workspace as a whole, so that its dependencies compile once, and the binary that end-to-end tests start with them.
+        None => tally.add(&mut cargo::command(&["test", "--workspace", "--no-fail-fast"]))?,
         Some(name) => {
-            for (package, target) in targets()? {
-                let path = format!("{}::{}", package.replace('-', "_"), target.path.replace('-', "_"));
-                // The whole target if its own path matches, else its tests that do.
-                let whole = path.contains(&name.replace('-', "_")) || path.replace('_', "-").contains(name);
-                let mut arguments = vec!["test", "--quiet", "--package", &package];
-                arguments.extend(target.flags.iter().map(String::as_str));
-                let filter = name.strip_prefix(&format!("{path}::")).unwrap_or(name).to_owned();
-                if !whole {
-                    arguments.push(&filter);
+            for suite in suites()? {
+                // The whole suite if its own path matches, else its tests that do.
+                let mut command = Command::new(&suite.executable);
+                command.current_dir(&suite.package_dir).arg("--quiet");
+                if !suite.path.contains(name) {
+                    let filter = name.strip_prefix(&format!("{}::", suite.path)).unwrap_or(name);
+                    if !suite.has(filter)? {
+                        continue;
+                    }
+                    command.arg(filter);
                 }
-                tally.add(&arguments)?;
+                println!("\n{}", suite.path);
+                tally.add(&mut command)?;
             }
             if tally.passed + tally.failed == 0 {
-                bail!("no test's path contains `{name}`");
+                bail!("no test's path contains `{name}`; a path is package::target::module::test, with underscores");
             }
         }
     }
@@ -46,13 +48,10 @@ struct Tally {
 }
 
 impl Tally {
-    /// Runs cargo, passes its output on, and counts its `test result:` lines.
-    fn add(&mut self, arguments: &[&str]) -> Result<()> {
-        let mut child = cargo::command(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cargo could not be started")?;
-        let output = child.stdout.take().context("cargo has no output")?;
+    /// Runs a command, passes its output on, and counts its `test result:` lines.
+    fn add(&mut self, command: &mut Command) -> Result<()> {
+        let mut child = command.stdout(Stdio::piped()).spawn().context("the tests could not be started")?;
+        let output = child.stdout.take().context("the tests have no output")?;
         for line in BufReader::new(output).lines() {
             let line = line?;
             println!("{line}");
@@ -76,44 +75,58 @@ fn count(line: &str, word: &str) -> u64 {
         .sum()
 }
 
-struct Target {
+/// One test executable.
+struct Suite {
+    /// `package::target`, with underscores.
     path: String,
-    flags: Vec<String>,
+    executable: PathBuf,
+    package_dir: PathBuf,
 }
 
-/// Every test target of the workspace, by package.
-fn targets() -> Result<Vec<(String, Target)>> {
-    let output = cargo::command(&["metadata", "--format-version", "1", "--no-deps"])
-        .output()
-        .context("cargo metadata")?;
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).context("cargo metadata's output")?;
-    let mut found = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let name = package["name"].as_str().unwrap_or_default().to_owned();
-        for target in package["targets"].as_array().into_iter().flatten() {
-            if !target["test"].as_bool().unwrap_or(false) {
-                continue;
-            }
-            let target_name = target["name"].as_str().unwrap_or_default().to_owned();
-            let kinds: Vec<&str> = target["kind"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(serde_json::Value::as_str)
-                .collect();
-            let flags = if kinds.contains(&"test") {
-                vec!["--test".to_owned(), target_name.clone()]
-            } else if kinds.contains(&"bin") {
-                vec!["--bin".to_owned(), target_name.clone()]
-            } else if kinds.iter().any(|kind| kind.ends_with("lib")) {
-                vec!["--lib".to_owned()]
-            } else {
-                continue;
-            };
-            found.push((name.clone(), Target { path: target_name, flags }));
-        }
+impl Suite {
+    /// Whether one of its tests has this in its name.
+    fn has(&self, filter: &str) -> Result<bool> {
+        let output = Command::new(&self.executable)
+            .args(["--list", "--format=terse", filter])
+            .current_dir(&self.package_dir)
+            .output();
+        let output = output.with_context(|| format!("{} could not be listed", self.path))?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().any(|line| line.ends_with(": test")))
     }
-    Ok(found)
+}
+
+/// Builds every test executable.
+fn suites() -> Result<Vec<Suite>> {
+    let arguments = ["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"];
+    let output = cargo::command(&arguments).stderr(Stdio::inherit()).output().context("cargo test")?;
+    if !output.status.success() {
+        bail!("the tests do not build");
+    }
+    let mut suites = Vec::new();
+    for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let message: serde_json::Value = serde_json::from_slice(line).context("cargo's messages")?;
+        let (Some(executable), Some(true)) = (message["executable"].as_str(), message["profile"]["test"].as_bool()) else {
+            continue;
+        };
+        let manifest = Path::new(message["manifest_path"].as_str().context("a manifest")?);
+        let package_dir = manifest.parent().context("a package's folder")?.to_path_buf();
+        let text = std::fs::read_to_string(manifest)?;
+        let package = text
+            .lines()
+            .find_map(|line| line.strip_prefix("name = "))
+            .context("a package's name")?
+            .trim_matches('"')
+            .to_owned();
+        let target = message["target"]["name"].as_str().unwrap_or_default();
+        let path = format!("{package}::{target}").replace('-', "_");
+        suites.push(Suite {
+            path,
+            executable: executable.into(),
+            package_dir,
+        });
+    }
+    suites.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(suites)
 }
 
 #[cfg(test)]
