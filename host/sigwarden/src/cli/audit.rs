@@ -31,12 +31,12 @@ fn tail(config: &Config, number: usize, output: &Output) -> Result<(), Failure> 
 /// One record on one line: what an operator looks for first. `--json` has the rest.
 fn row(line: &str, output: &Output) -> Vec<String> {
     let Ok(record) = serde_json::from_str::<Value>(line) else {
-        return vec![line.to_owned()];
+        return vec![visible(line)];
     };
     let text = |value: &Value| match value.as_str() {
-        Some(text) => text.to_owned(),
+        Some(text) => visible(text),
         None if value.is_null() => String::new(),
-        None => value.to_string(),
+        None => visible(&value.to_string()),
     };
     let field = |name: &str| record.get(name).map(text).unwrap_or_default();
     let body = record.get("body").cloned().unwrap_or(Value::Null);
@@ -69,6 +69,22 @@ fn row(line: &str, output: &Output) -> Vec<String> {
         output.style(style, &kind),
         what.join("  "),
     ]
+}
+
+/// A text with everything escaped that a terminal would obey or hide (C0, C1, bidirectional and zero-width marks): callers choose the
+/// key, format and message of a refused request, and the operator's terminal is not theirs.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let unseen =
+            matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c.is_control() || unseen {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 fn verify(config: &Config, output: &Output) -> Result<(), Failure> {
@@ -132,4 +148,25 @@ fn verified_human(verified: &Verified, output: &Output) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_caller_wrote_does_not_reach_the_terminal_as_control() {
+        let record = json!({
+            "sequence": 7, "time": 0, "kind": "refusal",
+            "body": { "key": "a\u{1b}]0;owned\u{7}", "format": "b\u{9b}31m", "message": "c\n8  decision\u{202e} \u{fc}" },
+        });
+        let cells = row(&record.to_string(), &Output::new(false)).join("|");
+        assert!(!cells.chars().any(|c| c.is_control() || c == '\u{202e}'), "{cells:?}");
+        assert!(
+            cells.contains(r"a\u{1b}]0;owned\u{7}  b\u{9b}31m  c\u{a}8  decision\u{202e} ü"),
+            "{cells}"
+        );
+        let torn = row("no json\u{1b}[2J", &Output::new(false));
+        assert_eq!(torn, [r"no json\u{1b}[2J"]);
+    }
 }
