@@ -50,8 +50,21 @@ pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure
             return Err(failure);
         }
     };
+    sync_parent(&fresh)?;
     report(dir, args.network, &ids, output);
     Ok(())
+}
+
+/// Makes the new name durable: keys that were shown must not be gone after a power cut.
+fn sync_parent(fresh: &Path) -> Result<(), Failure> {
+    let Some(parent) = fresh.parent() else { return Ok(()) };
+    let synced = std::fs::File::open(parent).and_then(|parent| parent.sync_all());
+    synced.map_err(|error| {
+        Failure::cannot(format!(
+            "{}: {error}; the deployment is made, but a power cut may still take its name",
+            parent.display()
+        ))
+    })
 }
 
 fn refuse_occupied(dir: &Path) -> Result<(), Failure> {
