@@ -53,6 +53,12 @@ fn set(
     if chain_id.is_empty() || chain_id.len() > CHAIN_ID_MAX {
         return Err(Failure::cannot(format!("--chain-id has 1 to {CHAIN_ID_MAX} bytes")));
     }
+    if i64::try_from(height).is_err() {
+        let most = i64::MAX;
+        return Err(Failure::cannot(format!(
+            "--height: CometBFT heights are int64, {most} is the highest; a floor above it could never be right"
+        )));
+    }
     if reason.trim().is_empty() {
         return Err(Failure::cannot("--reason: say why; it stands in the audit log"));
     }
