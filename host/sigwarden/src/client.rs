@@ -27,7 +27,8 @@ pub enum CallError {
     /// The daemon refused.
     #[error("{}: {}", .0.code, .0.message)]
     Refused(Box<proto::Refusal>),
-    /// The connection broke, or the call took too long. Whether it was executed is not known: ask again with the same request id.
+    /// The connection broke, or the call took too long. Whether it was executed is not known; the audit log says. Asking again is a new
+    /// request, whatever its id: a request id only labels the record.
     #[error("the call failed ({code:?}): {message}; the daemon closes connections of uids that no `[[client]]` names")]
     Failed {
         /// gRPC's code.

@@ -121,7 +121,7 @@ pub(super) struct Sign {
     pub(super) format: String,
     #[command(flatten)]
     pub(super) payload: Payload,
-    /// Your own id of the request, at most 64 visible characters: asking again with it asks for the same decision
+    /// Your own id of the request, at most 64 visible characters: a label in the audit log; asking again with it is a new request
     #[arg(long, value_name = "ID", default_value = "")]
     pub(super) request_id: String,
     /// Refuse unless the key signs so
