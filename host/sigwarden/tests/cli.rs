@@ -34,6 +34,17 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// A daemon that does not outlive a test that fails.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Gone already, in a test that holds.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 fn init(dir: &Path) {
     let (code, made) = json(dir, &["init", "--generate-passphrase-file"]);
     assert_eq!(code, 0, "{made}");
@@ -51,13 +62,15 @@ fn init_makes_a_deployment_that_would_start_and_serves() {
     assert_eq!(code, 1);
     assert!(again["error"].as_str().unwrap().contains("not empty"), "{again}");
 
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_sigwarden"))
+    let daemon = Command::new(env!("CARGO_BIN_EXE_sigwarden"))
         .args(["--log-format", "json", "-d"])
         .arg(&dir)
         .arg("serve")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut daemon = Ended(daemon);
+    let daemon = &mut daemon.0;
     let mut log = BufReader::new(daemon.stderr.take().unwrap()).lines();
     let ready = log
         .by_ref()
@@ -72,7 +85,10 @@ fn init_makes_a_deployment_that_would_start_and_serves() {
         &["sign", "--key", "demo.nobody", "--format", "evm/legacy", "--payload-hex", "c0"],
     );
     assert_eq!((code, refused["refused"].as_str()), (1, Some("caller/forbidden")));
-    let (code, held) = json(&dir, &["floors", "show"]);
+    let (code, floors) = json(&dir, &["floors", "show"]);
+    assert_eq!((code, floors.as_array().unwrap().len()), (0, 0), "{floors}");
+    let set = ["floors", "set", "--key", "demo.validator", "--chain-id", "c-1", "--height", "1"];
+    let (code, held) = json(&dir, &[&set[..], &["--reason", "test"]].concat());
     assert_eq!(code, 2);
     assert!(
         held["error"].as_str().unwrap().contains(&format!("process {}", daemon.id())),
@@ -149,6 +165,45 @@ fn keys_are_generated_imported_and_added_to_the_configuration() {
 }
 
 #[test]
+fn looking_leaves_no_record_and_check_judges_as_the_network_that_it_is_asked_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("signer");
+    init(&dir);
+    let records = || json(&dir, &["audit", "verify"]).1["records"].as_u64().unwrap();
+    let before = records();
+    let (code, keys) = json(&dir, &["keys", "list"]);
+    assert_eq!((code, keys[0]["state"].as_str()), (0, Some("active")), "{keys}");
+    let (code, checked) = json(&dir, &["check"]);
+    assert_eq!(
+        (code, &checked["not_looked_at"]),
+        (0, &serde_json::json!(["checkpoint"])),
+        "{checked}"
+    );
+    assert_eq!(records(), before, "neither listing nor checking is a start");
+
+    // An unpinned module: mainnet refuses it, devnet does not care.
+    let file = dir.join("sigwarden.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let unpinned: Vec<&str> = text.lines().filter(|line| !line.starts_with("sha256 = ")).collect();
+    let configured = |network: &str| {
+        let text = unpinned
+            .join("\n")
+            .replace("network = \"devnet\"", &format!("network = \"{network}\""));
+        std::fs::write(&file, text).unwrap();
+    };
+    configured("mainnet");
+    let (code, checked) = json(&dir, &["check"]);
+    assert_eq!((code, &checked["starts"]), (1, &Value::Bool(false)), "{checked}");
+    assert_eq!(checked["not_looked_at"], serde_json::json!(["keys", "ledger", "policies"]));
+    // As devnet it is opened, and what is wrong inside is found.
+    assert_eq!(json(&dir, &["check", "--network", "devnet"]).0, 0);
+    std::fs::write(dir.join("policies/rate-limit.wasm"), "no module").unwrap();
+    let (code, checked) = json(&dir, &["check", "--network", "devnet"]);
+    assert_eq!((code, &checked["starts"]), (1, &Value::Bool(false)), "{checked}");
+    assert!(checked["trouble"].as_str().unwrap().contains("rate-limit"), "{checked}");
+}
+
+#[test]
 fn floors_only_rise_and_only_for_consensus_keys() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("signer");
@@ -175,6 +230,9 @@ fn floors_only_rise_and_only_for_consensus_keys() {
     assert_eq!(set("demo.validator", "6").0, 1);
     assert_eq!(set("demo.validator", "8").0, 0);
     assert_eq!(set("demo.account", "8").0, 1);
+    let (code, above) = set("demo.validator", "9223372036854775808");
+    assert_eq!(code, 2, "{above}");
+    assert!(above["error"].as_str().unwrap().contains("int64"), "{above}");
     let (_, floors) = json(&dir, &["floors", "show"]);
     assert_eq!(
         (floors[0]["key"].as_str(), floors[0]["position"].as_str()),

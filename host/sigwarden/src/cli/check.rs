@@ -4,7 +4,7 @@ use super::args::Check;
 use super::output::{Failure, Output, Style, table};
 use crate::check::{Finding, Rule, Severity, Surroundings, examine};
 use crate::config::Config;
-use crate::deployment::{Deployment, OpenError, Options};
+use crate::deployment::{Deployment, OpenError};
 use serde_json::json;
 use sigwarden_core::Network;
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +15,8 @@ enum Start {
     Would,
     Running(String),
     WouldNot(String),
+    /// The network refuses; nothing was opened.
+    Refused,
 }
 
 pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failure> {
@@ -22,25 +24,39 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
         matrix(output);
         return Ok(());
     }
-    let config = match Config::load(dir) {
+    let mut config = match Config::load(dir) {
         Ok(config) => config,
         Err(error) => return report_unusable(&error.to_string(), output),
     };
-    let network = args.network.unwrap_or(config.network);
+    // The whole rehearsal judges as the network that was asked about.
+    config.network = args.network.unwrap_or(config.network);
+    let network = config.network;
     let findings = examine(&Surroundings::of(&config), network);
     let refused = findings.iter().any(|finding| finding.severity() == Severity::Refuse);
-    let start = try_start(&config)?;
-    let holds = !refused && !matches!(start, Start::WouldNot(_));
+    let start = if refused { Start::Refused } else { try_start(&config)? };
+    let holds = matches!(start, Start::Would | Start::Running(_));
     let value = json!({
         "deployment": dir,
         "network": network.name(),
         "findings": findings.iter().map(finding_json).collect::<Vec<_>>(),
         "running": matches!(start, Start::Running(_)),
         "starts": holds,
-        "trouble": match &start { Start::WouldNot(why) => Some(why), Start::Would | Start::Running(_) => None },
+        "trouble": match &start { Start::WouldNot(why) => Some(why), Start::Would | Start::Running(_) | Start::Refused => None },
+        "not_looked_at": not_looked_at(&start),
     });
-    output.print(&value, || human(dir, network, &findings, &start, refused, output));
+    output.print(&value, || human(dir, network, &findings, &start, output));
     if holds { Ok(()) } else { Err(Failure::said_no()) }
+}
+
+/// What this check cannot speak for.
+fn not_looked_at(start: &Start) -> &'static [&'static str] {
+    match start {
+        // Only a start opens it; the log, which it follows, was read.
+        Start::Would => &["checkpoint"],
+        Start::Running(_) | Start::Refused => &["keys", "ledger", "policies"],
+        // The first step that does not hold ends it.
+        Start::WouldNot(_) => &["whatever comes after this"],
+    }
 }
 
 fn report_unusable(why: &str, output: &Output) -> Result<(), Failure> {
@@ -50,9 +66,9 @@ fn report_unusable(why: &str, output: &Output) -> Result<(), Failure> {
     Err(Failure::said_no())
 }
 
-/// Opens the deployment as a start would, records nothing, and lets it go.
+/// Opens what a start would, records nothing, and lets it go.
 fn try_start(config: &Config) -> Result<Start, Failure> {
-    // A start leaves files behind (a new log segment, compiled code); made by another user, they would stop the daemon.
+    // Loading policies leaves compiled code behind; made by another user, it would stop the daemon.
     if let Ok(metadata) = std::fs::metadata(&config.state_dir) {
         let me = rustix::process::geteuid().as_raw();
         if metadata.uid() != me {
@@ -64,18 +80,9 @@ fn try_start(config: &Config) -> Result<Start, Failure> {
             )));
         }
     }
-    let options = Options {
-        record: false,
-        ..Options::default()
-    };
-    Ok(match Deployment::open_with(config.clone(), options) {
-        Ok(deployment) => match deployment.close() {
-            Ok(()) => Start::Would,
-            Err(error) => Start::WouldNot(error.to_string()),
-        },
+    Ok(match Deployment::rehearse(config) {
+        Ok(()) => Start::Would,
         Err(OpenError::Lock(error @ sigwarden_ledger::LockError::Held { .. })) => Start::Running(error.to_string()),
-        // What the network refuses is in the report already.
-        Err(OpenError::Refused { .. }) => Start::Would,
         Err(error) => Start::WouldNot(error.to_string()),
     })
 }
@@ -91,7 +98,7 @@ fn finding_json(finding: &Finding) -> serde_json::Value {
     })
 }
 
-fn human(dir: &Path, network: Network, findings: &[Finding], start: &Start, refused: bool, output: &Output) -> String {
+fn human(dir: &Path, network: Network, findings: &[Finding], start: &Start, output: &Output) -> String {
     let mut text = format!("{} on {network}\n\n", dir.display());
     let mark = |finding: &Finding| match (&finding.violation, finding.severity()) {
         (None, _) => output.style(Style::Good, "ok"),
@@ -111,14 +118,15 @@ fn human(dir: &Path, network: Network, findings: &[Finding], start: &Start, refu
     text.push_str(&table(&rows));
     text.push('\n');
     match start {
-        Start::Would if refused => text.push_str(&format!("{} on {network}\n", output.style(Style::Bad, "would not start"))),
+        Start::Refused => text.push_str(&format!("{} on {network}\n", output.style(Style::Bad, "would not start"))),
         Start::Would => text.push_str(&format!("{}\n", output.style(Style::Good, "would start"))),
         Start::Running(why) => text.push_str(&format!(
-            "{}: {why}\nkeys, ledger and policies were not looked at; the daemon that holds them did when it started\n",
+            "{}: {why}\nthe daemon that holds them looked at keys, ledger and policies when it started\n",
             output.style(Style::Good, "running")
         )),
         Start::WouldNot(why) => text.push_str(&format!("{}\n{why}\n", output.style(Style::Bad, "would not start"))),
     }
+    text.push_str(&format!("not looked at: {}\n", not_looked_at(start).join(", ")));
     text
 }
 

@@ -6,14 +6,14 @@ use super::sign::block_on;
 use super::{edit, template};
 use crate::client::Client;
 use crate::config::{Backend, BackendKind, Config, Key};
-use crate::deployment::{now_ms, open_vault, operator, settings};
+use crate::deployment::{now_ms, open_vault, operator, settings, state_at_rest};
 use crate::fatal::Fatal;
 use serde_json::{Value, json};
 use sigwarden_core::key::{KeyId, KeyName};
-use sigwarden_core::state::Effect;
-use sigwarden_core::{KeyState, Ledger, Role, Scheme};
+use sigwarden_core::state::{Effect, State};
+use sigwarden_core::{KeyState, Role, Scheme};
 use sigwarden_keys::{SecretKey, Vault, VaultError};
-use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger, LockError};
+use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger, LockError, VerifyError};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -230,16 +230,22 @@ struct Row {
     configured: bool,
 }
 
-/// From the ledger, which needs no passphrase; or from the daemon that holds it.
+/// From the log, which needs neither passphrase nor lock. If older segments were archived: from the ledger, or the daemon that holds it.
 fn rows(config: &Config) -> Result<Vec<Row>, Failure> {
+    match sigwarden_ledger::replay(&config.state_dir) {
+        Ok(state) => return Ok(rows_of(config, &state)),
+        Err(VerifyError::Partial { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     let _lock = match DeploymentLock::acquire(&config.state_dir) {
         Ok(lock) => lock,
         Err(LockError::Held { .. }) => return rows_of_daemon(config),
         Err(error) => return Err(error.into()),
     };
-    let ledger = EmbeddedLedger::open(&config.state_dir, settings(now_ms(), &Arc::new(Fatal::default())))?;
-    let state = ledger.snapshot();
-    ledger.close()?;
+    Ok(rows_of(config, &state_at_rest(config)?))
+}
+
+fn rows_of(config: &Config, state: &State) -> Vec<Row> {
     let row = |(id, status): (&KeyId, &sigwarden_core::state::KeyStatus)| {
         let configured = config.key(id);
         Row {
@@ -255,7 +261,7 @@ fn rows(config: &Config) -> Result<Vec<Row>, Failure> {
     };
     let mut rows: Vec<Row> = state.keys.iter().map(row).collect();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(rows)
+    rows
 }
 
 fn role_names(key: &Key) -> Vec<String> {

@@ -16,9 +16,10 @@ use crate::server;
 use backends::Backends;
 use sigwarden_core::caller::Clients;
 use sigwarden_core::pipeline::{Clock, Limits, Parts};
+use sigwarden_core::state::State;
 use sigwarden_core::{Ledger, Pipeline};
 use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, Vault, VaultError};
-use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, LockError, Settings};
+use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, LockError, Settings, VerifyError};
 use sigwarden_policy::{Engine, EngineError, EngineSettings, Loaded};
 use std::path::Path;
 use std::sync::Arc;
@@ -43,9 +44,6 @@ pub struct Options {
     pub clock: Clock,
     /// The passphrase; none to take it from where the configuration says.
     pub passphrase: Option<Passphrase>,
-    /// Whether changes that the start brings are recorded: public keys seen for the first time, policies that changed. `check` does
-    /// not want that.
-    pub record: bool,
 }
 
 impl Default for Options {
@@ -53,7 +51,6 @@ impl Default for Options {
         Self {
             clock: Arc::new(now_ms),
             passphrase: None,
-            record: true,
         }
     }
 }
@@ -87,6 +84,9 @@ pub enum OpenError {
     /// The ledger does not open.
     #[error("the ledger: {0}")]
     Ledger(#[from] sigwarden_ledger::OpenError),
+    /// The log does not hold.
+    #[error("the ledger: {0}")]
+    Log(#[from] VerifyError),
     /// Keys are not what the configuration or the ledger says.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Keys(Vec<KeyFault>),
@@ -140,11 +140,9 @@ impl Deployment {
         let engine = Engine::new(engine_settings(&config))?;
         let (policies, loaded) = policies::load(&config, &engine, backends.vault())?;
 
-        if options.record {
-            record(&ledger, AdminKind::PublicKey, "first use", now_ms, keys.to_pin)?;
-            let changed = policies::changed(&loaded, &state);
-            record(&ledger, AdminKind::PolicySet, "the policies of this start", now_ms, changed)?;
-        }
+        record(&ledger, AdminKind::PublicKey, "first use", now_ms, keys.to_pin)?;
+        let changed = policies::changed(&loaded, &state);
+        record(&ledger, AdminKind::PolicySet, "the policies of this start", now_ms, changed)?;
         let mut process_id = [0; 8];
         getrandom::fill(&mut process_id).map_err(OpenError::Random)?;
         let pipeline = Arc::new(Pipeline::new(Parts {
@@ -173,6 +171,22 @@ impl Deployment {
             fatal,
             _lock: lock,
         })
+    }
+
+    /// Opens and checks what a start does, but reads the log instead of opening the ledger: no record is left. The checkpoint is not
+    /// looked at.
+    ///
+    /// # Errors
+    /// The first step that does not hold.
+    pub fn rehearse(config: &Config) -> Result<(), OpenError> {
+        let _lock = DeploymentLock::acquire(&config.state_dir)?;
+        refuse_what_the_network_refuses(config)?;
+        let backends = Backends::open(config, open_vault(config, None)?)?;
+        let state = state_at_rest(config)?;
+        keys::check(config, &backends, &state, now_ms()).map_err(OpenError::Keys)?;
+        let engine = Engine::new(engine_settings(config))?;
+        policies::load(config, &engine, backends.vault())?;
+        Ok(())
     }
 
     /// The configuration.
@@ -267,6 +281,21 @@ pub fn read_passphrase(source: &PassphraseSource) -> Result<Passphrase, Passphra
         PassphraseSource::File(path) => Passphrase::from_file(path),
         PassphraseSource::Variable(name) => Passphrase::from_env_var(name),
     }
+}
+
+/// The state, from the log alone; where older segments were archived, from the ledger, which records that. The caller holds the lock.
+///
+/// # Errors
+/// The log does not hold, or the ledger does not open.
+pub(crate) fn state_at_rest(config: &Config) -> Result<State, OpenError> {
+    match sigwarden_ledger::replay(&config.state_dir) {
+        Err(VerifyError::Partial { .. }) => {}
+        replayed => return Ok(replayed?),
+    }
+    let ledger = EmbeddedLedger::open(&config.state_dir, settings(now_ms(), &Arc::new(Fatal::default())))?;
+    let state = ledger.snapshot();
+    drop(ledger.close());
+    Ok(state)
 }
 
 /// How the ledger is opened: a failed write sets off `fatal`.
