@@ -24,6 +24,17 @@ fn code(error: &CallError) -> &str {
     }
 }
 
+/// A connection for what the client cannot say.
+async fn channel(socket: &std::path::Path) -> tonic::transport::Channel {
+    let path = socket.to_owned();
+    let connector = tower::service_fn(move |_: tonic::transport::Uri| {
+        let path = path.clone();
+        async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
+    });
+    let endpoint = tonic::transport::Endpoint::from_static("http://x");
+    endpoint.connect_with_connector(connector).await.unwrap()
+}
+
 #[test]
 fn a_signature_comes_back_with_everything_that_verifies_it() {
     let stand = Stand::start();
@@ -109,6 +120,48 @@ fn a_message_that_the_transport_refuses_is_a_refusal_like_any_other() {
         client.sign(request("after")).await.unwrap();
     });
     assert_eq!(stand.stop_and_read_refusals(), ["request/too-large"]);
+}
+
+#[test]
+fn a_message_that_is_no_protobuf_is_refused_and_recorded() {
+    let stand = Stand::start();
+    let status = stand.block_on(async {
+        let mut grpc = tonic::client::Grpc::new(channel(&stand.socket).await);
+        grpc.ready().await.unwrap();
+        // Field 1 is a varint here, a string in SignRequest.
+        let wrong = prost_types::Timestamp { seconds: 1, nanos: 0 };
+        let codec = tonic_prost::ProstCodec::<prost_types::Timestamp, proto::SignResponse>::default();
+        let path = tonic::codegen::http::uri::PathAndQuery::from_static("/sigwarden.v1.Signer/Sign");
+        grpc.unary(tonic::Request::new(wrong), path, codec).await.unwrap_err()
+    });
+    assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
+    assert_eq!(status.metadata().get(sigwarden::server::CODE_KEY).unwrap(), "request/malformed");
+    assert_eq!(stand.stop_and_read_refusals(), ["request/malformed"]);
+}
+
+#[test]
+fn a_uid_with_its_share_of_connections_gets_no_more_until_one_closes() {
+    let stand = Stand::with(|limits| {
+        limits.connections = 4;
+        limits.connections_per_client = 1;
+    });
+    stand.block_on(async {
+        let mut first = stand.client().await;
+        assert!(first.health().await.unwrap().ready);
+        let call = async { sigwarden::client::Client::connect(&stand.socket).await?.health().await };
+        let error = call.await.unwrap_err();
+        assert!(error.refusal().is_none(), "{error}");
+        assert!(first.health().await.unwrap().ready, "the one that is open stays open");
+        drop(first);
+        // The daemon notices the hang-up in its own time.
+        while async { sigwarden::client::Client::connect(&stand.socket).await?.health().await }
+            .await
+            .is_err()
+        {
+            tokio::task::yield_now().await;
+        }
+    });
+    stand.stop().unwrap();
 }
 
 #[test]
@@ -219,6 +272,17 @@ fn a_failed_ledger_stops_the_daemon() {
 }
 
 #[test]
+fn a_full_disk_is_not_ready_until_there_is_room() {
+    let stand = Stand::start();
+    let health = || stand.block_on(async { stand.client().await.health().await.unwrap() });
+    stand.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!((health().ready, health().reason.as_str()), (false, "the disk is full"));
+    stand.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert!(health().ready);
+    stand.stop().unwrap();
+}
+
+#[test]
 fn reflection_tells_the_service() {
     use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
@@ -226,20 +290,11 @@ fn reflection_tells_the_service() {
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
     let stand = Stand::start();
     let names = stand.block_on(async {
-        let path = stand.socket.clone();
-        let connector = tower::service_fn(move |_: tonic::transport::Uri| {
-            let path = path.clone();
-            async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
-        });
-        let channel = tonic::transport::Endpoint::from_static("http://x")
-            .connect_with_connector(connector)
-            .await
-            .unwrap();
         let ask = ServerReflectionRequest {
             host: String::new(),
             message_request: Some(MessageRequest::ListServices(String::new())),
         };
-        let answers = ServerReflectionClient::new(channel)
+        let answers = ServerReflectionClient::new(channel(&stand.socket).await)
             .server_reflection_info(tokio_stream::once(ask))
             .await
             .unwrap();

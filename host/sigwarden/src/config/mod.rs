@@ -80,7 +80,9 @@ pub struct Limits {
     pub queue: usize,
     /// Connections at once. 256: a connection costs two file descriptors at most, and 1,024 are allowed by default.
     pub connections: usize,
-    /// Requests at once on one connection. 128: HTTP/2's usual figure (RFC 9113 §6.5.2 recommends at least 100).
+    /// Connections at once of one uid. A quarter of `connections`, so that no single client keeps the others out.
+    pub connections_per_client: usize,
+    /// Requests at once on one connection. 64: one connection can keep every thread busy, and no more; others wait at the client.
     pub streams_per_connection: u32,
     /// How long a stop waits for requests past commit. 10 s: an HSM's own timeout.
     pub stop_grace: Duration,
@@ -96,7 +98,8 @@ impl Default for Limits {
             threads: 64,
             queue: 1024,
             connections: 256,
-            streams_per_connection: 128,
+            connections_per_client: 64,
+            streams_per_connection: 64,
             stop_grace: Duration::from_secs(10),
         }
     }

@@ -56,6 +56,7 @@ pub(super) struct Limits {
     pub(super) threads: Option<u64>,
     pub(super) queue: Option<u64>,
     pub(super) connections: Option<u64>,
+    pub(super) connections_per_client: Option<u64>,
     pub(super) streams_per_connection: Option<u64>,
     pub(super) stop_grace_ms: Option<u64>,
 }

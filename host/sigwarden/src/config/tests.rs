@@ -191,6 +191,21 @@ fn a_policy_has_at_least_one_page_of_memory() {
 }
 
 #[test]
+fn a_client_has_a_quarter_of_the_connections_unless_it_is_said() {
+    let limits = |text: &str| parse(&GOOD.replace("[security]", &format!("[limits]\n{text}\n[security]"))).map(|config| config.limits);
+    assert_eq!(limits("connections = 40").unwrap().connections_per_client, 10);
+    assert_eq!(limits("connections = 3").unwrap().connections_per_client, 1);
+    assert_eq!(
+        limits("connections = 3\nconnections_per_client = 3")
+            .unwrap()
+            .connections_per_client,
+        3
+    );
+    let more = limits("connections = 3\nconnections_per_client = 4").unwrap_err();
+    assert_eq!(more[0].field, "limits.connections_per_client");
+}
+
+#[test]
 fn references_and_names_hold() {
     let cases = [
         ("name = \"demo.validator\"", "name = \"demo.account\"", "key[1].name"),

@@ -240,6 +240,7 @@ impl Deployment {
                 let health = ledger.health();
                 server::Condition {
                     trouble: health.poisoned,
+                    full: health.full,
                     deployment_id: ledger.deployment_id().to_owned(),
                     last_sequence: health.last_sequence,
                 }

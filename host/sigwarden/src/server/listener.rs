@@ -1,12 +1,13 @@
 //! The Unix socket: who may reach it, how many at once, and who they are, by the kernel's word.
 
 use sigwarden_core::caller::Peer;
+use std::collections::HashMap;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -92,9 +93,11 @@ impl Socket {
         })
     }
 
-    /// Accepts for ever. At most `connections` at once: the others wait in the kernel's backlog. `known` says whether a peer may stay.
-    pub(super) async fn accept(self, connections: usize, known: impl Fn(Peer) -> bool, accepted: mpsc::Sender<io::Result<Connection>>) {
-        let free = Arc::new(Semaphore::new(connections));
+    /// Accepts for ever. At most `bounds.all` at once: the others wait in the kernel's backlog. At most `bounds.of_one_uid` of one uid:
+    /// more are closed. `known` says whether a peer may stay.
+    pub(super) async fn accept(self, bounds: Bounds, known: impl Fn(Peer) -> bool, accepted: mpsc::Sender<io::Result<Connection>>) {
+        let free = Arc::new(Semaphore::new(bounds.all));
+        let open = Open::default();
         loop {
             let Ok(permit) = Arc::clone(&free).acquire_owned().await else {
                 return;
@@ -113,7 +116,17 @@ impl Socket {
                 uid: credentials.uid(),
                 gid: credentials.gid(),
             };
-            if known(peer) && accepted.send(Ok(Connection::new(stream, peer, permit))).await.is_err() {
+            if !known(peer) {
+                continue;
+            }
+            let Some(counted) = open.count(peer.uid, bounds.of_one_uid) else {
+                tracing::warn!(
+                    uid = peer.uid,
+                    "closed a connection: this uid has limits.connections_per_client already"
+                );
+                continue;
+            };
+            if accepted.send(Ok(Connection::new(stream, peer, permit, counted))).await.is_err() {
                 return;
             }
         }
@@ -149,6 +162,43 @@ fn prepare_directory(dir: &Path) -> Result<(), SocketError> {
     }
 }
 
+/// How many connections at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) all: usize,
+    pub(super) of_one_uid: usize,
+}
+
+/// How many connections each uid has open. Only configured clients are counted, so it stays small.
+#[derive(Debug, Clone, Default)]
+struct Open(Arc<Mutex<HashMap<u32, usize>>>);
+
+impl Open {
+    fn count(&self, uid: u32, most: usize) -> Option<Counted> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_uid = open.entry(uid).or_default();
+        if *of_uid >= most {
+            return None;
+        }
+        *of_uid += 1;
+        drop(open);
+        Some(Counted(self.clone(), uid))
+    }
+}
+
+/// One open connection of a uid, until it is dropped.
+#[derive(Debug)]
+struct Counted(Open, u32);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_uid) = open.get_mut(&self.1) {
+            *of_uid = of_uid.saturating_sub(1);
+        }
+    }
+}
+
 /// Who is at the other end of a connection; tonic hands it to each request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConnectedPeer(pub(super) Peer);
@@ -160,15 +210,17 @@ pub(super) struct Connection {
     /// Until the preface is read: how much is missing, and until when.
     handshake: Option<(usize, Pin<Box<Sleep>>)>,
     _permit: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 impl Connection {
-    fn new(stream: UnixStream, peer: Peer, permit: OwnedSemaphorePermit) -> Self {
+    fn new(stream: UnixStream, peer: Peer, permit: OwnedSemaphorePermit, counted: Counted) -> Self {
         Self {
             stream,
             peer,
             handshake: Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(HANDSHAKE)))),
             _permit: permit,
+            _counted: counted,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The daemon's edge: gRPC over a Unix socket in front of the pipeline. Async ends here; requests run on blocking threads.
 
 mod listener;
-mod oversize;
 mod pool;
 mod signer;
 mod status;
+mod unread;
 
 pub use listener::SocketError;
 pub use pool::STACK_BYTES;
@@ -13,8 +13,7 @@ pub use status::{CODE_KEY, DETAIL_TYPE, from_status, grpc_code, to_status};
 use crate::config::Limits;
 use crate::fatal::Fatal;
 use crate::proto::signer_server::SignerServer;
-use listener::Socket;
-use oversize::Oversize;
+use listener::{Bounds, Socket};
 use pool::Pool;
 use signer::Signer;
 use sigwarden_core::caller::{Clients, Peer};
@@ -26,6 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
+use unread::Unread;
 
 /// What a request may have beside its payload: names and ids, under 1 KiB, and some room in which core's own limit answers, which
 /// knows key and format.
@@ -33,6 +33,10 @@ const MESSAGE_OVERHEAD: usize = 16 * 1024;
 
 /// Bytes of a request's headers, decoded. A client sends under 1 KiB; hyper's own default is 16 KiB.
 const HEADER_BYTES_MAX: u32 = 8 * 1024;
+
+/// How long a call may take beside `limits.deadline_ms`: for its body to arrive and for its backend. 60 s is several times an HSM's own
+/// timeout. A decided request runs on all the same; only its caller is let go.
+const BACKEND: Duration = Duration::from_secs(60);
 
 /// How often an idle connection is asked whether it still lives, and how long it may take to answer.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
@@ -45,6 +49,8 @@ const PENDING_RESETS_MAX: usize = 20;
 pub struct Condition {
     /// Why nothing is signed, if so.
     pub trouble: Option<String>,
+    /// The disk is too full to decide anything; this passes once there is room.
+    pub full: bool,
     /// The deployment's id.
     pub deployment_id: String,
     /// The last sequence.
@@ -120,7 +126,8 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-        .layer(Oversize {
+        .timeout(parts.limits.deadline.saturating_add(BACKEND))
+        .layer(Unread {
             pipeline: Arc::clone(&parts.pipeline),
             payload_bytes,
         })
@@ -129,7 +136,11 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
 
     let (accepted, incoming) = mpsc::channel(1);
     let known = known_peer(&parts);
-    let accepting = tokio::spawn(socket.accept(parts.limits.connections, known, accepted));
+    let bounds = Bounds {
+        all: parts.limits.connections,
+        of_one_uid: parts.limits.connections_per_client,
+    };
+    let accepting = tokio::spawn(socket.accept(bounds, known, accepted));
     ready();
 
     let grace = parts.limits.stop_grace;

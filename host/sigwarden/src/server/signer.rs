@@ -128,6 +128,7 @@ impl proto::signer_server::Signer for Signer {
         let trouble = self.fatal.reason().or(condition.trouble);
         let reason = match trouble {
             Some(_) => "the ledger failed; the daemon's log says how".to_owned(),
+            None if condition.full => "the disk is full".to_owned(),
             None => String::new(),
         };
         Ok(Response::new(proto::HealthResponse {

@@ -98,6 +98,8 @@ pub(crate) struct Stand {
     /// Where the key waits: after it.
     pub(crate) signing: Arc<Gate>,
     pub(crate) fatal: Arc<Fatal>,
+    /// Whether the ledger says that its disk is full.
+    pub(crate) full: Arc<std::sync::atomic::AtomicBool>,
     ledger: Arc<EmbeddedLedger>,
     runtime: tokio::runtime::Runtime,
     stop: Mutex<Option<oneshot::Sender<()>>>,
@@ -133,7 +135,8 @@ impl Stand {
         let clients = Clients(vec![Arc::new(client(uid))]);
         let pipeline = pipeline(&clients, &ledger, &gate, &signing);
         let fatal = Arc::new(Fatal::default());
-        let of_ledger = Arc::clone(&ledger);
+        let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (of_ledger, of_full) = (Arc::clone(&ledger), Arc::clone(&full));
         let mut parts = Parts {
             pipeline,
             clients,
@@ -143,6 +146,7 @@ impl Stand {
             network: Network::Devnet,
             condition: Arc::new(move || Condition {
                 trouble: None,
+                full: of_full.load(std::sync::atomic::Ordering::SeqCst),
                 deployment_id: of_ledger.deployment_id().to_owned(),
                 last_sequence: of_ledger.health().last_sequence,
             }),
@@ -167,6 +171,7 @@ impl Stand {
             gate,
             signing,
             fatal,
+            full,
             ledger,
             runtime: tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)

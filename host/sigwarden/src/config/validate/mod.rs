@@ -213,13 +213,16 @@ impl Checker<'_> {
         let millis = |duration: Duration| usize::try_from(duration.as_millis()).unwrap_or(usize::MAX);
         let to_duration = |millis: usize| Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
         let streams = usize::try_from(default.streams_per_connection).unwrap_or(usize::MAX);
+        let connections = self.limit("connections", raw.connections, default.connections, 1..=16_384);
+        let quarter = (connections / 4).max(1);
         Limits {
             payload_bytes: self.limit("payload_bytes", raw.payload_bytes, default.payload_bytes, 1024..=1024 * 1024),
             deadline: to_duration(self.limit("deadline_ms", raw.deadline_ms, millis(default.deadline), 10..=60_000)),
             evaluations: self.limit("evaluations", raw.evaluations, default.evaluations, 1..=256),
             threads: self.limit("threads", raw.threads, default.threads, 1..=1024),
             queue: self.limit("queue", raw.queue, default.queue, 1..=65_536),
-            connections: self.limit("connections", raw.connections, default.connections, 1..=16_384),
+            connections,
+            connections_per_client: self.limit("connections_per_client", raw.connections_per_client, quarter, 1..=connections),
             streams_per_connection: u32::try_from(self.limit("streams_per_connection", raw.streams_per_connection, streams, 1..=4096))
                 .unwrap_or(default.streams_per_connection),
             stop_grace: to_duration(self.limit("stop_grace_ms", raw.stop_grace_ms, millis(default.stop_grace), 100..=120_000)),
