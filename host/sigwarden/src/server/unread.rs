@@ -87,20 +87,18 @@ impl Unread {
             return None;
         }
         let status = Status::from_header_map(headers)?;
-        match status.code() {
-            tonic::Code::OutOfRange => Some(Refusal::new(
-                Code::RequestTooLarge,
-                format!(
-                    "the message is larger than any with a payload of {} bytes, which are allowed",
-                    self.payload_bytes
-                ),
-            )),
-            tonic::Code::Internal => Some(Refusal::new(
-                Code::RequestMalformed,
-                "the message is not the protobuf message of this method; see sigwarden.proto, or ask by reflection",
-            )),
-            _ => None,
+        let [too_large, malformed] = [tonic::Code::OutOfRange, tonic::Code::Internal].map(|code| status.code() == code);
+        if too_large {
+            let message = format!(
+                "the message is larger than any with a payload of {} bytes, which are allowed",
+                self.payload_bytes
+            );
+            return Some(Refusal::new(Code::RequestTooLarge, message));
         }
+        malformed.then(|| {
+            let message = "the message is not the protobuf message of this method; see sigwarden.proto, or ask by reflection";
+            Refusal::new(Code::RequestMalformed, message)
+        })
     }
 
     fn refuse(&self, peer: Option<ConnectedPeer>, method: Method, refusal: Refusal) -> Refusal {
