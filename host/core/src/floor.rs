@@ -105,7 +105,8 @@ pub enum Taken {
 pub enum FloorRefused {
     /// No floor yet: a ledger is never invented.
     #[error(
-        "no floor is known for this key on chain `{chain_id}`, so an earlier vote cannot be excluded; give the last height signed with `sigwarden floors set KEY --chain-id {chain_id} --height N --reason TEXT`"
+        "no floor is known for this key on chain `{chain_id}`, so an earlier vote cannot be excluded; give the last height signed with `sigwarden floors set --key KEY --chain-id {} --height N --reason TEXT`",
+        quoted(chain_id)
     )]
     Uninitialised {
         /// The chain asked for.
@@ -129,6 +130,11 @@ pub enum FloorRefused {
         /// Where the floor stands.
         floor: Position,
     },
+}
+
+/// For a shell: a chain id is the caller's text, and the command is there to be copied.
+fn quoted(chain_id: &str) -> String {
+    format!("'{}'", chain_id.replace('\'', "'\\''"))
 }
 
 /// What the floors make of a consensus message.
@@ -273,6 +279,8 @@ mod tests {
             judge(|_| None, &[9], &vote(1, 2, 1)),
             Err(FloorRefused::Uninitialised { .. })
         ));
+        let odd = FloorRefused::Uninitialised { chain_id: "a'; rm".into() };
+        assert!(odd.to_string().contains(r"--chain-id 'a'\''; rm' --height"), "{odd}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What core knows of a key: never a secret byte.
 
-use crate::vocabulary::{Role, Scheme};
+use crate::vocabulary::{Role, Scheme, shown};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -37,7 +37,7 @@ impl FromStr for KeyName {
     fn from_str(text: &str) -> Result<Self, KeyNameError> {
         let refuse = |wanted| {
             Err(KeyNameError {
-                given: text.chars().take(64).collect(),
+                given: shown(text),
                 wanted,
             })
         };
@@ -107,7 +107,7 @@ impl FromStr for KeyId {
 
     fn from_str(text: &str) -> Result<Self, KeyNameError> {
         let refuse = || KeyNameError {
-            given: text.chars().take(64).collect(),
+            given: shown(text),
             wanted: "`namespace.key_id.v1` is right",
         };
         let (name, version) = text.rsplit_once(".v").ok_or_else(refuse)?;

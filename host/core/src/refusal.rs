@@ -103,6 +103,8 @@ pub struct Refusal {
     pub message: String,
     /// The denials, if policies denied.
     pub denials: Vec<Denied>,
+    /// For the operator's log and record, never for the caller: what the backend or the disk said.
+    pub detail: Option<String>,
 }
 
 impl Refusal {
@@ -113,7 +115,15 @@ impl Refusal {
             kind,
             message: message.into(),
             denials: Vec::new(),
+            detail: None,
         }
+    }
+
+    /// The same, with what only the operator may know.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
     }
 
     /// A refusal by policies. `denials` is not empty; the first one names the refusal.
@@ -124,7 +134,12 @@ impl Refusal {
             .map(|denial| format!("{}: {}", denial.instance, denial.message))
             .collect::<Vec<_>>()
             .join("; ");
-        Self { kind, message, denials }
+        Self {
+            kind,
+            message,
+            denials,
+            detail: None,
+        }
     }
 
     /// Which reason.
@@ -139,6 +154,15 @@ impl Refusal {
         match self.denials.first() {
             Some(denial) => Cow::Owned(denial.code.clone()),
             None => Cow::Borrowed(self.kind.as_str()),
+        }
+    }
+
+    /// The message for the record and the log: with the detail, if there is one.
+    #[must_use]
+    pub fn full_message(&self) -> Cow<'_, str> {
+        match &self.detail {
+            Some(detail) => Cow::Owned(format!("{}: {detail}", self.message)),
+            None => Cow::Borrowed(&self.message),
         }
     }
 

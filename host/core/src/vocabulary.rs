@@ -7,10 +7,15 @@
 pub struct UnknownName {
     /// What kind of name was wanted: `scheme`, `role`.
     pub kind: &'static str,
-    /// What was given, cut to 64 characters.
+    /// What was given, cut to 64 characters, control characters escaped.
     pub given: String,
     /// The names there are, comma-separated.
     pub allowed: String,
+}
+
+/// A caller's text as it may stand in a message: cut, control characters escaped.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
 macro_rules! vocabulary {
@@ -44,7 +49,7 @@ macro_rules! vocabulary {
                     $($text $(| $alias)* => Ok(Self::$variant),)+
                     _ => Err($crate::vocabulary::UnknownName {
                         kind: $kind,
-                        given: text.chars().take(64).collect(),
+                        given: $crate::vocabulary::shown(text),
                         allowed: [$(concat!("`", $text, "`")),+].join(", "),
                     }),
                 }
@@ -181,6 +186,7 @@ mod tests {
     #[test]
     fn unknown_name_says_what_would_be_right() {
         let error = "rsa".parse::<Scheme>().unwrap_err();
+        assert_eq!("\u{1b}[2J".parse::<Scheme>().unwrap_err().given, "\\u{1b}[2J");
         assert_eq!(
             error.to_string(),
             "`rsa` is no scheme; one of `secp256k1-ecdsa`, `secp256k1-schnorr`, `ed25519` is"

@@ -1,7 +1,7 @@
 //! What a raw message may not be. Wider than what the decoders take: bytes that only resemble a structured payload are refused too,
 //! because somebody's verifier may be laxer than ours. The rule, which `wit/facts.md` repeats for operators:
 //!
-//! - **EVM**: the byte 0x01 to 0x05 followed by one RLP list that ends with the message (0x01 and 0x02 are EIP-2930 and EIP-1559;
+//! - **EVM**: a byte up to 0x7f (EIP-2718) followed by one RLP list that ends with the message (0x01 and 0x02 are EIP-2930 and EIP-1559;
 //!   0x03, 0x04 and 0x05 are blob and set-code transactions and authorizations, EIP-4844 and EIP-7702), or one RLP list of six or
 //!   nine strings that spans the message, whose fourth has 0 or 20 bytes (a legacy transaction, with or without chain id).
 //! - **CometBFT**: the message, or what a length prefix at its start delimits, is well-formed protobuf with fields in any order, repeated
@@ -34,14 +34,16 @@ fn evm(payload: &[u8]) -> Option<PayloadError> {
         ))
     };
     match first {
-        0x01..=0x05 => {
+        // Every type byte of EIP-2718, known or not: 0x7b (CIP-64) and 0x7e (OP deposits) are in use somewhere.
+        0x00..=0x7f => {
             Items::spanning("list", rest, 1).ok()?.count()?;
             Some(match first {
                 0x01 => PayloadError::Structured(Format::EvmEip2930),
                 0x02 => PayloadError::Structured(Format::EvmEip1559),
                 0x03 => unsupported("EIP-4844 blob transaction"),
                 0x04 => unsupported("EIP-7702 set-code transaction"),
-                _ => unsupported("EIP-7702 authorization"),
+                0x05 => unsupported("EIP-7702 authorization"),
+                _ => unsupported("EIP-2718 typed transaction of a type without a format"),
             })
         }
         0xc0..=0xff => {

@@ -2,14 +2,16 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The right to change a deployment, held until dropped or until the process ends, however it ends (`flock`). Whoever makes or opens
 /// the ledger holds it.
 #[derive(Debug)]
 pub struct DeploymentLock {
-    // Closing the file releases the lock; its contents only help people.
+    // Closing them releases the lock. The directory's is the one that counts: a file can be removed or replaced under its holder, and
+    // then two would hold "the lock". The file's contents only help people.
+    _dir: File,
     _file: File,
 }
 
@@ -23,6 +25,16 @@ pub enum LockError {
         path: PathBuf,
         /// What it says of its holder: a pid, or that it says nothing.
         holder: String,
+    },
+    /// The deployment is another user's: what this one would write there, its owner could not read.
+    #[error("{} belongs to uid {owner}, and this is uid {uid}; run the command as that user", path.display())]
+    Owner {
+        /// The state directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Who asks.
+        uid: u32,
     },
     /// It cannot be opened or locked.
     #[error("{} cannot be locked: {source}; the state directory is made by `sigwarden init`", path.display())]
@@ -45,6 +57,13 @@ impl DeploymentLock {
             path: path.clone(),
             source,
         };
+        let dir = File::open(state_dir).map_err(io)?;
+        let (owner, uid) = (dir.metadata().map_err(io)?.uid(), rustix::process::geteuid().as_raw());
+        if owner != uid {
+            let path = state_dir.to_owned();
+            return Err(LockError::Owner { path, owner, uid });
+        }
+        try_lock(&dir, &path)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -53,26 +72,35 @@ impl DeploymentLock {
             .mode(0o600)
             .open(&path)
             .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // A pid has at most ten digits.
-                let told = (&mut file).take(16).read_to_string(&mut holder).is_ok();
-                let pid = holder.trim();
-                let holder = if told && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) {
-                    pid.to_owned()
-                } else {
-                    "of unknown id".to_owned()
-                };
-                return Err(LockError::Held { path, holder });
-            }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
+        try_lock(&file, &path)?;
         file.set_len(0).map_err(io)?;
         file.rewind().map_err(io)?;
         writeln!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { _dir: dir, _file: file })
+    }
+}
+
+/// Locks, or says who wrote its pid into the lock file.
+fn try_lock(what: &File, path: &Path) -> Result<(), LockError> {
+    match what.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // A pid has at most ten digits.
+            let told = File::open(path).is_ok_and(|file| file.take(16).read_to_string(&mut holder).is_ok());
+            let pid = holder.trim();
+            let holder = if told && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) {
+                pid.to_owned()
+            } else {
+                "of unknown id".to_owned()
+            };
+            let path = path.to_owned();
+            Err(LockError::Held { path, holder })
+        }
+        Err(TryLockError::Error(source)) => {
+            let path = path.to_owned();
+            Err(LockError::Io { path, source })
+        }
     }
 }
 
@@ -90,6 +118,16 @@ mod tests {
             matches!(&refused, LockError::Held { holder, .. } if *holder == std::process::id().to_string()),
             "{refused}"
         );
+        drop(first);
+        DeploymentLock::acquire(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn removing_the_lock_file_does_not_release_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DeploymentLock::acquire(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join("lock")).unwrap();
+        assert!(matches!(DeploymentLock::acquire(dir.path()), Err(LockError::Held { .. })));
         drop(first);
         DeploymentLock::acquire(dir.path()).unwrap();
     }

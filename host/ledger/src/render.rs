@@ -53,6 +53,7 @@ pub(crate) fn decision(approved: &Approved) -> Result<Vec<u8>, LedgerFailure> {
 pub(crate) fn outcome(outcome: &Outcome) -> Result<(Vec<Effect>, Vec<u8>), LedgerFailure> {
     let mut effects = Vec::new();
     let (mut signatures, mut code, mut message) = (Vec::new(), None, None);
+    let full;
     match &outcome.result {
         Ok(made) => {
             if let (Some((key, position)), Some(first)) = (&outcome.floor, made.first()) {
@@ -70,7 +71,8 @@ pub(crate) fn outcome(outcome: &Outcome) -> Result<(Vec<Effect>, Vec<u8>), Ledge
         Err(refusal) => {
             code = Some(refusal.code());
             // As long as a helpful sentence gets.
-            message = Some(cut(&refusal.message, 1024));
+            full = refusal.full_message();
+            message = Some(cut(&full, 1024));
         }
     }
     let body = render(&record::Outcome {

@@ -53,7 +53,7 @@ impl Keyring {
 fn forbidden(operation: Operation, key: &str) -> Refusal {
     Refusal::new(
         Code::CallerForbidden,
-        format!("this caller may not {operation} with a key `{key}`, or there is none"),
+        format!("this caller may not use a key `{key}` for `{operation}`, or there is none"),
     )
 }
 
@@ -84,7 +84,10 @@ pub fn authorize(envelope: Arc<Envelope>, keys: &Keyring, snapshot: State) -> Re
                 Code::FormatRaw,
                 format!("{} signs {format} only with `{flag} = true` on the key", key.id),
             ),
-            FormatRefused::Scheme => Refusal::new(Code::FormatScheme, format!("a {} key cannot sign {format}", key.scheme)),
+            FormatRefused::Scheme => Refusal::new(
+                Code::FormatScheme,
+                format!("{} is a key of {}, which cannot sign {format}", key.id, key.scheme),
+            ),
         }
     })?;
     if !status.state.signs() {

@@ -22,10 +22,12 @@ pub fn sign(committed: Committed, backends: &BTreeMap<String, Arc<dyn Backend>>)
         fresh = backend.sign(&committed).map_err(|failure| {
             // Callers get the code; the detail is the operator's.
             match failure {
-                BackendFailure::Unavailable(_) => {
-                    Refusal::new(Code::BackendUnavailable, "the key's backend does not answer; the decision stands")
+                BackendFailure::Unavailable(detail) => {
+                    Refusal::new(Code::BackendUnavailable, "the key's backend does not answer; the decision stands").with_detail(detail)
                 }
-                BackendFailure::Failed(_) => Refusal::new(Code::BackendFailed, "the key's backend could not sign; the decision stands"),
+                BackendFailure::Failed(detail) => {
+                    Refusal::new(Code::BackendFailed, "the key's backend could not sign; the decision stands").with_detail(detail)
+                }
             }
         })?;
     }

@@ -109,7 +109,13 @@ fn transactions_that_the_decoders_refuse_are_structured_too() {
 #[test]
 fn transactions_of_types_without_a_format_are_refused_by_name() {
     let items = &eip1559().unsigned()[1..];
-    for (transaction_type, name) in [(3, "EIP-4844"), (4, "EIP-7702"), (5, "EIP-7702 authorization")] {
+    for (transaction_type, name) in [
+        (3, "EIP-4844"),
+        (4, "EIP-7702"),
+        (5, "EIP-7702 authorization"),
+        (0x7b, "EIP-2718"),
+        (0x00, "EIP-2718"),
+    ] {
         let mut payload = vec![transaction_type];
         payload.extend_from_slice(items);
         match refusal(Format::RawMessageKeccak256, &payload) {

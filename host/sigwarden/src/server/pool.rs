@@ -153,7 +153,15 @@ fn work(shared: &Shared, pipeline: &Pipeline) {
 /// A receiver that is gone hung up; the request is executed and recorded all the same.
 fn run(job: Job, pipeline: &Pipeline) {
     match job {
-        Job::Sign(peer, call, answer) => drop(answer.send(pipeline.sign(peer, call))),
+        Job::Sign(peer, call, answer) => {
+            let result = pipeline.sign(peer, call);
+            if let Err(refusal) = result.as_ref()
+                && refusal.detail.is_some()
+            {
+                tracing::error!(code = %refusal.code(), "{}", refusal.full_message());
+            }
+            drop(answer.send(result));
+        }
         Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
         Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
     }
