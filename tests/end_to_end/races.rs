@@ -67,6 +67,9 @@ fn a_second_daemon_on_one_deployment_refuses_to_start() {
     let (code, errors) = node.expect_failure(&["serve"]).unwrap();
     assert!(code == 1 || code == 2, "{errors}");
     assert!(errors.contains("daemon"), "it says who holds the deployment: {errors}");
+    // Not even if somebody tidied the lock file away: the directory is what is locked.
+    std::fs::remove_file(node.dir().join("state/lock")).unwrap();
+    node.expect_failure(&["serve"]).unwrap();
     // The first one is unharmed, its socket is still its own.
     assert!(node.caller().unwrap().health().unwrap().ready);
     // Commands that change state refuse too.
