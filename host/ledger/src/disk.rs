@@ -195,7 +195,7 @@ impl DiskFile for RealFile {
     }
 }
 
-/// Reads a part of a file in order.
+/// Reads a part of a file in order. Ends early where a writer gives back what it had reserved, as it does when a segment ends.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
     file: &'a dyn DiskFile,
@@ -211,14 +211,27 @@ impl<'a> Cursor<'a> {
 
 impl io::Read for Cursor<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-        let count = left.min(out.len());
-        let Some(out) = out.get_mut(..count).filter(|out| !out.is_empty()) else {
-            return Ok(0);
-        };
-        self.file.read_at(self.at, out)?;
-        self.at += count as u64;
-        Ok(count)
+        loop {
+            let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+            let count = left.min(out.len());
+            let Some(out) = out.get_mut(..count).filter(|out| !out.is_empty()) else {
+                return Ok(0);
+            };
+            match self.file.read_at(self.at, out) {
+                Ok(()) => {
+                    self.at += count as u64;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    let len = self.file.len()?;
+                    if len >= self.end {
+                        return Err(error);
+                    }
+                    self.end = len;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
@@ -226,6 +239,19 @@ impl io::Read for Cursor<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn a_file_cut_while_it_is_read_ends_there() {
+        use std::io::Read;
+        let dir = tempfile::tempdir().unwrap();
+        let file = RealDisk.open(&dir.path().join("file"), Access::CreateNew).unwrap();
+        file.allocate(100).unwrap();
+        file.write_at(0, b"abc").unwrap();
+        let mut cursor = Cursor::new(file.as_ref(), 1, 100);
+        file.truncate(3).unwrap();
+        let mut bytes = Vec::new();
+        assert_eq!((cursor.read_to_end(&mut bytes).unwrap(), bytes.as_slice()), (2, b"bc".as_slice()));
+    }
 
     #[test]
     fn files_and_directories_are_the_owners_alone_and_checked() {

@@ -28,10 +28,16 @@ pub(crate) struct Recovered {
     pub(crate) caught_up: u64,
 }
 
+/// Not open: there may be more segments than a process may have open.
 struct Segment {
     path: PathBuf,
-    file: Box<dyn DiskFile>,
     header: Header,
+}
+
+impl Segment {
+    fn open(&self, disk: &dyn Disk) -> Result<Box<dyn DiskFile>, OpenError> {
+        disk.open(&self.path, Access::Read).map_err(OpenError::io(&self.path))
+    }
 }
 
 /// Reads checkpoint and log of a deployment.
@@ -58,14 +64,14 @@ pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path) -> Result<Recovered, Op
     }
     let segments = firsts
         .into_iter()
-        .map(|first| open_segment(disk, path(first), first))
+        .map(|first| read_header(disk, path(first), first))
         .collect::<Result<Vec<_>, _>>()?;
     let (checkpoint, state) = opened.map_or((None, State::default()), |(checkpoint, state)| (Some(checkpoint), state));
     refuse_others(&segments, checkpoint.as_ref())?;
-    catch_up(segments, checkpoint, state, state_dir)
+    catch_up(disk, segments, checkpoint, state, state_dir)
 }
 
-fn open_segment(disk: &dyn Disk, path: PathBuf, first: u64) -> Result<Segment, OpenError> {
+fn read_header(disk: &dyn Disk, path: PathBuf, first: u64) -> Result<Segment, OpenError> {
     let file = disk.open(&path, Access::Read).map_err(OpenError::io(&path))?;
     let (_, header) = Scanner::open(file.as_ref()).map_err(OpenError::scan(&path))?;
     if header.first != first {
@@ -79,7 +85,7 @@ fn open_segment(disk: &dyn Disk, path: PathBuf, first: u64) -> Result<Segment, O
             line: 1,
         });
     }
-    Ok(Segment { path, file, header })
+    Ok(Segment { path, header })
 }
 
 /// All segments and the checkpoint are of one deployment, and its generation never falls.
@@ -111,7 +117,13 @@ fn refuse_others(segments: &[Segment], checkpoint: Option<&Checkpoint>) -> Resul
     Ok(())
 }
 
-fn catch_up(segments: Vec<Segment>, checkpoint: Option<Checkpoint>, state: State, state_dir: &Path) -> Result<Recovered, OpenError> {
+fn catch_up(
+    disk: &dyn Disk,
+    segments: Vec<Segment>,
+    checkpoint: Option<Checkpoint>,
+    state: State,
+    state_dir: &Path,
+) -> Result<Recovered, OpenError> {
     let absorbed = checkpoint.as_ref().map_or(Link { sequence: 0, head: NONE }, |checkpoint| Link {
         sequence: checkpoint.meta().sequence,
         head: checkpoint.meta().head,
@@ -123,22 +135,24 @@ fn catch_up(segments: Vec<Segment>, checkpoint: Option<Checkpoint>, state: State
         link: None,
         caught_up: 0,
     };
-    let mut newest_end = 0;
     let mut segments = segments.into_iter().peekable();
     while let Some(segment) = segments.next() {
         replay.join(&segment)?;
         let followed_by = segments.peek().map(|next| next.header.first);
-        match followed_by {
+        let file = segment.open(disk)?;
+        let newest_end = match followed_by {
             // The checkpoint has all of it; only its end is looked at, so that a start does not read years of log.
             Some(next) if next <= absorbed.sequence.saturating_add(1) => {
-                replay.link = Some(scan::end_of(segment.file.as_ref()).map_err(OpenError::scan(&segment.path))?);
+                replay.link = Some(scan::end_of(file.as_ref()).map_err(OpenError::scan(&segment.path))?);
+                continue;
             }
-            Some(_) => newest_end = replay.read(&segment, false)?,
-            None => newest_end = replay.read(&segment, true)?,
-        }
-        if followed_by.is_none() {
-            return replay.finish(segment, newest_end, checkpoint);
-        }
+            Some(_) => {
+                replay.read(&segment, file.as_ref(), false)?;
+                continue;
+            }
+            None => replay.read(&segment, file.as_ref(), true)?,
+        };
+        return replay.finish(segment, file.as_ref(), newest_end, checkpoint);
     }
     Err(OpenError::Missing {
         state_dir: state_dir.to_owned(),
@@ -189,8 +203,8 @@ impl Replay {
     }
 
     /// Reads a segment and applies what the checkpoint lacks. Returns the end of its last valid frame.
-    fn read(&mut self, segment: &Segment, newest: bool) -> Result<u64, OpenError> {
-        let (mut scanner, _) = Scanner::open(segment.file.as_ref()).map_err(OpenError::scan(&segment.path))?;
+    fn read(&mut self, segment: &Segment, file: &dyn DiskFile, newest: bool) -> Result<u64, OpenError> {
+        let (mut scanner, _) = Scanner::open(file).map_err(OpenError::scan(&segment.path))?;
         let absorbed = self.absorbed;
         let mut forks = false;
         let mut frame: Vec<(u64, Vec<Effect>)> = Vec::new();
@@ -239,15 +253,15 @@ impl Replay {
             line: fault.line,
             what,
         };
-        match scan::tail(segment.file.as_ref(), end).map_err(OpenError::io(&segment.path))? {
+        match scan::tail(file, end).map_err(OpenError::io(&segment.path))? {
             Tail::ValidFrameAt(at) => Err(damaged(format!("{}; a valid frame ends at byte {at} behind it", fault.what))),
             Tail::Clean | Tail::Torn(_) if newest => Ok(end),
-            Tail::Clean if segment.file.len().map_err(OpenError::io(&segment.path))? == end => Ok(end),
+            Tail::Clean if file.len().map_err(OpenError::io(&segment.path))? == end => Ok(end),
             Tail::Clean | Tail::Torn(_) => Err(damaged(format!("{}, though another segment follows", fault.what))),
         }
     }
 
-    fn finish(self, newest: Segment, newest_end: u64, checkpoint: Option<Checkpoint>) -> Result<Recovered, OpenError> {
+    fn finish(self, newest: Segment, file: &dyn DiskFile, newest_end: u64, checkpoint: Option<Checkpoint>) -> Result<Recovered, OpenError> {
         let link = self.link.unwrap_or(self.absorbed);
         if link.sequence < self.absorbed.sequence {
             return Err(OpenError::CheckpointAhead {
@@ -257,7 +271,7 @@ impl Replay {
                 offset: newest_end,
             });
         }
-        let torn = match scan::tail(newest.file.as_ref(), newest_end).map_err(OpenError::io(&newest.path))? {
+        let torn = match scan::tail(file, newest_end).map_err(OpenError::io(&newest.path))? {
             Tail::Torn(bytes) => bytes,
             Tail::Clean | Tail::ValidFrameAt(_) => 0,
         };

@@ -50,6 +50,7 @@ pub(crate) type OnLine<'a> = dyn FnMut(&Line<'_>, &[u8], [u8; 32]) -> Result<(),
 
 /// One segment being read.
 pub(crate) struct Scanner<'a> {
+    file: &'a dyn DiskFile,
     reader: BufReader<Cursor<'a>>,
     line: Vec<u8>,
     at: u64,
@@ -57,6 +58,8 @@ pub(crate) struct Scanner<'a> {
     link: Link,
     /// The end of the last valid frame.
     valid_end: u64,
+    /// The lines up to there.
+    valid_lines: u64,
 }
 
 impl<'a> Scanner<'a> {
@@ -64,6 +67,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn open(file: &'a dyn DiskFile) -> Result<(Self, Header), ScanError> {
         let reader = BufReader::with_capacity(BUFFER, Cursor::new(file, 0, file.len()?));
         let mut scanner = Self {
+            file,
             reader,
             line: Vec::with_capacity(LINE_MAX),
             at: 0,
@@ -73,6 +77,7 @@ impl<'a> Scanner<'a> {
                 head: [0; 32],
             },
             valid_end: 0,
+            valid_lines: 0,
         };
         let begin = scanner.read_line()?;
         let header = Header::parse(&scanner.line).map_err(|fault| match fault {
@@ -96,7 +101,7 @@ impl<'a> Scanner<'a> {
             sequence: before,
             head: header.previous,
         };
-        scanner.valid_end = scanner.at;
+        (scanner.valid_end, scanner.valid_lines) = (scanner.at, scanner.line_number);
         Ok((scanner, header))
     }
 
@@ -126,7 +131,7 @@ impl<'a> Scanner<'a> {
                     ));
                 }
                 self.link = link;
-                self.valid_end = self.at;
+                (self.valid_end, self.valid_lines) = (self.at, self.line_number);
                 return Ok(Some(link));
             }
             hasher.update(&self.line).update(b"\n");
@@ -144,6 +149,13 @@ impl<'a> Scanner<'a> {
             };
             on_line(&line, &self.line, link.head).map_err(|what| self.fault(at, what))?;
         }
+    }
+
+    /// Goes back to the end of the last valid frame, to read on with what is there now: a writer may have gone on meanwhile.
+    pub(crate) fn go_back(&mut self) -> io::Result<()> {
+        (self.at, self.line_number) = (self.valid_end, self.valid_lines);
+        self.reader = BufReader::with_capacity(BUFFER, Cursor::new(self.file, self.at, self.file.len()?));
+        Ok(())
     }
 
     /// Where the chain stands after the last valid frame.
@@ -224,6 +236,24 @@ pub(crate) fn tail(file: &dyn DiskFile, valid_end: u64) -> io::Result<Tail> {
         at += count;
     }
     Ok(torn_end.map_or(Tail::Clean, |end| Tail::Torn(end - valid_end)))
+}
+
+/// The end of what was written after `from`: the byte after the last that is not zero.
+pub(crate) fn written_end(file: &dyn DiskFile, from: u64) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(BUFFER, Cursor::new(file, from, file.len()?));
+    let (mut at, mut end) = (from, from);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            end = at + last as u64 + 1;
+        }
+        let count = bytes.len();
+        if count == 0 {
+            return Ok(end);
+        }
+        at += count as u64;
+        reader.consume(count);
+    }
 }
 
 fn hash(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<[u8; 32]> {

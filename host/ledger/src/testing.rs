@@ -1,10 +1,15 @@
 //! Values for the tests of this crate.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use crate::disk::{Access, Disk, DiskFile, RealDisk};
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::{Effect, State};
 use sigwarden_core::watermark::Watermark;
 use sigwarden_core::{KeyState, Scheme};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Effects that leave one entry of each kind.
 pub(crate) fn one_of_each() -> Vec<Effect> {
@@ -100,4 +105,75 @@ pub(crate) fn assert_same(one: &State, other: &State) {
     };
     assert_eq!(storage(one), storage(other));
     assert_eq!(one.high_water_ms, other.high_water_ms);
+}
+
+/// The real disk without its syncs; counts the files that are open at once.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct CountingDisk {
+    open: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct CountedFile(Box<dyn DiskFile>, Arc<AtomicUsize>);
+
+impl CountingDisk {
+    /// As many were open at once.
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for CountedFile {
+    fn drop(&mut self) {
+        self.1.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Disk for CountingDisk {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let file = RealDisk.open(path, access)?;
+        let now = self.open.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Ok(Box::new(CountedFile(file, Arc::clone(&self.open))))
+    }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        RealDisk.create_dir(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(path)
+    }
+}
+
+impl DiskFile for CountedFile {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, out)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.0.truncate(len)
+    }
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.0.allocate(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -1,7 +1,7 @@
 //! Verification of a log by its files alone: frames, sequences, chain, links between segments. Streams, in constant memory; a daemon
 //! may be at work meanwhile.
 
-use crate::disk::{Access, Disk, RealDisk};
+use crate::disk::{Access, Disk, DiskFile, RealDisk};
 use crate::record::{Kind, NONE};
 use crate::scan::{self, Fault, Link, ScanError, Scanner, Tail};
 use crate::segment;
@@ -73,7 +73,7 @@ pub enum VerifyError {
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
-    walk(state_dir, progress, None)
+    walk(&RealDisk, state_dir, progress, None)
 }
 
 /// Verifies the log of a deployment and replays it: the state as of its last whole frame. Takes no lock, so that it shows floors and
@@ -83,7 +83,7 @@ pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Ve
 /// The first thing that does not hold, or the log does not begin with record 1.
 pub fn replay(state_dir: &Path) -> Result<State, VerifyError> {
     let mut state = State::default();
-    let verified = walk(state_dir, &mut |_, _| {}, Some(&mut state))?;
+    let verified = walk(&RealDisk, state_dir, &mut |_, _| {}, Some(&mut state))?;
     if verified.first_sequence != 1 {
         return Err(VerifyError::Partial {
             log: state_dir.join("log"),
@@ -93,37 +93,28 @@ pub fn replay(state_dir: &Path) -> Result<State, VerifyError> {
     Ok(state)
 }
 
-fn walk(state_dir: &Path, progress: &mut dyn FnMut(u64, u64), mut state: Option<&mut State>) -> Result<Verified, VerifyError> {
+fn walk(
+    disk: &dyn Disk,
+    state_dir: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+    mut state: Option<&mut State>,
+) -> Result<Verified, VerifyError> {
     let log = state_dir.join("log");
-    let io = |file: &Path| {
-        let file = file.to_owned();
-        move |source| VerifyError::Io { file, source }
-    };
-    let firsts = segment::list(&RealDisk, &log).map_err(io(&log))?;
-    let mut files = Vec::new();
+    let firsts = segment::list(disk, &log).map_err(io_at(&log))?;
     let mut total = 0;
-    for first in firsts {
-        let path = log.join(segment::name(first));
-        let file = RealDisk.open(&path, Access::Read).map_err(io(&path))?;
-        total += file.len().map_err(io(&path))?;
-        files.push((path, first, file));
+    for first in &firsts {
+        let path = log.join(segment::name(*first));
+        let file = disk.open(&path, Access::Read).map_err(io_at(&path))?;
+        total += file.len().map_err(io_at(&path))?;
     }
+    let newest = firsts.last().copied();
     let mut verified: Option<Verified> = None;
     let mut done = 0;
-    let mut files = files.into_iter().peekable();
-    while let Some((path, first, file)) = files.next() {
-        let bad = |fault: Fault| VerifyError::Bad {
-            file: path.clone(),
-            offset: fault.offset,
-            line: fault.line,
-            what: fault.what,
-        };
-        let failed = |error| match error {
-            ScanError::Io(source) => io(&path)(source),
-            ScanError::Fault(fault) => bad(fault),
-            ScanError::Newer(format) => bad(at_header(format!("format {format} is newer than this version"))),
-        };
-        let (mut scanner, header) = Scanner::open(file.as_ref()).map_err(failed)?;
+    // One file is open at a time: there may be more segments than a process may have open.
+    for first in firsts {
+        let path = log.join(segment::name(first));
+        let file = disk.open(&path, Access::Read).map_err(io_at(&path))?;
+        let (mut scanner, header) = Scanner::open(file.as_ref()).map_err(failed_at(&path))?;
         let begins = scanner.link();
         let so_far = verified.get_or_insert_with(|| Verified {
             deployment_id: header.deployment.clone(),
@@ -134,55 +125,116 @@ fn walk(state_dir: &Path, progress: &mut dyn FnMut(u64, u64), mut state: Option<
             head: header.previous,
             unfinished_bytes: 0,
         });
-        join(so_far, begins, first, &header.deployment).map_err(|what| bad(at_header(what)))?;
+        join(so_far, begins, first, &header.deployment).map_err(|what| bad_at(&path)(at_header(what)))?;
         so_far.segments += 1;
-        let mut told = 0;
-        let stopped = loop {
-            let mut read = Vec::new();
-            let wanted = state.is_some();
-            let frame = scanner.frame(&mut |line, _, _| {
-                if wanted {
-                    read.push((line.time_ms(), line.kind, line.effects().map_err(|error| error.to_string())?));
-                }
-                Ok(())
-            });
-            match frame {
-                // The frame is whole: now its effects count.
-                Ok(Some(_)) => {
-                    if let Some(state) = state.as_deref_mut() {
-                        replay_lines(state, read);
-                    }
-                }
-                Ok(None) => break None,
-                Err(ScanError::Fault(fault)) => break Some(fault),
-                Err(error) => return Err(failed(error)),
-            }
-            if scanner.valid_end() - told >= PROGRESS_EVERY {
-                told = scanner.valid_end();
-                progress(done + told, total);
-            }
-        };
+        let is_newest = newest == Some(first);
+        so_far.unfinished_bytes = read_to_end(file.as_ref(), &path, &mut scanner, is_newest, state.as_deref_mut(), &mut |at| {
+            progress(done + at, total);
+        })?;
         let link = scanner.link();
         so_far.records += link.sequence - begins.sequence;
         (so_far.last_sequence, so_far.head) = (link.sequence, link.head);
-
-        let end = scanner.valid_end();
-        let fault = stopped.unwrap_or_else(|| Fault {
-            offset: end,
-            line: scanner.line_number() + 1,
-            what: "it goes on with bytes that are no frame".into(),
-        });
-        let len = file.len().map_err(io(&path))?;
-        // Only the newest segment may have a tail, and no valid frame in it.
-        match scan::tail(file.as_ref(), end).map_err(io(&path))? {
-            Tail::Clean if files.peek().is_none() || end == len => {}
-            Tail::Torn(bytes) if files.peek().is_none() => so_far.unfinished_bytes = bytes,
-            Tail::Clean | Tail::Torn(_) | Tail::ValidFrameAt(_) => return Err(bad(fault)),
-        }
-        done += len;
+        done += file.len().map_err(io_at(&path))?;
         progress(done, total);
     }
     verified.ok_or(VerifyError::Missing { log })
+}
+
+/// Reads a segment's frames to their end. Returns the bytes of an unfinished one after it, which only the newest segment may have.
+fn read_to_end(
+    file: &dyn DiskFile,
+    path: &Path,
+    scanner: &mut Scanner<'_>,
+    is_newest: bool,
+    mut state: Option<&mut State>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<u64, VerifyError> {
+    // What was found behind the end at an earlier look, and that end. A writer at work puts whole frames there between our reading and
+    // our look; it writes in order, so that a valid frame seen there means that what is before it can be read by now. Only what stops
+    // a fresh reading at the same byte is damage.
+    let (mut torn_behind, mut valid_behind) = (None, None);
+    // What was written by the first look is read to its end; a writer that is as fast as we are is not chased further.
+    let mut horizon = None;
+    loop {
+        let stopped = read_frames(path, scanner, state.as_deref_mut(), progress)?;
+        let end = scanner.valid_end();
+        let bad = || {
+            let fault = stopped.unwrap_or_else(|| Fault {
+                offset: end,
+                line: scanner.line_number() + 1,
+                what: "it goes on with bytes that are no frame".into(),
+            });
+            Err(bad_at(path)(fault))
+        };
+        match scan::tail(file, end).map_err(io_at(path))? {
+            Tail::Clean if is_newest || end == file.len().map_err(io_at(path))? => return Ok(0),
+            Tail::Clean | Tail::Torn(_) | Tail::ValidFrameAt(_) if !is_newest => return bad(),
+            Tail::Torn(bytes) if torn_behind == Some(end) => return Ok(bytes),
+            Tail::ValidFrameAt(_) if valid_behind == Some(end) => return bad(),
+            Tail::Clean | Tail::Torn(_) => torn_behind = Some(end),
+            Tail::ValidFrameAt(_) if horizon.is_some_and(|horizon| end >= horizon) => return Ok(0),
+            Tail::ValidFrameAt(_) => {
+                valid_behind = Some(end);
+                if horizon.is_none() {
+                    horizon = Some(scan::written_end(file, end).map_err(io_at(path))?);
+                }
+            }
+        }
+        scanner.go_back().map_err(io_at(path))?;
+    }
+}
+
+/// Reads frames while they hold, and replays them if there is a state. Returns what stopped it, if it was not the end or zeros.
+fn read_frames(
+    path: &Path,
+    scanner: &mut Scanner<'_>,
+    mut state: Option<&mut State>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Option<Fault>, VerifyError> {
+    let mut told = scanner.valid_end();
+    loop {
+        let mut read = Vec::new();
+        let wanted = state.is_some();
+        let frame = scanner.frame(&mut |line, _, _| {
+            if wanted {
+                read.push((line.time_ms(), line.kind, line.effects().map_err(|error| error.to_string())?));
+            }
+            Ok(())
+        });
+        match frame {
+            // The frame is whole: now its effects count.
+            Ok(Some(_)) => {
+                if let Some(state) = state.as_deref_mut() {
+                    replay_lines(state, read);
+                }
+            }
+            Ok(None) => return Ok(None),
+            Err(ScanError::Fault(fault)) => return Ok(Some(fault)),
+            Err(error) => return Err(failed_at(path)(error)),
+        }
+        if scanner.valid_end() - told >= PROGRESS_EVERY {
+            told = scanner.valid_end();
+            progress(told);
+        }
+    }
+}
+
+fn io_at(file: &Path) -> impl FnOnce(io::Error) -> VerifyError {
+    let file = file.to_owned();
+    move |source| VerifyError::Io { file, source }
+}
+
+fn bad_at(file: &Path) -> impl FnOnce(Fault) -> VerifyError {
+    let file = file.to_owned();
+    move |Fault { offset, line, what }| VerifyError::Bad { file, offset, line, what }
+}
+
+fn failed_at(file: &Path) -> impl FnOnce(ScanError) -> VerifyError {
+    move |error| match error {
+        ScanError::Io(source) => io_at(file)(source),
+        ScanError::Fault(fault) => bad_at(file)(fault),
+        ScanError::Newer(format) => bad_at(file)(at_header(format!("format {format} is newer than this version"))),
+    }
 }
 
 fn replay_lines(state: &mut State, lines: Vec<(u64, Kind, Vec<Effect>)>) {
@@ -223,4 +275,38 @@ fn join(so_far: &Verified, begins: Link, first_by_name: u64, deployment: &str) -
         return Err("it does not continue the chain of the segment before".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::ledger::{EmbeddedLedger, Settings};
+    use crate::testing::CountingDisk;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn however_many_segments_there_are_few_files_are_open_at_once() {
+        const STARTS: usize = 60;
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            flush_every: Duration::from_secs(3600),
+            ..Settings::new(1, Arc::new(|_| {}))
+        };
+        let disk = CountingDisk::default();
+        EmbeddedLedger::create_on(Arc::new(disk.clone()), dir.path(), settings.clone()).unwrap();
+        for _ in 0..STARTS {
+            let ledger = EmbeddedLedger::open_on(Arc::new(disk.clone()), dir.path(), settings.clone()).unwrap();
+            ledger.flush().unwrap();
+        }
+        // The checkpoint, and either two files that are copied or one that is written.
+        assert!(disk.most() <= 4, "a start had {} files open", disk.most());
+
+        let disk = CountingDisk::default();
+        let mut state = State::default();
+        let verified = walk(&disk, dir.path(), &mut |_, _| {}, Some(&mut state)).unwrap();
+        assert!(verified.segments >= STARTS as u64);
+        assert_eq!(disk.most(), 1);
+    }
 }

@@ -5,6 +5,7 @@ use crate::recovery::{flip, frames, segments};
 use crate::world::{Rule, World};
 use sigwarden_ledger::{VerifyError, replay, tail, verify};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn every_flipped_byte_is_found_in_the_frame_that_has_it() {
@@ -57,6 +58,49 @@ fn a_running_ledger_verifies_and_nothing_at_all_is_an_error() {
         std::fs::remove_file(path).unwrap();
     }
     assert!(matches!(verify(dir.path(), &mut |_, _| {}), Err(VerifyError::Missing { .. })));
+}
+
+#[test]
+fn beside_a_busy_writer_no_reader_sees_a_broken_chain() {
+    const READINGS: usize = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Allow);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stops = Stops(&stop);
+        let writer = scope.spawn(|| {
+            let mut written = 0_u64;
+            // Bounded, should the reader be starved.
+            while !stop.load(Ordering::SeqCst) && written < 5_000 {
+                world.message(&written.to_be_bytes()).unwrap();
+                written += 1;
+            }
+            written
+        });
+        let mut last = 0;
+        for _ in 0..READINGS {
+            let verified = verify(dir.path(), &mut |_, _| {}).unwrap();
+            assert!(verified.last_sequence >= last, "what was durable stays");
+            last = verified.last_sequence;
+            let uses: u64 = replay(dir.path()).unwrap().keys.values().map(|status| status.uses).sum();
+            // A decision has at most one outcome, and eight records made the deployment.
+            assert!(uses * 2 + 8 >= last, "{uses} uses after record {last}");
+        }
+        stop.store(true, Ordering::SeqCst);
+        assert!(writer.join().unwrap() > 0);
+    });
+    world.ledger.close().unwrap();
+    let verified = verify(dir.path(), &mut |_, _| {}).unwrap();
+    assert_eq!((verified.unfinished_bytes, verified.head), (0, world.ledger.health().head));
+}
+
+/// Stops the writer whatever happens to the reader.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]
