@@ -1,4 +1,5 @@
-//! The checkpoint: the state as of some sequence, in redb. It never leads the log, and it can always be rebuilt from it.
+//! The checkpoint: the state as of some sequence, in redb. It never leads the log. It could be rebuilt from a
+//! log that is complete; that the log is, it alone can tell, so that it is rebuilt only when an operator asks for it.
 
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::OpenError;

@@ -118,9 +118,9 @@ impl Inner {
 
     /// Writes a batch; whatever happens, everybody who waits is answered.
     fn lead(&self, mut batch: Batch) -> bool {
-        let mut watch = Watch(Some(self));
+        let watch = Watch::over(self, "a panic while the log was written");
         let written = self.write(&mut batch);
-        watch.0 = None;
+        watch.end();
         match written {
             Ok(()) => {
                 let next = self.sequencer().written(batch.last, batch.lines);
@@ -153,8 +153,8 @@ impl Inner {
         for gate in gates {
             gate.failed();
         }
-        if news {
-            (self.fatal)(reason);
+        if let Some(reason) = news {
+            (self.fatal)(&reason);
         }
     }
 
@@ -187,13 +187,30 @@ impl Inner {
     }
 }
 
-/// Poisons the ledger if a leader dies of a panic: its followers would wait for ever.
-struct Watch<'a>(Option<&'a Inner>);
+/// Poisons the ledger if a thread that others count on dies of a panic: who follows a leader would wait for ever, and without the
+/// keeper nothing would notice what went wrong elsewhere.
+pub(crate) struct Watch<'a> {
+    inner: Option<&'a Inner>,
+    reason: &'static str,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn over(inner: &'a Inner, reason: &'static str) -> Self {
+        Self {
+            inner: Some(inner),
+            reason,
+        }
+    }
+
+    pub(crate) fn end(mut self) {
+        self.inner = None;
+    }
+}
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        if let Some(inner) = self.0 {
-            inner.poison("a panic while the log was written");
+        if let Some(inner) = self.inner {
+            inner.poison(self.reason);
         }
     }
 }

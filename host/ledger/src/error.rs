@@ -119,10 +119,23 @@ pub enum OpenError {
         /// The sequence.
         sequence: u64,
     },
+    /// The checkpoint is gone.
+    #[error(
+        "the checkpoint {} is missing. It says how far the log must reach: without it a lost end of the log is not noticed, and floors could \
+         fall below what was signed, so nothing is signed. Put it back from a copy; an older one of this deployment will do, it catches up. If \
+         there is none: make sure that the log is complete (`sigwarden audit verify` prints its head), then `sigwarden ledger \
+         rebuild-checkpoint --reason TEXT`",
+        file.display()
+    )]
+    MissingCheckpoint {
+        /// Where it should be.
+        file: PathBuf,
+    },
     /// The checkpoint cannot be read.
     #[error(
-        "the checkpoint {} cannot be used: {what}. Move it away and start again: it is rebuilt from the log if that is complete, and the start \
-         says so if it is not",
+        "the checkpoint {} cannot be used: {what}. It says how far the log must reach, so nothing is signed. Put it back from a copy; an older \
+         one of this deployment will do, it catches up. If there is none: keep this one elsewhere, make sure that the log is complete (`sigwarden \
+         audit verify` prints its head), then `sigwarden ledger rebuild-checkpoint --reason TEXT`",
         file.display()
     )]
     Checkpoint {

@@ -2,6 +2,7 @@
 //! the disk.
 
 use crate::checkpoint::{Dirty, Meta};
+use crate::commit::Watch;
 use crate::ledger::Inner;
 use sigwarden_core::ledger::LedgerFailure;
 use std::sync::atomic::Ordering;
@@ -71,6 +72,15 @@ impl Drop for Keeper {
 
 impl Inner {
     fn keep(&self, stop: &Stop) {
+        let watch = Watch::over(self, "a panic of the ledger's keeper");
+        if let Err(LedgerFailure::Poisoned(reason)) = self.keep_until(stop) {
+            // Tells the daemon if a panic under the lock has not.
+            self.poison(&reason);
+        }
+        watch.end();
+    }
+
+    fn keep_until(&self, stop: &Stop) -> Result<(), LedgerFailure> {
         let mut last = Instant::now();
         while !stop.wait(self.flush_every) {
             self.watch_room();
@@ -79,21 +89,18 @@ impl Inner {
                 (sequencer.pending_bytes(), sequencer.dirty.len(), sequencer.poisoned.clone())
             };
             if let Some(reason) = poisoned {
-                self.poison(&reason);
-                return;
+                return Err(LedgerFailure::Poisoned(reason));
             }
-            // A failure has poisoned the ledger and told the daemon.
-            if pending > 0 && self.flush().is_err() {
-                return;
+            if pending > 0 {
+                self.flush()?;
             }
             let due = dirty >= DIRTY_MAX || (dirty > 0 && last.elapsed() >= self.checkpoint_every);
             if due && !self.full.load(Ordering::Relaxed) {
-                if self.checkpoint().is_err() {
-                    return;
-                }
+                self.checkpoint()?;
                 last = Instant::now();
             }
         }
+        Ok(())
     }
 
     /// Measures the room on the disk.

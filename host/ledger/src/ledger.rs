@@ -36,6 +36,9 @@ pub struct Settings {
     pub flush_every: Duration,
     /// How often the checkpoint follows even if little has changed. 10 s by default: bounds what a start after a crash reads.
     pub checkpoint_every: Duration,
+    /// Whether a checkpoint that is missing is rebuilt from the log, as an operator has asked for. `false` by default: without it a
+    /// lost end of the log cannot be noticed. One that is there is used all the same.
+    pub rebuild_checkpoint: bool,
 }
 
 impl Settings {
@@ -48,6 +51,7 @@ impl Settings {
             reserve_bytes: 64 * 1024 * 1024,
             flush_every: Duration::from_millis(250),
             checkpoint_every: Duration::from_secs(10),
+            rebuild_checkpoint: false,
         }
     }
 }
@@ -63,7 +67,7 @@ pub struct Opening {
     pub cut_bytes: u64,
     /// Records that the checkpoint lacked.
     pub caught_up: u64,
-    /// The checkpoint was gone and was rebuilt from the log.
+    /// The checkpoint was gone and was rebuilt from what the log holds, as an operator asked.
     pub rebuilt: bool,
 }
 
@@ -146,7 +150,9 @@ impl EmbeddedLedger {
             opening,
         } = open::open(disk.as_ref(), state_dir, &settings)?;
         if opening.rebuilt {
-            tracing::warn!("the checkpoint was gone; it was rebuilt from the log, which is complete");
+            tracing::warn!(
+                "the checkpoint was gone; it was rebuilt from what the log holds, as asked; a lost end of the log could not be noticed"
+            );
         }
         if opening.cut_bytes > 0 {
             let bytes = opening.cut_bytes;
@@ -266,5 +272,34 @@ impl Ledger for EmbeddedLedger {
 
     fn append(&self, entry: Entry) {
         self.inner.append(&entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_panic_under_the_lock_tells_the_daemon_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tell, told) = channel();
+        let settings = Settings {
+            flush_every: Duration::from_millis(1),
+            ..Settings::new(1, Arc::new(move |reason: &str| tell.send(reason.to_owned()).unwrap()))
+        };
+        let ledger = EmbeddedLedger::create(dir.path(), settings).unwrap();
+        let inner = Arc::clone(&ledger.inner);
+        let died = std::thread::spawn(move || {
+            let _held = inner.sequencer.lock().unwrap();
+            panic!("the test's");
+        });
+        assert!(died.join().is_err());
+        assert_eq!(told.recv().unwrap(), "a panic under the ledger's lock");
+        ledger.inner.poison("again");
+        assert!(matches!(ledger.flush(), Err(LedgerFailure::Poisoned(_))));
+        drop(ledger);
+        assert!(told.recv().is_err(), "it was told once");
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! STATE/lock                             held by whoever changes the deployment
-//! STATE/checkpoint.redb                  the state as of some sequence; rebuilt from the log if it is gone
+//! STATE/checkpoint.redb                  the state as of some sequence, and how far the log must reach
 //! STATE/log/00000000000000000001.jsonl   segments, named by their first sequence
 //! ```
 #![forbid(unsafe_code)]

@@ -69,7 +69,7 @@ pub(crate) fn open(disk: &dyn Disk, state_dir: &Path, settings: &Settings) -> Re
         newest_end,
         torn,
         caught_up,
-    } = recover(disk, state_dir)?;
+    } = recover(disk, state_dir, settings.rebuild_checkpoint)?;
 
     remove_temporaries(disk, &log)?;
     rewrite(disk, &log, &newest, newest_end)?;

@@ -41,7 +41,7 @@ impl Segment {
 }
 
 /// Reads checkpoint and log of a deployment.
-pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path, rebuild_checkpoint: bool) -> Result<Recovered, OpenError> {
     let log = state_dir.join("log");
     let firsts = match segment::list(disk, &log) {
         Ok(firsts) => firsts,
@@ -60,6 +60,11 @@ pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path) -> Result<Recovered, Op
     if firsts.is_empty() {
         return Err(OpenError::Missing {
             state_dir: state_dir.to_owned(),
+        });
+    }
+    if opened.is_none() && !rebuild_checkpoint {
+        return Err(OpenError::MissingCheckpoint {
+            file: state_dir.join(crate::checkpoint::FILE),
         });
     }
     let segments = firsts

@@ -68,6 +68,8 @@ pub(crate) struct Sequencer {
     pub(crate) decisions: RecentDecisions,
     /// Why nothing is committed any more.
     pub(crate) poisoned: Option<String>,
+    /// The daemon knows of it.
+    told: bool,
     /// Nothing is taken any more, but what was taken is still written.
     pub(crate) closed: bool,
     /// Refusals that found no room.
@@ -91,6 +93,7 @@ impl Sequencer {
             dirty: Dirty::NOTHING,
             decisions: RecentDecisions::default(),
             poisoned: None,
+            told: false,
             closed: false,
             refusals_dropped: 0,
             pending: Batch::after(link, Vec::new()),
@@ -178,10 +181,10 @@ impl Sequencer {
         self.in_flight.clone()
     }
 
-    /// Takes nothing any more. Returns the gates of all who wait, and whether it is news.
-    pub(crate) fn poison(&mut self, reason: &str) -> (Vec<Arc<Gate>>, bool) {
-        let news = self.poisoned.is_none();
-        self.poisoned.get_or_insert_with(|| reason.to_owned());
+    /// Takes nothing any more. Returns the gates of all who wait, and the first reason if the daemon is yet to be told.
+    pub(crate) fn poison(&mut self, reason: &str) -> (Vec<Arc<Gate>>, Option<String>) {
+        let first = self.poisoned.get_or_insert_with(|| reason.to_owned()).clone();
+        let news = (!std::mem::replace(&mut self.told, true)).then_some(first);
         let gates = self.in_flight.take().into_iter().chain([Arc::clone(&self.pending.gate)]);
         (gates.collect(), news)
     }

@@ -3,7 +3,7 @@
 use crate::disks::QuickDisk;
 use crate::world::{ACCOUNT, NOW, Rule, VALIDATOR, World, settings};
 use sigwarden_core::Code;
-use sigwarden_ledger::{EmbeddedLedger, OpenError, verify};
+use sigwarden_ledger::{EmbeddedLedger, OpenError, Settings, verify};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -68,6 +68,15 @@ fn refused(dir: &Path) -> OpenError {
         Ok(_) => panic!("it opened"),
         Err(error) => error,
     }
+}
+
+/// Opens as an operator who asks for a new checkpoint.
+fn rebuild(dir: &Path) -> Result<World, OpenError> {
+    let settings = Settings {
+        rebuild_checkpoint: true,
+        ..settings()
+    };
+    World::open_with(settings, quick(), dir, Rule::Allow)
 }
 
 /// A deployment that crashed after votes at heights 2 to `last`; its checkpoint is as old as its last start.
@@ -213,28 +222,33 @@ fn a_segment_of_another_deployment_or_under_another_name_does_not_start() {
 }
 
 #[test]
-fn a_checkpoint_that_is_gone_is_rebuilt_and_one_that_is_damaged_says_so() {
+fn a_checkpoint_that_is_gone_or_damaged_does_not_start_and_is_rebuilt_only_when_asked() {
     let dir = crashed(4);
     let file = dir.path().join("checkpoint.redb");
     let copy = copied(dir.path());
     fs::remove_file(copy.path().join("checkpoint.redb")).unwrap();
-    let world = open(copy.path()).unwrap();
+    let error = refused(copy.path());
+    assert!(matches!(&error, OpenError::MissingCheckpoint { file } if *file == copy.path().join("checkpoint.redb")));
+    assert!(error.to_string().contains("`sigwarden ledger rebuild-checkpoint --reason TEXT`"));
+    assert!(!copy.path().join("checkpoint.redb").exists(), "nothing was made");
+    let world = rebuild(copy.path()).unwrap();
     assert!(world.ledger.opening().rebuilt);
     assert_eq!((world.uses(VALIDATOR), world.uses(ACCOUNT)), (3, 0));
     assert_eq!(world.vote(4, 1, "b").unwrap_err().kind(), Code::FloorConflict);
     drop(world);
     assert!(!open(copy.path()).unwrap().ledger.opening().rebuilt);
+    assert!(!rebuild(copy.path()).unwrap().ledger.opening().rebuilt, "one that is there is used");
     // Without its first segment the log cannot rebuild it.
     fs::remove_file(copy.path().join("checkpoint.redb")).unwrap();
     fs::remove_file(segments(copy.path()).remove(0)).unwrap();
-    assert!(matches!(refused(copy.path()), OpenError::Gap { first: 1, .. }));
+    assert!(matches!(rebuild(copy.path()).err(), Some(OpenError::Gap { first: 1, .. })));
 
     let len = file.metadata().unwrap().len();
     for cut in [0, 100, 4096, len / 2, len - 1] {
         fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(cut).unwrap();
         let error = refused(dir.path());
         assert!(matches!(&error, OpenError::Checkpoint { .. }), "{cut}: {error}");
-        assert!(error.to_string().contains("rebuilt from the log"));
+        assert!(error.to_string().contains("`sigwarden ledger rebuild-checkpoint --reason TEXT`"));
     }
 }
 
@@ -319,7 +333,11 @@ fn a_ledger_is_never_invented_and_never_replaced() {
     assert!(matches!(EmbeddedLedger::create(&state, settings()), Err(OpenError::Exists { .. })));
     fs::remove_file(state.join("checkpoint.redb")).unwrap();
     assert!(matches!(EmbeddedLedger::create(&state, settings()), Err(OpenError::Exists { .. })));
-    assert_eq!(EmbeddedLedger::open(&state, settings()).unwrap().deployment_id(), id);
+    let rebuilding = Settings {
+        rebuild_checkpoint: true,
+        ..settings()
+    };
+    assert_eq!(EmbeddedLedger::open(&state, rebuilding).unwrap().deployment_id(), id);
 }
 
 #[test]
