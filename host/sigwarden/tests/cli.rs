@@ -241,6 +241,35 @@ fn floors_only_rise_and_only_for_consensus_keys() {
 }
 
 #[test]
+fn a_checkpoint_that_is_gone_is_rebuilt_only_on_purpose() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("signer");
+    init(&dir);
+    let rebuild = || json(&dir, &["ledger", "rebuild-checkpoint", "--reason", "test"]);
+    let (code, refused) = rebuild();
+    assert_eq!(code, 1, "there is one: {refused}");
+    std::fs::remove_file(dir.join("state/checkpoint.redb")).unwrap();
+    let floor = [
+        "floors",
+        "set",
+        "--key",
+        "demo.validator",
+        "--chain-id",
+        "c-1",
+        "--height",
+        "7",
+        "--reason",
+        "test",
+    ];
+    let (code, refused) = json(&dir, &floor);
+    assert_eq!(code, 2, "nothing opens the ledger without its checkpoint: {refused}");
+    let (code, rebuilt) = rebuild();
+    assert_eq!((code, &rebuilt["rebuilt"]), (0, &Value::Bool(true)), "{rebuilt}");
+    assert!(rebuilt["meaning"].as_str().unwrap().contains("floors show"), "{rebuilt}");
+    assert_eq!(json(&dir, &floor).0, 0);
+}
+
+#[test]
 fn a_replaced_module_is_noticed_and_pinned_on_purpose() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("signer");

@@ -58,6 +58,9 @@ pub(super) enum Command {
     /// Show and raise the floors of consensus keys
     #[command(subcommand)]
     Floors(Floors),
+    /// Mend the ledger's files
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Read and verify the audit log
     #[command(subcommand)]
     Audit(Audit),
@@ -239,6 +242,19 @@ pub(super) enum Floors {
         #[arg(long, value_name = "N")]
         height: u64,
         /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ledger {
+    /// Rebuild a checkpoint that is gone, from the log
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer ledger rebuild-checkpoint --reason 'restored without it'\n\nWithout the checkpoint nobody can tell whether the end of the log was lost. Check floors with `floors show` and raise them before anything is signed."
+    )]
+    RebuildCheckpoint {
+        /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },

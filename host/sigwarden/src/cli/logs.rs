@@ -14,6 +14,7 @@ pub(super) fn start(cli: &Cli) {
         | Command::Keys(_)
         | Command::Policy(_)
         | Command::Floors(_)
+        | Command::Ledger(_)
         | Command::Audit(_)
         | Command::Docs(_) => "warn",
     };

@@ -8,6 +8,7 @@ mod edit;
 mod floors;
 mod init;
 mod keys;
+mod ledger;
 mod logs;
 mod output;
 mod policy;
@@ -50,6 +51,7 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(command, dir, output),
         Command::Policy(command) => policy::run(command, dir, output),
         Command::Floors(command) => floors::run(command, dir, output),
+        Command::Ledger(command) => ledger::run(command, dir, output),
         Command::Audit(command) => audit::run(command, dir, output),
         Command::Docs(command) => docs::run(command),
     }
