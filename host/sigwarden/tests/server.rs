@@ -203,6 +203,8 @@ fn a_client_that_hangs_up_cancels_nothing() {
         call.abort();
         assert!(call.await.unwrap_err().is_cancelled());
         stand.gate.open();
+        // Past its decision: a stop before it would refuse the request, as it should.
+        stand.signing.entered().await;
     });
     let ledger = stand.stop().unwrap();
     let uses: Vec<u64> = ledger.snapshot().keys.values().map(|status| status.uses).collect();
