@@ -54,7 +54,7 @@ impl Evaluator for Rules {
             Rule::Allow => {}
             Rule::Note(bytes) => verdict = Verdict::Allow(Some("n".repeat(bytes))),
             Rule::Take(capacity) => {
-                if let Take::Exceeded { .. } = staging.take("all", 1, capacity, u64::MAX / 4_000_000).map_err(fault)? {
+                if let Take::Exceeded { .. } = staging.take("all", 1, capacity, 86_400_000).map_err(fault)? {
                     verdict = Verdict::Deny(vec![Denial {
                         code: "exceeded".into(),
                         message: "no more".into(),
