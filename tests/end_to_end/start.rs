@@ -3,7 +3,7 @@
 use crate::common::node;
 use sigwarden_tests::Node;
 use sigwarden_tests::example::{OPEN, with_rules};
-use sigwarden_tests::payload::ACCOUNT;
+use sigwarden_tests::payload::{ACCOUNT, VALIDATOR};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -146,6 +146,29 @@ fn a_keyring_that_is_cut_or_flipped_or_absurd_stops_the_start() {
     }
     fs::write(&file, &whole).unwrap();
     node.expect(&["check"]).unwrap();
+}
+
+#[test]
+fn a_sealed_key_that_is_damaged_or_gone_or_readable_by_others_stops_the_start() {
+    let node = node();
+    let validator = node.vault_dir().join(format!("{VALIDATOR}.v1.key"));
+    let whole = fs::read(&validator).unwrap();
+    for at in [0, whole.len() / 2, whole.len() - 1] {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x80;
+        fs::write(&validator, &flipped).unwrap();
+        refuses(&node, &[VALIDATOR]);
+    }
+    fs::write(&validator, &whole[..whole.len() - 1]).unwrap();
+    refuses(&node, &[VALIDATOR]);
+    fs::write(&validator, &whole).unwrap();
+    node.expect(&["check"]).unwrap();
+
+    let account = node.vault_dir().join(format!("{ACCOUNT}.v1.key"));
+    fs::set_permissions(&account, fs::Permissions::from_mode(0o644)).unwrap();
+    refuses(&node, &[ACCOUNT, "chmod"]);
+    fs::remove_file(&account).unwrap();
+    refuses(&node, &[ACCOUNT]);
 }
 
 #[test]

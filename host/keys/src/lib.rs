@@ -31,7 +31,7 @@ pub use held::HoldError;
 pub use index::IndexError;
 pub use keyring::KeyringError;
 pub use mock_hsm::{Faults, MockHsm, MockScript};
-pub use os::{ArenaError, TakeVariableError, release_freed_memory};
+pub use os::{ArenaError, TakeVariableError, limit_allocator, release_freed_memory};
 pub use passphrase::PassphraseError;
 pub use sealed::SealedError;
 pub use sealed_file::SealedFileBackend;

@@ -287,6 +287,26 @@ impl Vault {
         Ok(*self.derive(&[b"sigwarden subkey v1 ", purpose.as_bytes()])?.expose_secret())
     }
 
+    /// Whether a key's file is there, this user's, of mode 0600, and as long as one may be. Does not open it.
+    ///
+    /// # Errors
+    /// It is not, or the vault has no such key.
+    pub fn check_file(&self, id: &KeyId) -> Result<(), VaultError> {
+        if !self.entries().contains_key(id) {
+            return Err(VaultError::UnknownKey(id.clone()));
+        }
+        self.directory.read(&sealed::file_name(id), sealed::MAX)?;
+        Ok(())
+    }
+
+    /// Opens a key's file and forgets it again: what a signature would need holds.
+    ///
+    /// # Errors
+    /// The file is missing, another's, damaged, or holds another key.
+    pub fn check_key(&self, id: &KeyId) -> Result<(), VaultError> {
+        self.hold(id).map(|_| ())
+    }
+
     /// Reads, opens and shields a sealed key.
     pub(crate) fn hold(&self, id: &KeyId) -> Result<HeldKey, VaultError> {
         let entries = self.entries();

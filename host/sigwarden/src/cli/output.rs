@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub(super) struct Output {
     json: bool,
     colour: bool,
+    /// Standard output did not take everything.
+    lost: std::sync::atomic::AtomicBool,
 }
 
 /// Why a command did not do what it was asked.
@@ -77,7 +79,11 @@ pub(super) enum Style {
 impl Output {
     pub(super) fn new(json: bool) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { json, colour }
+        Self {
+            json,
+            colour,
+            lost: std::sync::atomic::AtomicBool::new(false),
+        }
     }
 
     /// Prints `value` as JSON, or what `human` makes of it.
@@ -93,7 +99,19 @@ impl Output {
 
     /// One line on standard output. A closed pipe (`| head`) is the reader's wish, not an error.
     pub(super) fn line(&self, text: &str) {
-        let _ = writeln!(std::io::stdout().lock(), "{text}");
+        match writeln!(std::io::stdout().lock(), "{text}") {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            Err(error) => {
+                let _ = writeln!(std::io::stderr().lock(), "error: standard output: {error}");
+                self.lost.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether something that was to be printed could not be.
+    pub(super) fn lost(&self) -> bool {
+        self.lost.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Progress and hints, on standard error; nothing with `--json`.

@@ -27,12 +27,15 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
     let entered = runtime.enter();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A terminal that closes stops the daemon as an operator would, not in the middle of things.
+    let mut hangup = signal(SignalKind::hangup())?;
     drop(entered);
     let served = runtime.block_on(async {
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => {}
             }
         };
         let config = deployment.config();

@@ -96,6 +96,16 @@ impl Backends {
         }
     }
 
+    /// Whether a sealed key's file is there and readable; with `open`, whether it holds the key. A start opens consensus keys only: the
+    /// others are opened on first use.
+    pub(super) fn check(&self, id: &KeyId, open: bool) -> Result<(), sigwarden_keys::VaultError> {
+        match &self.vault {
+            Some(vault) if open => vault.check_key(id),
+            Some(vault) => vault.check_file(id),
+            None => Ok(()),
+        }
+    }
+
     /// What backend `name` says of a key.
     pub(super) fn held(&self, name: &str, id: &KeyId) -> Held {
         let public = |key: Option<Vec<u8>>| key.map_or(Held::Missing, Held::Public);

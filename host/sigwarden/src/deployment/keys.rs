@@ -5,7 +5,7 @@ use crate::config::{Config, Key};
 use sigwarden_core::key::{KeyEntry, KeyId};
 use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::state::{Effect, State};
-use sigwarden_core::{KeyState, Scheme};
+use sigwarden_core::{KeyState, Role, Scheme};
 use std::collections::HashMap;
 
 /// Who says which public key a key must have.
@@ -38,6 +38,14 @@ pub enum KeyFault {
         id: KeyId,
         /// The backend.
         backend: String,
+    },
+    /// The backend lists it, but cannot give it.
+    #[error("key {id}: {reason}; restore the file from its backup, or take the `[[key]]` out")]
+    Unusable {
+        /// The key.
+        id: KeyId,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The key is of another scheme.
     #[error("key {id}: configured as {configured}, but {source} knows it as {found}", source = .by)]
@@ -128,6 +136,12 @@ fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Resu
     let (public_key, created_ms) = match backends.held(&key.backend, &key.id) {
         Held::Sealed(entry) => {
             scheme(entry.scheme, "the backend")?;
+            // A fault that shows at the first signature has taken a floor's position by then.
+            let consensus = key.roles.contains(&Role::Consensus);
+            backends.check(&key.id, consensus).map_err(|error| KeyFault::Unusable {
+                id: id(),
+                reason: error.to_string(),
+            })?;
             (entry.public_key, entry.created_ms)
         }
         Held::Public(public_key) => (public_key, now_ms),
