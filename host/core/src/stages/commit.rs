@@ -22,7 +22,7 @@ pub fn commit(approved: Approved, ledger: &dyn Ledger, decode: Decode) -> Result
         Commitment::Unknown => ledger.look_up(approved.decision).ok_or_else(|| {
             Refusal::new(
                 Code::LedgerUnknown,
-                "whether the decision became durable is not known; ask again with the same request id",
+                "whether the decision became durable is not known; look the request id up in the audit log before asking again",
             )
         })?,
     };
