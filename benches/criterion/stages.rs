@@ -1,4 +1,9 @@
 //! Single stages under criterion: `cargo bench --package sigwarden-benches`.
+#![allow(
+    clippy::expect_used,
+    missing_docs,
+    reason = "a benchmark that cannot go on stops; criterion's macros make undocumented items"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sigwarden_benches::policies::{request, three};

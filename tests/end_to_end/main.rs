@@ -1,4 +1,11 @@
 //! End-to-end tests: the real binary, a real socket, real policies.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 mod bad_input;
 mod common;
