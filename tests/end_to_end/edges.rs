@@ -21,7 +21,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-fn ours<'a>(dependencies: &'a BTreeSet<String>) -> BTreeSet<&'a str> {
+fn ours(dependencies: &BTreeSet<String>) -> BTreeSet<&str> {
     dependencies
         .iter()
         .map(String::as_str)

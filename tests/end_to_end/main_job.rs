@@ -27,7 +27,7 @@ fn a_transfer_that_the_rules_allow_is_signed_by_the_account_and_recorded() {
     let lines = node.audit_of(&answer.request_id).unwrap();
     let decision = lines
         .iter()
-        .find(|line| line["kind"] == "decision" && line["sequence"] == answer.sequence.to_string())
+        .find(|line| line["kind"] == "decision" && line["sequence"].as_str() == Some(answer.sequence.to_string().as_str()))
         .expect("its decision");
     let text = decision.to_string();
     for instance in ["network-mode", "payload-rules", "rate-limit", "monotonic"] {

@@ -146,7 +146,8 @@ fn a_stop_under_load_answers_every_request_and_exits_zero() {
         assert!(
             lines
                 .iter()
-                .any(|line| line["sequence"] == sequence.to_string() && (line["kind"] == "decision" || line["kind"] == "replay")),
+                .any(|line| line["sequence"].as_str() == Some(sequence.to_string().as_str())
+                    && (line["kind"] == "decision" || line["kind"] == "replay")),
             "decision {sequence} is recorded"
         );
     }
