@@ -28,6 +28,7 @@ pub mod state;
 pub mod watermark;
 
 pub mod permits;
+mod release;
 pub mod verify;
 pub mod wire;
 

@@ -3,11 +3,12 @@
 
 use crate::caller::{Caller, Clients, Peer};
 use crate::fact::Decode;
-use crate::key::KeyName;
+use crate::key::{KeyEntry, KeyName};
 use crate::ledger::{Entry, Refused};
 use crate::permits::Permits;
 use crate::proof::Signed;
 use crate::refusal::{Code, Refusal};
+use crate::release::Releases;
 use crate::stages::authorize::{Keyring, Readable};
 use crate::stages::{approve, authenticate, authorize, commit, decode, evaluate, open, outcome, sign};
 use crate::state::State;
@@ -91,7 +92,7 @@ pub struct Parts {
     pub network: Network,
     /// Who may ask for what.
     pub clients: Clients,
-    /// The keys.
+    /// The keys at first; [`Pipeline::add_key`] adds others.
     pub keys: Keyring,
     /// The policies in force.
     pub policies: Arc<PolicySet>,
@@ -112,7 +113,9 @@ pub struct Parts {
 /// The pipeline of one deployment.
 pub struct Pipeline {
     parts: Parts,
+    keys: RwLock<Arc<Keyring>>,
     policies: RwLock<Arc<PolicySet>>,
+    releases: Releases,
     evaluations: Permits,
     next_id: AtomicU64,
     stopping: AtomicBool,
@@ -124,12 +127,15 @@ const ATTEMPTS: usize = 3;
 impl Pipeline {
     /// Puts a pipeline together.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
+        let keys = RwLock::new(Arc::new(std::mem::take(&mut parts.keys)));
         let policies = RwLock::new(Arc::clone(&parts.policies));
         let evaluations = Permits::new(parts.limits.evaluations);
         Self {
             parts,
+            keys,
             policies,
+            releases: Releases::default(),
             evaluations,
             next_id: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -157,9 +163,10 @@ impl Pipeline {
 
         for _ in 0..ATTEMPTS {
             let policies = self.policies();
+            let changes = self.releases.seen();
             let snapshot = self.parts.ledger.snapshot();
             let authorized = trail.step(Stage::Authorize, || {
-                authorize::authorize(Arc::clone(&envelope), &self.parts.keys, snapshot)
+                authorize::authorize(Arc::clone(&envelope), &self.keys(), snapshot)
             })?;
             let request = trail.step(Stage::Decode, || {
                 decode::decode(authorized, self.parts.decode, self.parts.network, self.parts.clock.as_ref())
@@ -177,7 +184,13 @@ impl Pipeline {
             trail.decided = true;
             let origin = outcome::Origin::of(&committed);
             let signature = trail.step(Stage::Sign, || sign::sign(committed, &self.parts.backends));
-            return outcome::outcome(signature, origin, self.parts.ledger.as_ref(), &trail.stages);
+            return self.releases.release(changes, |changed| {
+                let signature = match changed {
+                    true => signature.and_then(|signature| outcome::withhold_if_stopped(signature, &self.snapshot())),
+                    false => signature,
+                };
+                outcome::outcome(signature, origin, self.parts.ledger.as_ref(), &trail.stages)
+            });
         }
         Err(Refusal::new(
             Code::Contention,
@@ -190,9 +203,7 @@ impl Pipeline {
     /// # Errors
     /// The refusal, recorded in the ledger.
     pub fn public_key(&self, peer: Peer, key: &str) -> Result<Readable, Refusal> {
-        self.read(peer, key, |caller, snapshot| {
-            authorize::read(caller, key, &self.parts.keys, snapshot)
-        })
+        self.read(peer, key, |caller, snapshot| authorize::read(caller, key, &self.keys(), snapshot))
     }
 
     /// The keys that the caller may read, by name.
@@ -200,9 +211,7 @@ impl Pipeline {
     /// # Errors
     /// The refusal, recorded in the ledger.
     pub fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
-        self.read(peer, "*", |caller, snapshot| {
-            Ok(authorize::list(caller, &self.parts.keys, snapshot))
-        })
+        self.read(peer, "*", |caller, snapshot| Ok(authorize::list(caller, &self.keys(), snapshot)))
     }
 
     fn read<T>(&self, peer: Peer, key: &str, read: impl FnOnce(&Caller, &State) -> Result<T, Refusal>) -> Result<T, Refusal> {
@@ -236,6 +245,24 @@ impl Pipeline {
     #[must_use]
     pub fn policies(&self) -> Arc<PolicySet> {
         Arc::clone(&self.policies.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds a key, or replaces what is known of it. Its status is the ledger's, its backend one that the pipeline has.
+    pub fn add_key(&self, key: KeyEntry) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut keys).insert(key);
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `record`, which makes a change of keys' states durable. Once it returns, no signature leaves whose outcome is recorded after
+    /// the change and whose key does not sign any more, whenever it was decided. Outcomes wait meanwhile, for one durable write.
+    pub fn change_key_states<T>(&self, record: impl FnOnce() -> T) -> T {
+        self.releases.change(record)
     }
 
     /// The state as of now.

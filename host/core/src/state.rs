@@ -50,9 +50,22 @@ pub struct KeyStatus {
     pub uses: u64,
 }
 
-/// The whole state. Fields are public for reading; changing goes through [`State::apply`].
+/// The whole state as of some record: cheap to clone, and a clone never changes. Read its maps as fields ([`Maps`]); changing goes
+/// through [`State::apply`].
 #[derive(Debug, Clone, Default)]
-pub struct State {
+pub struct State(Arc<Maps>);
+
+impl std::ops::Deref for State {
+    type Target = Maps;
+
+    fn deref(&self) -> &Maps {
+        &self.0
+    }
+}
+
+/// What a [`State`] holds. The maps share their nodes between versions, so that a changed copy costs a path, not a map.
+#[derive(Debug, Clone, Default)]
+pub struct Maps {
     /// Keys by id.
     pub keys: imbl::HashMap<KeyId, KeyStatus>,
     /// Floors.
@@ -247,9 +260,15 @@ impl State {
         })
     }
 
+    /// The maps, to fill them with what was stored of them. Records are applied by [`State::apply`].
+    pub fn maps_mut(&mut self) -> &mut Maps {
+        Arc::make_mut(&mut self.0)
+    }
+
     /// Applies one effect.
     pub fn apply(&mut self, effect: &Effect) {
-        self.revision += 1;
+        let maps = Arc::make_mut(&mut self.0);
+        maps.revision += 1;
         match effect {
             Effect::Bucket {
                 instance,
@@ -260,14 +279,14 @@ impl State {
                     instance: Arc::clone(instance),
                     name: Arc::clone(name),
                 };
-                self.buckets.insert(name, Bucket { arrival_ns: *arrival_ns });
+                maps.buckets.insert(name, Bucket { arrival_ns: *arrival_ns });
             }
             Effect::Watermark { instance, name, watermark } => {
                 let name = StateName {
                     instance: Arc::clone(instance),
                     name: Arc::clone(name),
                 };
-                self.watermarks.insert(name, watermark.clone());
+                maps.watermarks.insert(name, watermark.clone());
             }
             Effect::Store { instance, name, value } => {
                 let name = StateName {
@@ -275,31 +294,31 @@ impl State {
                     name: Arc::clone(name),
                 };
                 match value {
-                    Some(value) => self.storage.insert(
+                    Some(value) => maps.storage.insert(
                         name,
                         Stored {
                             value: value.clone(),
-                            version: self.revision,
+                            version: maps.revision,
                         },
                     ),
-                    None => self.storage.remove(&name),
+                    None => maps.storage.remove(&name),
                 };
             }
             Effect::Floor { key, floor } => {
-                self.floors.insert(key.clone(), floor.clone());
+                maps.floors.insert(key.clone(), floor.clone());
             }
             Effect::FloorSignature { key, position, signature } => {
                 if let Some(Floor {
                     position: stands,
                     taken: Taken::Message { signature: slot, .. },
-                }) = self.floors.get_mut(key)
+                }) = maps.floors.get_mut(key)
                     && stands == position
                 {
                     *slot = Some(signature.clone());
                 }
             }
             Effect::Use { key } => {
-                if let Some(status) = self.keys.get_mut(key) {
+                if let Some(status) = maps.keys.get_mut(key) {
                     status.uses += 1;
                 }
             }
@@ -315,15 +334,15 @@ impl State {
                     public_key: public_key.clone(),
                     created_ms: *created_ms,
                     state: *state,
-                    version: self.revision,
+                    version: maps.revision,
                     uses: 0,
                 };
-                self.keys.insert(key.clone(), status);
+                maps.keys.insert(key.clone(), status);
             }
             Effect::KeyState { key, state } => {
-                if let Some(status) = self.keys.get_mut(key) {
+                if let Some(status) = maps.keys.get_mut(key) {
                     status.state = *state;
-                    status.version = self.revision;
+                    status.version = maps.revision;
                 }
             }
             Effect::PolicyInstance {
@@ -337,13 +356,15 @@ impl State {
                     config_digest: config_digest.clone(),
                     version: version.clone(),
                 };
-                self.policies.insert(Arc::clone(instance), ran);
+                maps.policies.insert(Arc::clone(instance), ran);
             }
         }
     }
 
     /// Notes the time of a record; it never falls.
     pub fn note_time(&mut self, now_ms: u64) {
-        self.high_water_ms = self.high_water_ms.max(now_ms);
+        if now_ms > self.high_water_ms {
+            Arc::make_mut(&mut self.0).high_water_ms = now_ms;
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::format::FormatRefused;
-use crate::key::{KeyEntry, KeyName};
+use crate::key::{KeyEntry, KeyId, KeyName};
 use crate::proof::{Authorized, Envelope};
 use crate::refusal::{Code, Refusal};
 use crate::stages::open::key_reference;
@@ -57,6 +57,11 @@ fn forbidden(operation: Operation, key: &str) -> Refusal {
     )
 }
 
+/// A key in this state does not sign.
+pub(crate) fn refuse_state(id: &KeyId, state: KeyState) -> Refusal {
+    Refusal::new(Code::KeyState, format!("{id} is {state}; only active and grace keys sign"))
+}
+
 /// Judges caller, key and format.
 ///
 /// # Errors
@@ -91,10 +96,7 @@ pub fn authorize(envelope: Arc<Envelope>, keys: &Keyring, snapshot: State) -> Re
         }
     })?;
     if !status.state.signs() {
-        return Err(Refusal::new(
-            Code::KeyState,
-            format!("{} is {}; only active and grace keys sign", key.id, status.state),
-        ));
+        return Err(refuse_state(&key.id, status.state));
     }
     Ok(Authorized {
         envelope,

@@ -6,7 +6,9 @@ use crate::key::KeyId;
 use crate::ledger::{Entry, Grant, Ledger, Outcome};
 use crate::pipeline::Stage;
 use crate::proof::{Committed, DecisionId, Signature, Signed};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
+use crate::stages::authorize::refuse_state;
+use crate::state::State;
 use crate::vocabulary::Scheme;
 use std::sync::Arc;
 
@@ -58,6 +60,19 @@ impl Origin {
             floor,
             now_ms: request.now_ms(),
         }
+    }
+}
+
+/// Lets a signature pass if its key still signs.
+///
+/// # Errors
+/// [`Code::KeyState`]: the key was stopped after the decision. The decision stands.
+pub fn withhold_if_stopped(signature: Signature, state: &State) -> Result<Signature, Refusal> {
+    let id = &signature.committed.approved.request.key().id;
+    match state.keys.get(id).map(|status| status.state) {
+        Some(now) if now.signs() => Ok(signature),
+        Some(now) => Err(refuse_state(id, now)),
+        None => Err(Refusal::new(Code::Internal, format!("{id} is gone from the ledger"))),
     }
 }
 

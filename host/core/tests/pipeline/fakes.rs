@@ -123,6 +123,8 @@ pub(crate) enum Hardware {
     SignsWithAnotherKey,
     SignsTwice,
     Fails(BackendFailure),
+    /// Calls the function, then signs.
+    SignsAfter(Arc<dyn Fn() + Send + Sync>),
 }
 
 pub(crate) struct FakeBackend(pub(crate) Mutex<Hardware>, pub(crate) AtomicU64);
@@ -137,6 +139,10 @@ impl Backend for FakeBackend {
             Hardware::SignsWithAnotherKey => Ok(with(8).collect()),
             Hardware::SignsTwice => Ok(with(7).chain(with(7)).collect()),
             Hardware::Fails(failure) => Err(failure),
+            Hardware::SignsAfter(wait) => {
+                wait();
+                Ok(with(7).collect())
+            }
         }
     }
 }

@@ -7,9 +7,9 @@ use sigwarden_core::policy::Verdict;
 use sigwarden_core::staging::Staging;
 use sigwarden_core::state::Effect;
 use sigwarden_core::verify::verify;
-use sigwarden_core::{BackendFailure, Code, Ledger, Scheme};
+use sigwarden_core::{BackendFailure, Code, KeyState, Ledger, Scheme};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Barrier, OnceLock};
 
 #[test]
 fn a_signature_verifies_and_its_outcome_is_recorded() {
@@ -113,6 +113,40 @@ fn a_policy_is_asked_again_if_what_it_read_was_written_meanwhile() {
     world.message().unwrap();
     assert_eq!(world.evaluations.load(Ordering::SeqCst), 2);
     assert_eq!(world.ledger.decided.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_key_that_is_suspended_while_its_backend_signs_releases_nothing_and_the_suspension_does_not_wait() {
+    let world = World::new(vec![allow()]);
+    let signing = Arc::new(Barrier::new(2));
+    let gate = Arc::clone(&signing);
+    *world.backend.0.lock().unwrap() = Hardware::SignsAfter(Arc::new(move || {
+        gate.wait();
+        gate.wait();
+    }));
+    let set = |state| {
+        let key = "cosmos.validator.v1".parse().unwrap();
+        let change = || world.ledger.state.lock().unwrap().apply(&Effect::KeyState { key, state });
+        world.pipeline.change_key_states(change);
+    };
+    let refused = std::thread::scope(|scope| {
+        let request = scope.spawn(|| world.vote("5/100/a").unwrap_err());
+        signing.wait();
+        set(KeyState::Suspended);
+        signing.wait();
+        request.join().unwrap()
+    });
+    assert_eq!(refused.kind(), Code::KeyState);
+    assert_eq!(
+        (world.recorded(), world.backend_calls()),
+        ((1, 0), 1),
+        "the decision has an outcome without a signature"
+    );
+    *world.backend.0.lock().unwrap() = Hardware::Signs;
+    assert_eq!(world.vote("5/200/a").unwrap_err().kind(), Code::KeyState);
+    set(KeyState::Active);
+    let signed = world.vote("5/300/a").unwrap();
+    assert_eq!(signed.signatures, [signature(7, b"5/100/a")], "what was decided first stands");
 }
 
 #[test]
