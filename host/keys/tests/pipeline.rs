@@ -105,7 +105,7 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
             version: 1,
             uses: 0,
         };
-        state.keys.insert(id(*scheme), status);
+        state.maps_mut().keys.insert(id(*scheme), status);
     }
     let client = Client {
         name: "client".into(),

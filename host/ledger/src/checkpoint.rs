@@ -244,7 +244,7 @@ fn read(database: &Database) -> Result<(Meta, State), String> {
     if sum != meta.sum {
         return Err("its rows are not those that were written".to_owned());
     }
-    state.high_water_ms = meta.high_water_ms;
+    state.maps_mut().high_water_ms = meta.high_water_ms;
     Ok((meta, state))
 }
 

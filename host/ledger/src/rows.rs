@@ -131,6 +131,7 @@ fn policy(state: &State, instance: &Arc<str>) -> Result<Row, serde_json::Error> 
 pub(crate) fn load(state: &mut State, key: &[u8], value: &[u8]) -> Option<()> {
     let (tag, name) = key.split_first()?;
     // Versions only tell writes of one process apart; none of another process is in flight.
+    let state = state.maps_mut();
     state.revision += 1;
     let version = state.revision;
     match *tag {
