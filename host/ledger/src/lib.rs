@@ -36,6 +36,7 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod verify;
+mod witness;
 
 pub use administer::{AdminKind, AdministerError, Administration};
 pub use error::OpenError;

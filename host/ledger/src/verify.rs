@@ -1,11 +1,13 @@
-//! Verification of a log by its files alone: frames, sequences, chain, links between segments. Streams, in constant memory; a daemon
-//! may be at work meanwhile.
+//! Verification of a log by its files alone: frames, sequences, chain, links between segments, and whether what the records say
+//! can be ([`crate::witness`]). Streams, in memory that does not grow with records; a daemon may be at work meanwhile.
 
 use crate::disk::{Access, Disk, DiskFile, RealDisk};
-use crate::record::{Kind, NONE};
+use crate::frame::Header;
+use crate::record::{Line, NONE};
 use crate::scan::{self, Fault, Link, ScanError, Scanner, Tail};
 use crate::segment;
-use sigwarden_core::state::{Effect, State};
+use crate::witness::Witness;
+use sigwarden_core::state::State;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct Verified {
     /// The deployment that all segments name.
     pub deployment_id: String,
+    /// The generation of the newest.
+    pub generation: u64,
     /// How many segments there are.
     pub segments: u64,
     /// How many records.
@@ -73,7 +77,7 @@ pub enum VerifyError {
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
-    walk(&RealDisk, state_dir, progress, None)
+    walk(&RealDisk, state_dir, progress, None, &mut |_, _| Ok(()))
 }
 
 /// Verifies the log of a deployment and replays it: the state as of its last whole frame. Takes no lock, so that it shows floors and
@@ -83,7 +87,7 @@ pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Ve
 /// The first thing that does not hold, or the log does not begin with record 1.
 pub fn replay(state_dir: &Path) -> Result<State, VerifyError> {
     let mut state = State::default();
-    let verified = walk(&RealDisk, state_dir, &mut |_, _| {}, Some(&mut state))?;
+    let verified = walk(&RealDisk, state_dir, &mut |_, _| {}, Some(&mut state), &mut |_, _| Ok(()))?;
     if verified.first_sequence != 1 {
         return Err(VerifyError::Partial {
             log: state_dir.join("log"),
@@ -93,11 +97,24 @@ pub fn replay(state_dir: &Path) -> Result<State, VerifyError> {
     Ok(state)
 }
 
-fn walk(
+/// What [`walk`] tells of each segment: before it is read, with what is known so far, and when it holds.
+pub(crate) enum Passing<'a> {
+    /// It is about to be read.
+    Begins(&'a Header, &'a Witness),
+    /// It holds up to this byte, and the chain stands here.
+    Holds(u64, Link),
+}
+
+/// Told of each segment, by path.
+pub(crate) type OnSegment<'a> = dyn FnMut(&Path, Passing<'_>) -> Result<(), VerifyError> + 'a;
+
+/// Reads the whole log in order.
+pub(crate) fn walk(
     disk: &dyn Disk,
     state_dir: &Path,
     progress: &mut dyn FnMut(u64, u64),
     mut state: Option<&mut State>,
+    on_segment: &mut OnSegment<'_>,
 ) -> Result<Verified, VerifyError> {
     let log = state_dir.join("log");
     let firsts = segment::list(disk, &log).map_err(io_at(&log))?;
@@ -110,6 +127,7 @@ fn walk(
     let newest = firsts.last().copied();
     let mut verified: Option<Verified> = None;
     let mut done = 0;
+    let mut witness = Witness::new(firsts.first().copied().unwrap_or(1));
     // One file is open at a time: there may be more segments than a process may have open.
     for first in firsts {
         let path = log.join(segment::name(first));
@@ -118,6 +136,7 @@ fn walk(
         let begins = scanner.link();
         let so_far = verified.get_or_insert_with(|| Verified {
             deployment_id: header.deployment.clone(),
+            generation: header.generation,
             segments: 0,
             records: 0,
             first_sequence: header.first,
@@ -125,13 +144,22 @@ fn walk(
             head: header.previous,
             unfinished_bytes: 0,
         });
-        join(so_far, begins, first, &header.deployment).map_err(|what| bad_at(&path)(at_header(what)))?;
+        join(so_far, begins, first, &header).map_err(|what| bad_at(&path)(at_header(what)))?;
         so_far.segments += 1;
+        so_far.generation = header.generation;
+        witness.segment(&header.deployment, header.generation);
+        on_segment(&path, Passing::Begins(&header, &witness))?;
         let is_newest = newest == Some(first);
-        so_far.unfinished_bytes = read_to_end(file.as_ref(), &path, &mut scanner, is_newest, state.as_deref_mut(), &mut |at| {
+        let mut reader = Reader {
+            witness: &mut witness,
+            state: state.as_deref_mut(),
+            frame: Vec::new(),
+        };
+        so_far.unfinished_bytes = read_to_end(file.as_ref(), &path, &mut scanner, is_newest, &mut reader, &mut |at| {
             progress(done + at, total);
         })?;
         let link = scanner.link();
+        on_segment(&path, Passing::Holds(scanner.valid_end(), link))?;
         so_far.records += link.sequence - begins.sequence;
         (so_far.last_sequence, so_far.head) = (link.sequence, link.head);
         done += file.len().map_err(io_at(&path))?;
@@ -146,7 +174,7 @@ fn read_to_end(
     path: &Path,
     scanner: &mut Scanner<'_>,
     is_newest: bool,
-    mut state: Option<&mut State>,
+    reader: &mut Reader<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, VerifyError> {
     // What was found behind the end at an earlier look, and that end. A writer at work puts whole frames there between our reading and
@@ -156,7 +184,7 @@ fn read_to_end(
     // What was written by the first look is read to its end; a writer that is as fast as we are is not chased further.
     let mut horizon = None;
     loop {
-        let stopped = read_frames(path, scanner, state.as_deref_mut(), progress)?;
+        let stopped = read_frames(path, scanner, reader, progress)?;
         let end = scanner.valid_end();
         let bad = || {
             let fault = stopped.unwrap_or_else(|| Fault {
@@ -184,30 +212,33 @@ fn read_to_end(
     }
 }
 
-/// Reads frames while they hold, and replays them if there is a state. Returns what stopped it, if it was not the end or zeros.
+/// What is made of the frames that hold.
+struct Reader<'a> {
+    witness: &'a mut Witness,
+    state: Option<&'a mut State>,
+    /// The lines of the frame being read.
+    frame: Vec<u8>,
+}
+
+/// Reads frames while they hold. Returns what stopped it, if it was not the end or zeros.
 fn read_frames(
     path: &Path,
     scanner: &mut Scanner<'_>,
-    mut state: Option<&mut State>,
+    reader: &mut Reader<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Option<Fault>, VerifyError> {
     let mut told = scanner.valid_end();
     loop {
-        let mut read = Vec::new();
-        let wanted = state.is_some();
-        let frame = scanner.frame(&mut |line, _, _| {
-            if wanted {
-                read.push((line.time_ms(), line.kind, line.effects().map_err(|error| error.to_string())?));
-            }
+        let (begin, lines_before) = (scanner.valid_end(), scanner.line_number());
+        reader.frame.clear();
+        let frame = scanner.frame(&mut |_, line, _| {
+            reader.frame.extend_from_slice(line);
+            reader.frame.push(b'\n');
             Ok(())
         });
         match frame {
-            // The frame is whole: now its effects count.
-            Ok(Some(_)) => {
-                if let Some(state) = state.as_deref_mut() {
-                    replay_lines(state, read);
-                }
-            }
+            // The frame is whole: now what it says counts.
+            Ok(Some(_)) => reader.take(begin, lines_before).map_err(bad_at(path))?,
             Ok(None) => return Ok(None),
             Err(ScanError::Fault(fault)) => return Ok(Some(fault)),
             Err(error) => return Err(failed_at(path)(error)),
@@ -217,6 +248,33 @@ fn read_frames(
             progress(told);
         }
     }
+}
+
+impl Reader<'_> {
+    /// Takes the lines of a whole frame that begins at `begin`, after so many lines.
+    fn take(&mut self, begin: u64, lines_before: u64) -> Result<(), Fault> {
+        let (mut offset, mut line) = (begin, lines_before);
+        for raw in self.frame.split_inclusive(|byte| *byte == b'\n') {
+            line += 1;
+            let raw_line = raw.strip_suffix(b"\n").unwrap_or(raw);
+            let mut read = self.witness.read(raw_line);
+            if let Some(state) = self.state.as_deref_mut() {
+                read = read.and_then(|()| replay_line(state, raw_line).map_err(|error| error.to_string()));
+            }
+            read.map_err(|what| Fault { offset, line, what })?;
+            offset += raw.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn replay_line(state: &mut State, line: &[u8]) -> Result<(), serde_json::Error> {
+    let line = Line::parse(line)?;
+    line.effects()?.iter().for_each(|effect| state.apply(effect));
+    if line.kind.time_is_judged() {
+        state.note_time(line.time_ms());
+    }
+    Ok(())
 }
 
 fn io_at(file: &Path) -> impl FnOnce(io::Error) -> VerifyError {
@@ -237,15 +295,6 @@ fn failed_at(file: &Path) -> impl FnOnce(ScanError) -> VerifyError {
     }
 }
 
-fn replay_lines(state: &mut State, lines: Vec<(u64, Kind, Vec<Effect>)>) {
-    for (time_ms, kind, effects) in lines {
-        effects.iter().for_each(|effect| state.apply(effect));
-        if kind.time_is_judged() {
-            state.note_time(time_ms);
-        }
-    }
-}
-
 /// Often enough for a progress bar.
 const PROGRESS_EVERY: u64 = 4 * 1024 * 1024;
 
@@ -254,15 +303,22 @@ fn at_header(what: String) -> Fault {
 }
 
 /// Whether a segment continues what was verified so far.
-fn join(so_far: &Verified, begins: Link, first_by_name: u64, deployment: &str) -> Result<(), String> {
+fn join(so_far: &Verified, begins: Link, first_by_name: u64, header: &Header) -> Result<(), String> {
+    let deployment = &header.deployment;
     let first = begins.sequence + 1;
     if first != first_by_name {
         return Err(format!("it begins with record {first}, its name says {first_by_name}"));
     }
-    if deployment != so_far.deployment_id {
+    if *deployment != so_far.deployment_id {
         return Err(format!(
             "it belongs to deployment {deployment}, the first segment to {}",
             so_far.deployment_id
+        ));
+    }
+    if header.generation < so_far.generation {
+        return Err(format!(
+            "its generation {} is below {}, that of the segment before",
+            header.generation, so_far.generation
         ));
     }
     if begins.sequence != so_far.last_sequence {
@@ -305,7 +361,7 @@ mod tests {
 
         let disk = CountingDisk::default();
         let mut state = State::default();
-        let verified = walk(&disk, dir.path(), &mut |_, _| {}, Some(&mut state)).unwrap();
+        let verified = walk(&disk, dir.path(), &mut |_, _| {}, Some(&mut state), &mut |_, _| Ok(())).unwrap();
         assert!(verified.segments >= STARTS as u64);
         assert_eq!(disk.most(), 1);
     }
