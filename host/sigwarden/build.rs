@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 const PROTO: &str = "proto/sigwarden/v1/sigwarden.proto";
+const ADMIN: &str = "proto/sigwarden/admin/v1/admin.proto";
 const POLICIES: [&str; 4] = ["network-mode", "payload-rules", "monotonic", "rate-limit"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,6 +20,13 @@ fn protocol(out: &Path) -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile([PROTO], ["proto"])?;
     std::fs::write(out.join("sigwarden.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
+    // Apart, so that reflection on the signing socket does not speak of it.
+    println!("cargo:rerun-if-changed={ADMIN}");
+    let admin = protox::compile([ADMIN], ["proto"])?;
+    tonic_prost_build::configure()
+        // It carries the secret of an import.
+        .skip_debug(["sigwarden.admin.v1.AddKeyRequest"])
+        .compile_fds(admin)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod admin;
 mod bad_input;
 mod common;
 mod edges;

@@ -19,6 +19,7 @@ pub mod deployment;
 
 pub mod check;
 
+pub mod admin;
 pub mod client;
 pub mod server;
 
@@ -37,6 +38,11 @@ pub mod cli;
 )]
 pub mod proto {
     tonic::include_proto!("sigwarden.v1");
+
+    /// The administration: `proto/sigwarden/admin/v1/admin.proto`, compiled.
+    pub mod admin {
+        tonic::include_proto!("sigwarden.admin.v1");
+    }
 
     /// The protocol's file descriptors, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sigwarden.bin"));

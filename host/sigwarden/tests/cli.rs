@@ -88,11 +88,11 @@ fn init_makes_a_deployment_that_would_start_and_serves() {
     let (code, floors) = json(&dir, &["floors", "show"]);
     assert_eq!((code, floors.as_array().unwrap().len()), (0, 0), "{floors}");
     let set = ["floors", "set", "--key", "demo.validator", "--chain-id", "c-1", "--height", "1"];
-    let (code, held) = json(&dir, &[&set[..], &["--reason", "test"]].concat());
-    assert_eq!(code, 2);
-    assert!(
-        held["error"].as_str().unwrap().contains(&format!("process {}", daemon.id())),
-        "{held}"
+    let (code, set) = json(&dir, &[&set[..], &["--reason", "test"]].concat());
+    assert_eq!(
+        (code, &set["floors"][0]["position"]),
+        (0, &"1/end".into()),
+        "the daemon does it: {set}"
     );
     let (code, checked) = json(&dir, &["check"]);
     assert_eq!((code, &checked["running"]), (0, &Value::Bool(true)));
@@ -226,8 +226,15 @@ fn floors_only_rise_and_only_for_consensus_keys() {
         )
     };
     assert_eq!(set("demo.validator", "7").0, 0);
-    assert_eq!(set("demo.validator", "7").0, 1);
-    assert_eq!(set("demo.validator", "6").0, 1);
+    let (code, again) = set("demo.validator", "7");
+    assert_eq!(
+        (code, &again["sequence"]),
+        (0, &Value::Null),
+        "where it stood, and no record: {again}"
+    );
+    let (code, lower) = set("demo.validator", "6");
+    let said = lower["error"].as_str().unwrap();
+    assert!(code == 1 && said.contains("7/end") && said.contains("6/end"), "{lower}");
     assert_eq!(set("demo.validator", "8").0, 0);
     assert_eq!(set("demo.account", "8").0, 1);
     let (code, above) = set("demo.validator", "9223372036854775808");

@@ -164,6 +164,15 @@ pub(super) enum Keys {
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
     },
+    /// Suspend a key: from the answer on, nothing that it signs leaves
+    #[command(after_help = "Example:\n  sigwarden -d signer keys suspend demo.account --reason 'the wallet behaves oddly'")]
+    Suspend(KeyChange),
+    /// Let a suspended key sign again
+    #[command(after_help = "Example:\n  sigwarden -d signer keys resume demo.account --reason 'it was a test'")]
+    Resume(KeyChange),
+    /// Withdraw a key for good
+    #[command(after_help = "Example:\n  sigwarden -d signer keys revoke demo.account.v1 --reason 'replaced by v2'")]
+    Revoke(KeyChange),
     /// List the keys
     List,
     /// Show one key
@@ -171,6 +180,15 @@ pub(super) enum Keys {
         /// `namespace.key_id` or `namespace.key_id.v2`
         key: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyChange {
+    /// `namespace.key_id` for its highest version, or `namespace.key_id.v2`
+    pub(super) key: String,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Args)]
@@ -210,7 +228,7 @@ pub(super) enum Policy {
         /// A `[[policy]]` of the deployment, one of the binary's own, or a file
         module: String,
     },
-    /// Write a module's SHA-256 into sigwarden.toml; in force from the next start
+    /// Write a module's SHA-256 into sigwarden.toml; a running daemon runs it at once
     #[command(
         after_help = "Examples:\n  sigwarden -d signer policy pin rate-limit               pins the file as it is\n  sigwarden -d signer policy pin rate-limit --embedded    replaces it by this binary's own first"
     )]

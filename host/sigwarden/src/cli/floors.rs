@@ -1,18 +1,14 @@
 //! `sigwarden floors`.
 
+use super::administer;
 use super::args::Floors;
-use super::keys::find;
 use super::output::{Failure, Output, Style, table};
 use crate::config::Config;
-use crate::deployment::{now_ms, operator, settings};
-use crate::fatal::Fatal;
+use crate::proto::admin::{NewFloor, RaiseFloorsRequest, RaisedFloor};
 use serde_json::json;
-use sigwarden_core::floor::{CHAIN_ID_MAX, Floor, FloorKey, MessageClass, Position, Taken};
-use sigwarden_core::state::{Effect, State};
-use sigwarden_core::{Ledger, Role};
-use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger};
+use sigwarden_core::floor::{Floor, FloorKey, Taken};
+use sigwarden_core::state::State;
 use std::path::Path;
-use std::sync::Arc;
 
 pub(super) fn run(command: Floors, dir: &Path, output: &Output) -> Result<(), Failure> {
     let config = Config::load(dir)?;
@@ -28,78 +24,46 @@ pub(super) fn run(command: Floors, dir: &Path, output: &Output) -> Result<(), Fa
             height,
             reason,
         } => {
-            let _lock = DeploymentLock::acquire(&config.state_dir)?;
-            let ledger = EmbeddedLedger::open(&config.state_dir, settings(now_ms(), &Arc::new(Fatal::default())))?;
-            let done = set(&config, &ledger, &key, chain_id, height, reason, output);
-            ledger.close()?;
-            done
+            let floor = NewFloor {
+                key,
+                chain_id,
+                height,
+                within: None,
+            };
+            raise(&config, vec![floor], reason, output)
         }
     }
 }
 
-fn set(
-    config: &Config,
-    ledger: &EmbeddedLedger,
-    key: &str,
-    chain_id: String,
-    height: u64,
-    reason: String,
-    output: &Output,
-) -> Result<(), Failure> {
-    let key = find(config, key)?;
-    if !key.roles.contains(&Role::Consensus) {
-        return Err(Failure::no(format!("{} is no consensus key; only those have floors", key.id)));
-    }
-    if chain_id.is_empty() || chain_id.len() > CHAIN_ID_MAX {
-        return Err(Failure::cannot(format!("--chain-id has 1 to {CHAIN_ID_MAX} bytes")));
-    }
-    if i64::try_from(height).is_err() {
-        let most = i64::MAX;
-        return Err(Failure::cannot(format!(
-            "--height: CometBFT heights are int64, {most} is the highest; a floor above it could never be right"
-        )));
-    }
-    if reason.trim().is_empty() {
-        return Err(Failure::cannot("--reason: say why; it stands in the audit log"));
-    }
-    let state = ledger.snapshot();
-    let status = state.keys.get(&key.id).ok_or_else(|| {
-        Failure::no(format!(
-            "the ledger does not know {} yet; generate or import it, or start the daemon once",
-            key.id
-        ))
-    })?;
-    let floor_key = FloorKey {
-        public_key: status.public_key.clone(),
-        chain_id,
-        class: MessageClass::CometBft,
+fn raise(config: &Config, floors: Vec<NewFloor>, reason: String, output: &Output) -> Result<(), Failure> {
+    let raised = administer(config, |reach| reach.raise_floors(RaiseFloorsRequest { floors, reason }))?;
+    let to_json = |floor: &RaisedFloor| {
+        json!({
+            "key": floor.key,
+            "chain_id": floor.chain_id,
+            "position": floor.position,
+            "before": Some(&floor.before).filter(|before| !before.is_empty()),
+        })
     };
-    let position = Position::end_of_height(height);
-    let administration = Administration {
-        kind: AdminKind::Floor,
-        operator: operator(),
-        reason,
-        now_ms: now_ms(),
-        effects: vec![Effect::Floor {
-            key: floor_key.clone(),
-            floor: Floor {
-                position,
-                taken: Taken::Operator,
-            },
-        }],
-    };
-    let sequence = match ledger.administer(administration) {
-        Ok(sequence) => sequence,
-        Err(error @ sigwarden_ledger::AdministerError::FloorNotAbove { .. }) => return Err(Failure::no(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    let value =
-        json!({ "key": key.id.to_string(), "chain_id": floor_key.chain_id, "position": position.to_string(), "sequence": sequence });
+    let value = json!({ "floors": raised.floors.iter().map(to_json).collect::<Vec<_>>(), "sequence": raised.sequence });
     output.print(&value, || {
-        format!(
-            "{} signs nothing at height {height} or below on chain {}  (record {sequence})",
-            key.id, floor_key.chain_id
-        )
+        let mut text = String::new();
+        for floor in &raised.floors {
+            let before = match floor.before.as_str() {
+                "" => "it had none".to_owned(),
+                before if before == floor.position => "where it stood".to_owned(),
+                before => format!("it stood at {before}"),
+            };
+            text.push_str(&format!(
+                "{}: the floor on chain {} stands at {}; {before}\n",
+                floor.key, floor.chain_id, floor.position
+            ));
+        }
+        text.push_str(&match raised.sequence {
+            Some(sequence) => format!("record {sequence}"),
+            None => "nothing was to do".to_owned(),
+        });
+        text
     });
     Ok(())
 }

@@ -3,16 +3,17 @@
 
 use super::args::{Init, InitPassphrase};
 use super::output::{Failure, Output};
-use super::{edit, keys, template};
+use super::template;
+use crate::admin::{edit, pins};
 use crate::config::{Config, FILE_NAME, PassphraseSource};
-use crate::deployment::{now_ms, read_passphrase, settings};
+use crate::deployment::{now_ms, operator, read_passphrase, settings};
 use crate::embedded::POLICIES;
 use crate::fatal::Fatal;
 use serde_json::json;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Network, Role, Scheme};
 use sigwarden_keys::{Passphrase, Vault};
-use sigwarden_ledger::{DeploymentLock, EmbeddedLedger};
+use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger};
 use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -140,10 +141,10 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source) -
         make_dir(&dir.join(part))?;
     }
     for (name, wasm) in POLICIES {
-        edit::replace(&dir.join("policies").join(format!("{name}.wasm")), wasm, 0o644)?;
+        edit::replace(&dir.join("policies").join(format!("{name}.wasm")), wasm, 0o644).map_err(Failure::of)?;
     }
     if let Source::Generated(text) = source {
-        edit::replace(&dir.join(PASSPHRASE_FILE), text.as_bytes(), 0o600)?;
+        edit::replace(&dir.join(PASSPHRASE_FILE), text.as_bytes(), 0o600).map_err(Failure::of)?;
     }
     let now_ms = now_ms();
     let state = dir.join("state");
@@ -157,11 +158,17 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source) -
             version: 1,
         };
         let public_key = vault.generate(&id, scheme, now_ms)?;
-        blocks.push(template::key(&id, &BTreeSet::from([role]), scheme, "vault", Some(&public_key)));
+        blocks.push(edit::key(&id, &BTreeSet::from([role]), scheme, "vault", Some(&public_key)));
         ids.push((id, hex::encode(public_key)));
     }
     let ledger = EmbeddedLedger::create(&state, settings(now_ms, &Arc::new(Fatal::default())))?;
-    keys::pin(&ledger, &vault, &ids.iter().map(|(id, _)| id).collect::<Vec<_>>(), "init", now_ms)?;
+    ledger.administer(Administration {
+        kind: AdminKind::PublicKey,
+        operator: operator(),
+        reason: "init".to_owned(),
+        now_ms,
+        effects: pins(&vault, &ids.iter().map(|(id, _)| id).collect::<Vec<_>>()),
+    })?;
     ledger.close()?;
 
     let text = template::config(&template::Filled {
@@ -183,7 +190,7 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source) -
             errors.join("\n")
         )));
     }
-    edit::replace(&dir.join(FILE_NAME), text.as_bytes(), 0o644)?;
+    edit::replace(&dir.join(FILE_NAME), text.as_bytes(), 0o644).map_err(Failure::of)?;
     Ok(ids)
 }
 

@@ -1,23 +1,22 @@
 //! `sigwarden keys`.
 
-use super::args::{Keys, NewKey};
+use super::administer;
+use super::args::{KeyChange, Keys, NewKey};
 use super::output::{Failure, Output, Style, table, time};
 use super::sign::block_on;
-use super::{edit, template};
+use crate::admin::find;
 use crate::client::Client;
-use crate::config::{Backend, BackendKind, Config, Key};
-use crate::deployment::{now_ms, open_vault, operator, settings, state_at_rest};
-use crate::fatal::Fatal;
+use crate::config::{Config, Key};
+use crate::deployment::state_at_rest;
+use crate::proto::admin::{AddKeyRequest, SetKeyStateRequest};
 use serde_json::{Value, json};
-use sigwarden_core::key::{KeyId, KeyName};
-use sigwarden_core::state::{Effect, State};
+use sigwarden_core::key::KeyId;
+use sigwarden_core::state::State;
 use sigwarden_core::{KeyState, Role, Scheme};
-use sigwarden_keys::{SecretKey, Vault, VaultError};
-use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger, LockError, VerifyError};
-use std::collections::BTreeSet;
+use sigwarden_keys::SecretKey;
+use sigwarden_ledger::{DeploymentLock, LockError, VerifyError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub(super) fn run(command: Keys, dir: &Path, output: &Output) -> Result<(), Failure> {
@@ -25,9 +24,12 @@ pub(super) fn run(command: Keys, dir: &Path, output: &Output) -> Result<(), Fail
     match command {
         Keys::Generate(new) => add(&config, &new, None, output),
         Keys::Import { key, secret_file } => add(&config, &key, Some(secret_file), output),
+        Keys::Suspend(key) => change(&config, key, KeyState::Suspended, output),
+        Keys::Resume(key) => change(&config, key, KeyState::Active, output),
+        Keys::Revoke(key) => change(&config, key, KeyState::Revoked, output),
         Keys::List => list(&rows(&config)?, output),
         Keys::Show { key } => {
-            let id = find(&config, &key)?.id.to_string();
+            let id = find(&config, &key).map_err(Failure::of)?.id.to_string();
             let all = rows(&config)?;
             let row = all.iter().find(|row| row.key == id);
             let row = row.ok_or_else(|| Failure::no(format!("{id} is configured, but not made yet; `sigwarden keys generate {}`", key)))?;
@@ -37,126 +39,65 @@ pub(super) fn run(command: Keys, dir: &Path, output: &Output) -> Result<(), Fail
     }
 }
 
-/// The configured key of a name (its highest version) or an id.
-pub(super) fn find<'c>(config: &'c Config, text: &str) -> Result<&'c Key, Failure> {
-    if let Ok(id) = text.parse::<KeyId>() {
-        return config
-            .key(&id)
-            .ok_or_else(|| Failure::no(format!("there is no `[[key]]` {id}; `sigwarden keys list` lists them")));
-    }
-    let name: KeyName = text.parse()?;
-    let versions = config.keys.iter().filter(|key| key.id.name == name);
-    versions.max_by_key(|key| key.id.version).ok_or_else(|| {
-        Failure::no(format!(
-            "there is no `[[key]]` of the name {name}; `sigwarden keys list` lists them"
-        ))
-    })
-}
-
-/// What a new key is to be, from the configuration or the arguments.
-struct Plan {
-    id: KeyId,
-    scheme: Scheme,
-    roles: BTreeSet<Role>,
-    backend: String,
-    configured: bool,
-}
-
-fn plan(config: &Config, new: &NewKey) -> Result<Plan, Failure> {
-    let id = new.id();
-    if new.version == 0 {
-        return Err(Failure::cannot("--key-version: versions count from 1"));
-    }
-    let is_vault = |backend: &&Backend| matches!(backend.kind, BackendKind::SealedFile { .. });
-    let vault = config.backends.iter().find(is_vault);
-    let vault =
-        vault.ok_or_else(|| Failure::no("the configuration has no `sealed-file` backend to put a key into; add a `[[backend]]`"))?;
-    if let Some(key) = config.key(&id) {
-        if key.backend != vault.name {
-            return Err(Failure::no(format!(
-                "{id} is configured in backend `{}`, not in the `sealed-file` one",
-                key.backend
-            )));
-        }
-        if new.scheme.is_some_and(|scheme| scheme != key.scheme) {
-            return Err(Failure::no(format!("{id} is configured as {}; leave --scheme out", key.scheme)));
-        }
-        return Ok(Plan {
-            id,
-            scheme: key.scheme,
-            roles: key.roles.clone(),
-            backend: vault.name.clone(),
-            configured: true,
-        });
-    }
-    let scheme = new
-        .scheme
-        .ok_or_else(|| Failure::cannot(format!("--scheme is wanted, since sigwarden.toml does not name {id}")))?;
-    if new.roles.is_empty() {
-        return Err(Failure::cannot(format!(
-            "--role is wanted, since sigwarden.toml does not name {id}"
-        )));
-    }
-    Ok(Plan {
-        id,
-        scheme,
-        roles: new.roles.iter().copied().collect(),
-        backend: vault.name.clone(),
-        configured: false,
-    })
+fn change(config: &Config, change: KeyChange, to: KeyState, output: &Output) -> Result<(), Failure> {
+    let done = administer(config, |reach| {
+        reach.set_key_state(SetKeyStateRequest {
+            key: change.key,
+            state: to.name().to_owned(),
+            reason: change.reason,
+        })
+    })?;
+    let value = json!({ "key": done.key, "before": done.before, "state": done.state, "sequence": done.sequence });
+    output.print(&value, || {
+        format!("{} is {}; it was {}  (record {})", done.key, done.state, done.before, done.sequence)
+    });
+    Ok(())
 }
 
 fn add(config: &Config, new: &NewKey, import: Option<Option<PathBuf>>, output: &Output) -> Result<(), Failure> {
-    let plan = plan(config, new)?;
-    let block = template::key(&plan.id, &plan.roles, plan.scheme, &plan.backend, None);
-    if !plan.configured {
-        // What the configuration would refuse is refused before a key is made.
-        edit::appended(config, &block)?;
-    }
-    let _lock = DeploymentLock::acquire(&config.state_dir)?;
-    let Some(vault) = open_vault(config, None)? else {
-        return Err(Failure::no("the configuration has no `sealed-file` backend"));
-    };
-    let now_ms = now_ms();
-    let (public_key, reason) = match import {
-        None => (vault.generate(&plan.id, plan.scheme, now_ms), "generated"),
+    let scheme = new.scheme.or_else(|| config.key(&new.id()).map(|key| key.scheme));
+    let (secret, done) = match import {
+        None => (None, "generated"),
         Some(file) => {
-            let secret = read_secret(plan.scheme, file.as_deref())?;
-            (vault.import(&plan.id, plan.scheme, secret, now_ms), "imported")
+            let scheme = scheme.ok_or_else(|| Failure::cannot("--scheme is wanted, since sigwarden.toml does not name the key"))?;
+            (Some(read_secret(scheme, file.as_deref())?), "imported")
         }
     };
-    let public_key = match public_key {
-        Ok(public_key) => public_key,
-        Err(error @ VaultError::KeyExists(_)) => return Err(Failure::no(error.to_string())),
-        Err(error) => return Err(error.into()),
-    };
-    let ledger = EmbeddedLedger::open(&config.state_dir, settings(now_ms, &Arc::new(Fatal::default())))?;
-    // If this fails the key is in the vault and is pinned at its first use.
-    pin(&ledger, &vault, &[&plan.id], reason, now_ms)?;
-    ledger.close()?;
-
-    let block = template::key(&plan.id, &plan.roles, plan.scheme, &plan.backend, Some(&public_key));
-    let appended = !plan.configured && new.add_to_config;
-    if appended {
-        edit::write(&config.file, &edit::appended(config, &block)?)?;
-    }
+    let added = administer(config, |reach| {
+        reach.add_key(AddKeyRequest {
+            name: new.name.to_string(),
+            version: new.version,
+            scheme: new.scheme.map(|scheme| scheme.name().to_owned()).unwrap_or_default(),
+            roles: new.roles.iter().map(|role| role.name().to_owned()).collect(),
+            add_to_config: new.add_to_config,
+            secret,
+        })
+    })?;
     let value = json!({
-        "key": plan.id.to_string(),
-        "scheme": plan.scheme.name(),
-        "public_key": hex::encode(&public_key),
-        "configured": plan.configured || appended,
+        "key": added.key,
+        "scheme": added.scheme,
+        "public_key": hex::encode(&added.public_key),
+        "configured": added.configured,
+        "in_force": added.in_force,
     });
     output.print(&value, || {
-        let mut text = format!("{reason} {} ({})\npublic key {}\n", plan.id, plan.scheme, hex::encode(&public_key));
-        if appended {
-            text.push_str("added to sigwarden.toml; in force from the next start\n");
-        } else if !plan.configured {
-            text.push_str(&format!("\nadd this to {}:\n\n{block}", config.file.display()));
+        let public_key = hex::encode(&added.public_key);
+        let mut text = format!("{done} {} ({})\npublic key {public_key}\n", added.key, added.scheme);
+        match (added.appended, added.configured, added.in_force) {
+            (true, _, true) => text.push_str("added to sigwarden.toml, and in force\n"),
+            (true, _, false) => text.push_str("added to sigwarden.toml; in force from the next start\n"),
+            (false, true, true) => text.push_str("in force\n"),
+            (false, true, false) => text.push_str("in force from the next start\n"),
+            (false, false, _) => text.push_str(&format!(
+                "\nadd this to {}; it is in force from the next start:\n\n{}",
+                config.file.display(),
+                added.block
+            )),
         }
-        if plan.roles.contains(&Role::Consensus) {
+        if added.roles.iter().any(|role| role == Role::Consensus.name()) {
             text.push_str(&format!(
                 "\na consensus key signs nothing before it has a floor:\n  sigwarden floors set --key {} --chain-id ID --height N --reason TEXT\n",
-                plan.id.name
+                new.name
             ));
         }
         text
@@ -164,30 +105,8 @@ fn add(config: &Config, new: &NewKey, import: Option<Option<PathBuf>>, output: &
     Ok(())
 }
 
-/// Pins public keys of the vault in the ledger.
-pub(super) fn pin(ledger: &EmbeddedLedger, vault: &Vault, ids: &[&KeyId], reason: &str, now_ms: u64) -> Result<(), Failure> {
-    let entries = ids.iter().filter_map(|id| vault.entry(id));
-    let effects = entries
-        .map(|entry| Effect::KeyPinned {
-            key: entry.id,
-            scheme: entry.scheme,
-            public_key: entry.public_key,
-            created_ms: entry.created_ms,
-            state: KeyState::Active,
-        })
-        .collect();
-    ledger.administer(Administration {
-        kind: AdminKind::PublicKey,
-        operator: operator(),
-        reason: reason.to_owned(),
-        now_ms,
-        effects,
-    })?;
-    Ok(())
-}
-
 /// Reads a secret key in hex from a file that only its owner reads, or from a prompt without echo.
-fn read_secret(scheme: Scheme, file: Option<&Path>) -> Result<SecretKey, Failure> {
+fn read_secret(scheme: Scheme, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let text = match file {
         None => Zeroizing::new(
             rpassword::prompt_password("Secret key in hex: ")
@@ -215,7 +134,10 @@ fn read_secret(scheme: Scheme, file: Option<&Path>) -> Result<SecretKey, Failure
         }
     };
     let digits = text.trim();
-    Ok(SecretKey::from_hex(scheme, digits.strip_prefix("0x").unwrap_or(digits))?)
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    // Looked at here, where the file's name is known; whoever keeps it looks again.
+    SecretKey::from_hex(scheme, digits)?;
+    Ok(hex::decode(digits)?)
 }
 
 /// A key as `list` and `show` print it.

@@ -4,7 +4,6 @@ mod args;
 mod audit;
 mod check;
 mod docs;
-mod edit;
 mod floors;
 mod init;
 mod keys;
@@ -19,6 +18,9 @@ mod template;
 pub use args::Cli;
 pub use docs::refusals_markdown;
 
+use crate::admin::NotDone;
+use crate::admin::reach::Reach;
+use crate::config::Config;
 use args::Command;
 use clap::Parser;
 use output::{Failure, Output};
@@ -42,6 +44,16 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => output.fail(&failure),
     }
+}
+
+/// Runs a command that changes the deployment: in its daemon, or here if none runs.
+fn administer<A>(config: &Config, command: impl FnOnce(&mut Reach) -> Result<A, NotDone>) -> Result<A, Failure> {
+    let mut reach = Reach::to(config).map_err(Failure::of)?;
+    let done = command(&mut reach);
+    let closed = reach.close();
+    let done = done.map_err(Failure::of)?;
+    closed.map_err(Failure::of)?;
+    Ok(done)
 }
 
 fn run(cli: Cli, output: &Output) -> Result<(), Failure> {

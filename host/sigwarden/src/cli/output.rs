@@ -66,6 +66,16 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
+impl Failure {
+    /// A command that did nothing.
+    pub(super) fn of(not_done: crate::admin::NotDone) -> Self {
+        match not_done.refused {
+            true => Self::no(not_done.text),
+            false => Self::cannot(not_done.text),
+        }
+    }
+}
+
 /// Styles, by what they mean.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Style {

@@ -1,10 +1,11 @@
 //! `sigwarden policy`.
 
+use super::administer;
 use super::args::Policy as Command;
-use super::edit;
 use super::output::{Failure, Output, Style, table};
 use crate::config::{Config, Policy};
 use crate::embedded;
+use crate::proto::admin::PinPolicyRequest;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sigwarden_policy::{Engine, EngineSettings, Inspection};
@@ -170,45 +171,30 @@ fn inspection_human(inspection: &Inspection, output: &Output) -> String {
     text
 }
 
-fn pin(config: &Config, name: &str, from_binary: bool, output: &Output) -> Result<(), Failure> {
-    let policy = config.policies.iter().find(|policy| policy.name == name);
-    let policy = policy.ok_or_else(|| {
-        let known: Vec<&str> = config.policies.iter().map(|policy| policy.name.as_str()).collect();
-        Failure::no(format!(
-            "there is no `[[policy]]` of the name `{name}`; there are {}",
-            known.join(", ")
-        ))
+fn pin(config: &Config, name: &str, embedded: bool, output: &Output) -> Result<(), Failure> {
+    let pinned = administer(config, |reach| {
+        reach.pin_policy(PinPolicyRequest {
+            name: name.to_owned(),
+            embedded,
+        })
     })?;
-    let wasm = if from_binary {
-        let stem = policy
-            .module
-            .file_stem()
-            .map(|stem| stem.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let wasm = embedded::policy(&stem);
-        wasm.ok_or_else(|| {
-            Failure::no(format!(
-                "this binary carries no policy `{stem}`; without --embedded the file is pinned as it is"
-            ))
-        })?
-        .to_vec()
-    } else {
-        std::fs::read(&policy.module).map_err(|error| Failure::cannot(format!("{}: {error}", policy.module.display())))?
-    };
-    // A module that could not start is not pinned.
-    let engine = Engine::new(EngineSettings::default())?;
-    let inspection = sigwarden_policy::inspect(&engine, &wasm).map_err(|error| Failure::no(error.to_string()))?;
-    let text = edit::pinned(config, name, &inspection.digest)?;
-    if from_binary {
-        edit::replace(&policy.module, &wasm, 0o644)?;
-    }
-    edit::write(&config.file, &text)?;
-    let value = json!({ "policy": name, "sha256": inspection.digest, "version": inspection.manifest.version });
+    let value = json!({
+        "policy": pinned.policy,
+        "sha256": pinned.sha256,
+        "version": pinned.version,
+        "in_force": pinned.in_force,
+        "changed": pinned.changed,
+    });
     output.print(&value, || {
-        format!(
-            "pinned {name} {} to {}\nin force from the next start; `sigwarden check` says whether that would succeed",
-            inspection.manifest.version, inspection.digest
-        )
+        let mut text = format!("pinned {name} {} to {}\n", pinned.version, pinned.sha256);
+        if !pinned.in_force {
+            text.push_str("in force from the next start; `sigwarden check` says whether that would succeed");
+        } else if pinned.changed.is_empty() {
+            text.push_str("the daemon runs it already");
+        } else {
+            text.push_str(&format!("in force in the running daemon; changed: {}", pinned.changed.join(", ")));
+        }
+        text
     });
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! The sigwarden.toml that `init` writes: it runs as it is, and explains itself.
 
 use sha2::{Digest, Sha256};
-use sigwarden_core::key::KeyId;
-use sigwarden_core::{Network, Role, Scheme};
-use std::collections::BTreeSet;
+use sigwarden_core::Network;
 use std::fmt::Write as _;
 
 /// What `init` fills in.
@@ -69,22 +67,4 @@ pub(super) fn config(filled: &Filled<'_>) -> String {
         .replace("{uid}", &filled.uid.to_string())
         .replace("{keys}", filled.keys.join("\n").trim_end())
         .replace("{policies}", policies.trim_end())
-}
-
-/// One `[[key]]`.
-pub(super) fn key(id: &KeyId, roles: &BTreeSet<Role>, scheme: Scheme, backend: &str, public_key: Option<&[u8]>) -> String {
-    let roles: Vec<String> = roles.iter().map(|role| format!("\"{role}\"")).collect();
-    let mut text = format!("[[key]]\nname = \"{}\"\n", id.name);
-    if id.version != 1 {
-        let _ = writeln!(text, "version = {}", id.version);
-    }
-    let _ = writeln!(
-        text,
-        "roles = [{}]\nscheme = \"{scheme}\"\nbackend = \"{backend}\"",
-        roles.join(", ")
-    );
-    if let Some(public_key) = public_key {
-        let _ = writeln!(text, "public_key = \"{}\"", hex::encode(public_key));
-    }
-    text
 }

@@ -37,6 +37,8 @@ pub struct Config {
     pub socket: PathBuf,
     /// Whether the socket's group may connect (mode 0660), not only the daemon's own user (0600).
     pub socket_group_access: bool,
+    /// The Unix socket for administration, mode 0600: beside `socket` unless the configuration says otherwise.
+    pub admin_socket: PathBuf,
     /// Where ledger and code cache live.
     pub state_dir: PathBuf,
     /// Where the passphrase comes from.

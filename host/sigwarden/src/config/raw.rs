@@ -32,6 +32,7 @@ pub(super) struct Root {
 pub(super) struct Server {
     pub(super) socket: Option<String>,
     pub(super) socket_group_access: Option<bool>,
+    pub(super) admin_socket: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -81,6 +81,16 @@ pub enum KeyFault {
         /// The public key, hex.
         public_key: String,
     },
+    /// Two keys are one secret, of two schemes.
+    #[error(
+        "keys {first} and {second} are one secp256k1 secret under two schemes; floors and policies would take them for two keys, so take one of them out"
+    )]
+    TwoSchemes {
+        /// One.
+        first: KeyId,
+        /// The other.
+        second: KeyId,
+    },
     /// A replica is none.
     #[error("key {id}: `replica_of` names {of}, which has another public key")]
     NoReplica {
@@ -192,6 +202,19 @@ fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Resu
     Ok((entry, pin))
 }
 
+/// Whether two public keys are of one secret. A secp256k1 secret has a compressed public key for ECDSA and an x-only one for Schnorr.
+pub(crate) fn same_secret(one: &[u8], other: &[u8]) -> bool {
+    secret_of(one) == secret_of(other)
+}
+
+/// What tells secrets apart: a compressed public key (SEC 1 §2.3.3, 33 bytes) without its sign.
+fn secret_of(public_key: &[u8]) -> &[u8] {
+    match public_key {
+        [2 | 3, x @ ..] if x.len() == 32 => x,
+        other => other,
+    }
+}
+
 /// Keys with one public key that are not declared replicas, and declared replicas that are none. A floor goes by public key, but
 /// policies' state and permissions go by name.
 fn twins(config: &Config, found: &HashMap<KeyId, Vec<u8>>) -> Vec<KeyFault> {
@@ -200,11 +223,15 @@ fn twins(config: &Config, found: &HashMap<KeyId, Vec<u8>>) -> Vec<KeyFault> {
     let originals = config.keys.iter().filter(|key| key.replica_of.is_none());
     for key in originals {
         let Some(public_key) = found.get(&key.id) else { continue };
-        if let Some(first) = owners.insert(public_key, &key.id) {
-            faults.push(KeyFault::Same {
-                first: first.clone(),
-                second: key.id.clone(),
-                public_key: hex::encode(public_key),
+        if let Some(first) = owners.insert(secret_of(public_key), &key.id) {
+            let (first, second) = (first.clone(), key.id.clone());
+            faults.push(match found.get(&first) == Some(public_key) {
+                true => KeyFault::Same {
+                    first,
+                    second,
+                    public_key: hex::encode(public_key),
+                },
+                false => KeyFault::TwoSchemes { first, second },
             });
         }
     }

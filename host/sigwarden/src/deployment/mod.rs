@@ -5,10 +5,13 @@ mod keys;
 mod policies;
 
 pub use backends::BackendError;
+pub(crate) use keys::same_secret;
 pub use keys::{KeyFault, PublicKeySource};
 pub use policies::PolicyError;
+pub(crate) use policies::{changed as changed_policies, load as load_policies, read_module_file};
 pub use sigwarden_keys::MockScript;
 
+use crate::admin::{Administrator, Daemon};
 use crate::check::{Finding, Severity, Surroundings, examine};
 use crate::config::{Config, LoadError, PassphraseSource};
 use crate::fatal::Fatal;
@@ -31,6 +34,7 @@ pub struct Deployment {
     pipeline: Arc<Pipeline>,
     ledger: Arc<EmbeddedLedger>,
     backends: Backends,
+    engine: Engine,
     loaded: Vec<Loaded>,
     findings: Vec<Finding>,
     fatal: Arc<Fatal>,
@@ -138,7 +142,7 @@ impl Deployment {
         let state = ledger.snapshot();
         let keys = keys::check(&config, &backends, &state, now_ms).map_err(OpenError::Keys)?;
         let engine = Engine::new(engine_settings(&config))?;
-        let (policies, loaded) = policies::load(&config, &engine, backends.vault())?;
+        let (policies, loaded) = policies::load(&config, &engine, backends.vault(), None)?;
 
         record(&ledger, AdminKind::PublicKey, "first use", now_ms, keys.to_pin)?;
         let changed = policies::changed(&loaded, &state);
@@ -166,6 +170,7 @@ impl Deployment {
             pipeline,
             ledger,
             backends,
+            engine,
             loaded,
             findings,
             fatal,
@@ -185,7 +190,7 @@ impl Deployment {
         let state = state_at_rest(config)?;
         keys::check(config, &backends, &state, now_ms()).map_err(OpenError::Keys)?;
         let engine = Engine::new(engine_settings(config))?;
-        policies::load(config, &engine, backends.vault())?;
+        policies::load(config, &engine, backends.vault(), None)?;
         Ok(())
     }
 
@@ -229,6 +234,12 @@ impl Deployment {
     #[must_use]
     pub fn server_parts(&self) -> server::Parts {
         let ledger = Arc::clone(&self.ledger);
+        let daemon = Daemon {
+            pipeline: Arc::clone(&self.pipeline),
+            ledger: Arc::clone(&self.ledger),
+            vault: self.backends.vault().cloned(),
+            engine: self.engine.clone(),
+        };
         server::Parts {
             pipeline: Arc::clone(&self.pipeline),
             clients: Clients(self.config.clients.clone()),
@@ -246,6 +257,10 @@ impl Deployment {
                 }
             }),
             fatal: Arc::clone(&self.fatal),
+            admin: Some(server::AdminParts {
+                socket: self.config.admin_socket.clone(),
+                administrator: Arc::new(Administrator::of_daemon(self.config.clone(), daemon)),
+            }),
         }
     }
 

@@ -71,9 +71,22 @@ pub enum PolicyError {
     CacheKey(#[from] VaultError),
 }
 
-/// Loads every policy.
-pub(super) fn load(config: &Config, engine: &Engine, vault: Option<&Arc<Vault>>) -> Result<(PolicySet, Vec<Loaded>), PolicyError> {
-    let sources: Vec<ModuleSource> = config.policies.iter().map(source).collect::<Result<_, _>>()?;
+/// Loads every policy. `given`: a module that is not read from its file yet, by its instance's name.
+pub(crate) fn load(
+    config: &Config,
+    engine: &Engine,
+    vault: Option<&Arc<Vault>>,
+    given: Option<(&str, &[u8])>,
+) -> Result<(PolicySet, Vec<Loaded>), PolicyError> {
+    let module = |policy: &Policy| match given {
+        Some((name, wasm)) if name == policy.name => Ok(wasm.to_vec()),
+        Some(_) | None => read_module(policy),
+    };
+    let sources: Vec<ModuleSource> = config
+        .policies
+        .iter()
+        .map(|policy| source(policy, module(policy)?))
+        .collect::<Result<_, _>>()?;
     // No root key, no cache: compiled code is trusted only by its MAC.
     let cache = match vault {
         Some(vault) => Some(cache(&config.state_dir, vault)?),
@@ -96,7 +109,7 @@ pub(super) fn load(config: &Config, engine: &Engine, vault: Option<&Arc<Vault>>)
 }
 
 /// What differs from what the ledger knows, as effects to record.
-pub(super) fn changed(loaded: &[Loaded], state: &State) -> Vec<Effect> {
+pub(crate) fn changed(loaded: &[Loaded], state: &State) -> Vec<Effect> {
     let differs = |loaded: &&Loaded| {
         state.policies.get(loaded.instance.as_str()).is_none_or(|known| {
             (known.module_digest.as_str(), known.config_digest.as_str()) != (loaded.module_digest.as_str(), loaded.config_digest.as_str())
@@ -116,7 +129,7 @@ pub(super) fn changed(loaded: &[Loaded], state: &State) -> Vec<Effect> {
 /// # Errors
 /// It cannot be read, or is another.
 pub(crate) fn read_module(policy: &Policy) -> Result<Vec<u8>, PolicyError> {
-    let wasm = read(policy, &policy.module, MODULE_BYTES_MAX)?;
+    let wasm = read_module_file(policy)?;
     let found: [u8; 32] = Sha256::digest(&wasm).into();
     match policy.sha256 {
         Some(pinned) if pinned != found => Err(PolicyError::Pin {
@@ -129,7 +142,15 @@ pub(crate) fn read_module(policy: &Policy) -> Result<Vec<u8>, PolicyError> {
     }
 }
 
-fn source(policy: &Policy) -> Result<ModuleSource, PolicyError> {
+/// Reads a policy's module, whatever its pin says.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn read_module_file(policy: &Policy) -> Result<Vec<u8>, PolicyError> {
+    read(policy, &policy.module, MODULE_BYTES_MAX)
+}
+
+fn source(policy: &Policy, wasm: Vec<u8>) -> Result<ModuleSource, PolicyError> {
     let config_json = match &policy.config {
         PolicyConfig::Inline(json) => json.clone(),
         PolicyConfig::File(file) => String::from_utf8(read(policy, file, CONFIG_BYTES_MAX)?).map_err(|_| PolicyError::Text {
@@ -140,7 +161,7 @@ fn source(policy: &Policy) -> Result<ModuleSource, PolicyError> {
     let default = PolicyLimits::default();
     Ok(ModuleSource {
         instance: policy.name.clone(),
-        wasm: read_module(policy)?,
+        wasm,
         config_json,
         limits: PolicyLimits {
             fuel: policy.fuel.unwrap_or(default.fuel),

@@ -29,22 +29,36 @@ const PATH_BYTES_MAX: usize = 107;
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Its path is too long for the kernel.
-    #[error("server.socket: {} has {} bytes, the kernel takes {PATH_BYTES_MAX}; give a shorter path", .0.display(), .0.as_os_str().len())]
-    PathTooLong(PathBuf),
+    #[error("{field}: {} has {} bytes, the kernel takes {PATH_BYTES_MAX}; give a shorter path", path.display(), path.as_os_str().len())]
+    PathTooLong {
+        /// The field.
+        field: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
     /// Something that is no socket has its name.
-    #[error("server.socket: {} exists and is no socket; move it away or name another path", .0.display())]
-    Occupied(PathBuf),
+    #[error("{field}: {} exists and is no socket; move it away or name another path", path.display())]
+    Occupied {
+        /// The field.
+        field: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
     /// Others may replace it.
-    #[error("server.socket: the directory {} is writable by others (mode {mode:04o}); chmod 0750 it", dir.display())]
+    #[error("{field}: the directory {} is writable by others (mode {mode:04o}); chmod 0750 it", dir.display())]
     Directory {
+        /// The field.
+        field: &'static str,
         /// The directory.
         dir: PathBuf,
         /// Its mode.
         mode: u32,
     },
     /// The system says no.
-    #[error("server.socket: {}: {error}", path.display())]
+    #[error("{field}: {}: {error}", path.display())]
     Io {
+        /// The field.
+        field: &'static str,
         /// The path.
         path: PathBuf,
         /// Why.
@@ -59,9 +73,10 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Binds it. The caller holds the deployment's lock, so that a socket that is there already is stale.
-    pub(super) fn bind(path: &Path, group_access: bool) -> Result<Self, SocketError> {
+    /// Binds the socket of a field of the configuration. The caller holds the deployment's lock, so that a socket that is there already is stale.
+    pub(super) fn bind(field: &'static str, path: &Path, group_access: bool) -> Result<Self, SocketError> {
         let at = |error| SocketError::Io {
+            field,
             path: path.to_owned(),
             error,
         };
@@ -69,15 +84,19 @@ impl Socket {
         fresh.push(".new");
         let fresh = PathBuf::from(fresh);
         if fresh.as_os_str().len() > PATH_BYTES_MAX {
-            return Err(SocketError::PathTooLong(path.to_owned()));
+            let path = path.to_owned();
+            return Err(SocketError::PathTooLong { field, path });
         }
         if let Some(dir) = path.parent() {
-            prepare_directory(dir)?;
+            prepare_directory(field, dir)?;
         }
         for stale in [path, fresh.as_path()] {
             match std::fs::symlink_metadata(stale) {
                 Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(stale).map_err(at)?,
-                Ok(_) => return Err(SocketError::Occupied(stale.to_owned())),
+                Ok(_) => {
+                    let path = stale.to_owned();
+                    return Err(SocketError::Occupied { field, path });
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(at(error)),
             }
@@ -141,8 +160,9 @@ impl Drop for Socket {
     }
 }
 
-fn prepare_directory(dir: &Path) -> Result<(), SocketError> {
+fn prepare_directory(field: &'static str, dir: &Path) -> Result<(), SocketError> {
     let at = |error| SocketError::Io {
+        field,
         path: dir.to_owned(),
         error,
     };
@@ -151,7 +171,8 @@ fn prepare_directory(dir: &Path) -> Result<(), SocketError> {
             let mode = metadata.permissions().mode() & 0o7777;
             // Sticky directories such as /tmp let nobody replace another's socket.
             if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-                return Err(SocketError::Directory { dir: dir.to_owned(), mode });
+                let dir = dir.to_owned();
+                return Err(SocketError::Directory { field, dir, mode });
             }
             Ok(())
         }

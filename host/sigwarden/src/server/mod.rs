@@ -1,5 +1,6 @@
 //! The daemon's edge: gRPC over a Unix socket in front of the pipeline. Async ends here; requests run on blocking threads.
 
+mod administration;
 mod listener;
 mod pool;
 mod signer;
@@ -10,6 +11,7 @@ pub use listener::SocketError;
 pub use pool::STACK_BYTES;
 pub use status::{CODE_KEY, DETAIL_TYPE, from_status, grpc_code, to_status};
 
+use crate::admin::Administrator;
 use crate::config::Limits;
 use crate::fatal::Fatal;
 use crate::proto::signer_server::SignerServer;
@@ -75,6 +77,16 @@ pub struct Parts {
     pub condition: Arc<dyn Fn() -> Condition + Send + Sync>,
     /// Set off when a durable write fails.
     pub fatal: Arc<Fatal>,
+    /// Administration, if there is any.
+    pub admin: Option<AdminParts>,
+}
+
+/// What administration is made of.
+pub struct AdminParts {
+    /// The socket's path.
+    pub socket: PathBuf,
+    /// Who runs the commands.
+    pub administrator: Arc<Administrator>,
 }
 
 /// The daemon cannot serve, or can no longer.
@@ -108,7 +120,8 @@ pub enum ServeError {
 /// # Errors
 /// It cannot start, the ledger failed, or requests did not finish in time.
 pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: impl FnOnce()) -> Result<(), ServeError> {
-    let socket = Socket::bind(&parts.socket, parts.socket_group_access)?;
+    let socket = Socket::bind("server.socket", &parts.socket, parts.socket_group_access)?;
+    let (admin_stops, admin) = administration::start(parts.admin.as_ref())?;
     let pool = Pool::start(&parts.pipeline, parts.limits.threads, parts.limits.queue).map_err(ServeError::Threads)?;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -152,6 +165,7 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         }
         parts.pipeline.stop();
         accepting.abort();
+        drop(admin_stops);
         // Nobody listens any more if serving ended by itself.
         let _ = stopped.send(());
     };
@@ -162,6 +176,7 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         () = async { if grace_begins.await.is_ok() { tokio::time::sleep(grace).await } else { std::future::pending().await } } => {}
     }
     accepting.abort();
+    administration::finish(admin, grace).await;
     let finished = tokio::task::block_in_place(|| pool.finish(grace));
     if let Some(reason) = parts.fatal.reason() {
         return Err(ServeError::Ledger(reason));

@@ -151,6 +151,7 @@ impl Stand {
                 last_sequence: of_ledger.health().last_sequence,
             }),
             fatal: Arc::clone(&fatal),
+            admin: None,
         };
         change(&mut parts);
         let (stop, stopped) = oneshot::channel::<()>();

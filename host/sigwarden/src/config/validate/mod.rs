@@ -160,6 +160,16 @@ impl Checker<'_> {
         let network = self.name(way!["network"], &root.network);
         let socket = root.server.socket.as_deref().unwrap_or("run/sigwarden.sock");
         let socket = self.path(way!["server", "socket"], socket);
+        let admin_socket = match &root.server.admin_socket {
+            Some(path) => self.path(way!["server", "admin_socket"], path),
+            None => socket.with_file_name("admin.sock"),
+        };
+        if admin_socket == socket {
+            self.wrong(
+                way!["server", "admin_socket"],
+                "callers and administration have a socket each; name another",
+            );
+        }
         let state_dir = self.path(way!["state", "dir"], root.state.dir.as_deref().unwrap_or("state"));
         let passphrase = self.passphrase(&root.security);
         let limits = self.limits(&root.limits);
@@ -174,6 +184,7 @@ impl Checker<'_> {
             dir: self.dir.to_owned(),
             network: network?,
             socket,
+            admin_socket,
             socket_group_access: root.server.socket_group_access.unwrap_or(false),
             state_dir,
             passphrase,

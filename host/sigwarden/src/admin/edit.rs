@@ -1,17 +1,39 @@
 //! Changes to sigwarden.toml: comments and order stay, the result is checked before it is written, and written as a whole.
 
-use super::output::Failure;
+use super::NotDone;
 use crate::config::Config;
+use sigwarden_core::key::KeyId;
+use sigwarden_core::{Role, Scheme};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use toml_edit::{DocumentMut, value};
 
+/// One `[[key]]`.
+pub(crate) fn key(id: &KeyId, roles: &BTreeSet<Role>, scheme: Scheme, backend: &str, public_key: Option<&[u8]>) -> String {
+    let roles: Vec<String> = roles.iter().map(|role| format!("\"{role}\"")).collect();
+    let mut text = format!("[[key]]\nname = \"{}\"\n", id.name);
+    if id.version != 1 {
+        let _ = writeln!(text, "version = {}", id.version);
+    }
+    let _ = writeln!(
+        text,
+        "roles = [{}]\nscheme = \"{scheme}\"\nbackend = \"{backend}\"",
+        roles.join(", ")
+    );
+    if let Some(public_key) = public_key {
+        let _ = writeln!(text, "public_key = \"{}\"", hex::encode(public_key));
+    }
+    text
+}
+
 /// The configuration with `block` at its end.
 ///
 /// # Errors
 /// The result would be wrong.
-pub(super) fn appended(config: &Config, block: &str) -> Result<String, Failure> {
+pub(crate) fn appended(config: &Config, block: &str) -> Result<String, NotDone> {
     let text = std::fs::read_to_string(&config.file)?;
     let text = format!("{}\n\n{block}", text.trim_end());
     checked(config, text)
@@ -21,22 +43,22 @@ pub(super) fn appended(config: &Config, block: &str) -> Result<String, Failure> 
 ///
 /// # Errors
 /// There is no such policy, or the result would be wrong.
-pub(super) fn pinned(config: &Config, policy: &str, sha256: &str) -> Result<String, Failure> {
+pub(crate) fn pinned(config: &Config, policy: &str, sha256: &str) -> Result<String, NotDone> {
     let mut document: DocumentMut = std::fs::read_to_string(&config.file)?.parse()?;
     let tables = document.get_mut("policy").and_then(|item| item.as_array_of_tables_mut());
     let is_it = |table: &&mut toml_edit::Table| table.get("name").and_then(|name| name.as_str()) == Some(policy);
     let table = tables.and_then(|tables| tables.iter_mut().find(is_it));
-    let table = table.ok_or_else(|| Failure::no(format!("{} has no `[[policy]]` of the name `{policy}`", config.file.display())))?;
+    let table = table.ok_or_else(|| NotDone::no(format!("{} has no `[[policy]]` of the name `{policy}`", config.file.display())))?;
     table.insert("sha256", value(sha256));
     checked(config, document.to_string())
 }
 
-fn checked(config: &Config, text: String) -> Result<String, Failure> {
+fn checked(config: &Config, text: String) -> Result<String, NotDone> {
     match Config::parse(&config.dir, &text) {
         Ok(_) => Ok(text),
         Err(errors) => {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Err(Failure::no(format!(
+            Err(NotDone::no(format!(
                 "with this change, sigwarden.toml would be wrong:\n{}",
                 errors.join("\n")
             )))
@@ -48,7 +70,7 @@ fn checked(config: &Config, text: String) -> Result<String, Failure> {
 ///
 /// # Errors
 /// The system's.
-pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn write(file: &Path, text: &str) -> Result<(), NotDone> {
     let mode = std::fs::metadata(file).map_or(0o600, |metadata| metadata.permissions().mode() & 0o7777);
     replace(file, text.as_bytes(), mode)
 }
@@ -57,10 +79,10 @@ pub(super) fn write(file: &Path, text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The system's.
-pub(super) fn replace(file: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+pub(crate) fn replace(file: &Path, bytes: &[u8], mode: u32) -> Result<(), NotDone> {
     let mut fresh = file.as_os_str().to_owned();
     fresh.push(".new");
-    let failed = |error: std::io::Error| Failure::cannot(format!("{}: {error}", file.display()));
+    let failed = |error: std::io::Error| NotDone::cannot(format!("{}: {error}", file.display()));
     let mut options = std::fs::OpenOptions::new();
     let mut opened = options
         .write(true)

@@ -1,0 +1,117 @@
+//! The command line's side: a running daemon is asked; without one the deployment is locked and changed here.
+
+use super::service::from_status;
+use super::{Administrator, NotDone, commands};
+use crate::config::Config;
+use crate::proto::admin::admin_client::AdminClient;
+use crate::proto::admin::*;
+use hyper_util::rt::TokioIo;
+use sigwarden_ledger::{DeploymentLock, LockError};
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a command may take: compiling 32 policies takes a minute on a small machine.
+const COMMAND: Duration = Duration::from_secs(300);
+
+/// Whoever runs the commands.
+pub struct Reach(Place);
+
+enum Place {
+    Here(Box<Administrator>),
+    Daemon(Box<(Runtime, AdminClient<Channel>)>),
+}
+
+impl Reach {
+    /// The daemon of a deployment, or nobody but this process.
+    ///
+    /// # Errors
+    /// The deployment is held by a process that does not answer, or is not this user's.
+    pub fn to(config: &Config) -> Result<Self, NotDone> {
+        let held = match DeploymentLock::acquire(&config.state_dir) {
+            Ok(lock) => return Ok(Self(Place::Here(Box::new(Administrator::alone(config.clone(), lock))))),
+            Err(held @ LockError::Held { .. }) => held,
+            Err(error @ (LockError::Owner { .. } | LockError::Io { .. })) => return Err(error.into()),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match runtime.block_on(connect(&config.admin_socket)) {
+            Ok(client) => Ok(Self(Place::Daemon(Box::new((runtime, client))))),
+            Err(error) => Err(NotDone::cannot(format!(
+                "{held}; nor is it a daemon that answers on {}: {error}",
+                config.admin_socket.display()
+            ))),
+        }
+    }
+
+    /// Whether a daemon runs the commands.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        match self.0 {
+            Place::Here(_) => false,
+            Place::Daemon(_) => true,
+        }
+    }
+
+    /// Lets go of the deployment.
+    ///
+    /// # Errors
+    /// The ledger failed: what was changed is durable all the same.
+    pub fn close(self) -> Result<(), NotDone> {
+        match self.0 {
+            Place::Here(administrator) => administrator.close(),
+            Place::Daemon(_) => Ok(()),
+        }
+    }
+}
+
+async fn connect(socket: &Path) -> Result<AdminClient<Channel>, String> {
+    // The kernel's word first, which says why; then the transport on top.
+    drop(UnixStream::connect(socket).await.map_err(|error| error.to_string())?);
+    let path = socket.to_owned();
+    let connector = tower::service_fn(move |_: tonic::transport::Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    let endpoint = Endpoint::from_static("http://sigwarden").timeout(COMMAND);
+    let channel = endpoint
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(AdminClient::new(channel))
+}
+
+macro_rules! reach {
+    ($($name:ident: $request:ident => $answer:ident;)+) => {
+        impl Reach {
+            $(
+                /// As [`Administrator`]'s method of the name, wherever it runs.
+                ///
+                /// # Errors
+                /// As there; or the daemon did not answer.
+                pub fn $name(&mut self, request: $request) -> Result<$answer, NotDone> {
+                    match &mut self.0 {
+                        Place::Here(administrator) => administrator.$name(request),
+                        Place::Daemon(daemon) => {
+                            let (runtime, client) = daemon.as_mut();
+                            let answer = runtime.block_on(client.$name(request));
+                            answer.map(tonic::Response::into_inner).map_err(|status| fate(&status))
+                        }
+                    }
+                }
+            )+
+        }
+    };
+}
+commands!(reach);
+
+fn fate(status: &tonic::Status) -> NotDone {
+    from_status(status).unwrap_or_else(|| {
+        NotDone::cannot(format!(
+            "the daemon gave no answer ({:?}: {}); whether the command was executed, `sigwarden audit tail` says",
+            status.code(),
+            status.message()
+        ))
+    })
+}

@@ -1,0 +1,70 @@
+//! `admin.sock` beside the signing socket: a socket, a transport and a service of its own.
+
+use super::listener::{Bounds, Socket};
+use super::{AdminParts, HEADER_BYTES_MAX, PENDING_RESETS_MAX, SocketError};
+use crate::admin::service::service;
+use sigwarden_core::caller::Peer;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+
+/// Connections at once: operators and their scripts.
+const CONNECTIONS: usize = 16;
+
+/// Commands at once on one connection: they run one after the other anyway.
+const STREAMS: u32 = 4;
+
+/// Starts it. It stops once the sender is dropped.
+pub(super) fn start(parts: Option<&AdminParts>) -> Result<(oneshot::Sender<()>, Option<JoinHandle<()>>), SocketError> {
+    let (stops, stopped) = oneshot::channel::<()>();
+    let Some(parts) = parts else { return Ok((stops, None)) };
+    let socket = Socket::bind("server.admin_socket", &parts.socket, false)?;
+    let service = service(Arc::clone(&parts.administrator));
+    let (accepted, incoming) = mpsc::channel(1);
+    let bounds = Bounds {
+        all: CONNECTIONS,
+        of_one_uid: CONNECTIONS,
+    };
+    let own = rustix::process::geteuid().as_raw();
+    // The mode lets nobody else in, root aside; the kernel's word is asked all the same.
+    let known = move |peer: Peer| {
+        if peer.uid != own {
+            tracing::warn!(
+                uid = peer.uid,
+                own,
+                "closed a connection to the admin socket: only the daemon's own user administers"
+            );
+        }
+        peer.uid == own
+    };
+    let serving = async move {
+        let accepting = tokio::spawn(socket.accept(bounds, known, accepted));
+        let stop = accepting.abort_handle();
+        let until = async move {
+            // Ends with an error when the sender is dropped: that is the sign.
+            let _ = stopped.await;
+            stop.abort();
+        };
+        let server = Server::builder()
+            .max_concurrent_streams(STREAMS)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+            .add_service(service);
+        if let Err(error) = server.serve_with_incoming_shutdown(ReceiverStream::new(incoming), until).await {
+            tracing::error!(%error, "administration ended; callers are served on");
+        }
+    };
+    Ok((stops, Some(tokio::spawn(serving))))
+}
+
+/// Lets a command that runs finish, and no longer than `grace`.
+pub(super) async fn finish(serving: Option<JoinHandle<()>>, grace: Duration) {
+    let Some(serving) = serving else { return };
+    let stop = serving.abort_handle();
+    if tokio::time::timeout(grace, serving).await.is_err() {
+        stop.abort();
+    }
+}
