@@ -1,0 +1,428 @@
+//! A disk that lies, for tests: in memory, and what it does is determined by a seed. What was not made durable it loses, tears and
+//! reorders, page by page and sector by sector; it fails any call it is told to, and fills up.
+//!
+//! After a failed `sync_data` some of the pages were written and the others count as written: they read as before, no later sync tries
+//! them again, and a power cut loses them. That is what Linux does.
+
+mod contents;
+mod names;
+mod random;
+
+pub use random::Random;
+
+use super::{Access, Disk, DiskFile};
+use contents::{Contents, Luck};
+use names::{Names, Node};
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The disk; its clones are the same disk.
+#[derive(Debug, Clone)]
+pub struct SimulatedDisk(Arc<Mutex<Platter>>);
+
+#[derive(Debug)]
+struct Platter {
+    files: HashMap<u64, Contents>,
+    names: Names,
+    next_file: u64,
+    random: Random,
+    /// Calls that change something, and all calls.
+    changes: u64,
+    calls: u64,
+    cut_at: Option<u64>,
+    cut: bool,
+    fail_at: Option<u64>,
+    failed: u64,
+    capacity: Option<u64>,
+    sync_latency: Duration,
+}
+
+/// Calls that a disk was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// Those that change something: a power cut before any other is the same as one before the next of these.
+    pub changes: u64,
+    /// All of them.
+    pub all: u64,
+    /// Those that failed because they were told to.
+    pub failed: u64,
+}
+
+/// The free room of a disk without a capacity.
+const ROOMY: u64 = 1 << 40;
+
+impl SimulatedDisk {
+    /// An empty disk, with nothing but `/`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let root = [(Path::new("/").to_owned(), Node::Dir)];
+        Self::with(HashMap::new(), Names::survived(root.into()), Random::new(seed))
+    }
+
+    fn with(files: HashMap<u64, Contents>, names: Names, random: Random) -> Self {
+        Self(Arc::new(Mutex::new(Platter {
+            next_file: files.keys().max().map_or(0, |last| last + 1),
+            files,
+            names,
+            random,
+            changes: 0,
+            calls: 0,
+            cut_at: None,
+            cut: false,
+            fail_at: None,
+            failed: 0,
+            capacity: None,
+            sync_latency: Duration::ZERO,
+        })))
+    }
+
+    /// Cuts the power in the middle of the `n`th call from now that changes something, from 1: it may have happened, and every later
+    /// call fails.
+    pub fn cut_at(&self, n: u64) {
+        let mut platter = self.lock();
+        platter.cut_at = Some(platter.changes + n);
+    }
+
+    /// Lets the `n`th call from now fail, whatever it is, from 1. `None` fails no more.
+    pub fn fail_at(&self, n: Option<u64>) {
+        let mut platter = self.lock();
+        platter.fail_at = n.map(|n| platter.calls + n);
+    }
+
+    /// Bytes that it holds; `None` for more than anybody needs.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.lock().capacity = bytes;
+    }
+
+    /// How long a `sync_data` takes.
+    pub fn set_sync_latency(&self, latency: Duration) {
+        self.lock().sync_latency = latency;
+    }
+
+    /// Bytes used.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.lock().used()
+    }
+
+    /// Calls so far.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        let platter = self.lock();
+        Calls {
+            changes: platter.changes,
+            all: platter.calls,
+            failed: platter.failed,
+        }
+    }
+
+    /// Whether the power was cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.lock().cut
+    }
+
+    /// The disk after a power cut at this moment, started again. The seed decides what survived of what was not durable.
+    #[must_use]
+    pub fn power_cut(&self, seed: u64) -> Self {
+        let platter = self.lock();
+        let mut random = Random::new(seed);
+        let names = platter.names.survivors(Luck::draw(&mut random), &mut random);
+        let luck = Luck::draw(&mut random);
+        let mut files = HashMap::new();
+        for node in names.values() {
+            if let Node::File(id) = node
+                && let Some(contents) = platter.files.get(id)
+            {
+                files.insert(*id, Contents::survived(contents.survivors(luck, &mut random)));
+            }
+        }
+        let disk = Self::with(files, Names::survived(names), random);
+        disk.set_capacity(platter.capacity);
+        disk.set_sync_latency(platter.sync_latency);
+        disk
+    }
+
+    /// A copy of the disk as it is, the unsure included.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let platter = self.lock();
+        let disk = Self::with(platter.files.clone(), platter.names.clone(), platter.random.clone());
+        disk.set_capacity(platter.capacity);
+        disk.set_sync_latency(platter.sync_latency);
+        disk
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Platter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What comes of a call.
+enum Fate {
+    /// It works.
+    Works,
+    /// It fails as it was told to.
+    Fails,
+    /// The power is cut while it runs.
+    Cut,
+}
+
+fn no_power() -> io::Error {
+    io::Error::other("the power was cut")
+}
+
+fn told_to_fail() -> io::Error {
+    io::Error::other("the disk was told to fail this call")
+}
+
+impl Platter {
+    /// Counts a call that changes nothing.
+    fn look(&mut self) -> io::Result<()> {
+        if self.cut {
+            return Err(no_power());
+        }
+        self.calls += 1;
+        if self.fail_at == Some(self.calls) {
+            self.failed += 1;
+            return Err(told_to_fail());
+        }
+        Ok(())
+    }
+
+    /// Counts a call that changes something.
+    fn change(&mut self) -> io::Result<Fate> {
+        if self.cut {
+            return Err(no_power());
+        }
+        self.calls += 1;
+        self.changes += 1;
+        if self.cut_at == Some(self.changes) {
+            self.cut = true;
+            return Ok(Fate::Cut);
+        }
+        if self.fail_at == Some(self.calls) {
+            self.failed += 1;
+            return Ok(Fate::Fails);
+        }
+        Ok(Fate::Works)
+    }
+
+    /// A change that is whole once it is made, durable or not: a power cut in the middle may have made it.
+    fn simple_change(&mut self, make: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        match self.change()? {
+            Fate::Works => make(self),
+            Fate::Fails => Err(told_to_fail()),
+            Fate::Cut => {
+                drop(make(self));
+                Err(no_power())
+            }
+        }
+    }
+
+    fn used(&self) -> u64 {
+        let files = self.names.now.values().filter_map(|node| match node {
+            Node::File(id) => self.files.get(id),
+            Node::Dir => None,
+        });
+        files.map(|contents| contents.now.len()).sum()
+    }
+
+    fn file(&mut self, id: u64) -> io::Result<&mut Contents> {
+        self.files.get_mut(&id).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Refuses what would need more than there is.
+    fn refuse_beyond_room(&self, id: u64, wanted_len: u64) -> io::Result<()> {
+        let len = self.files.get(&id).map_or(0, |contents| contents.now.len());
+        match self.capacity {
+            Some(capacity) if self.used() + wanted_len.saturating_sub(len) > capacity => Err(io::ErrorKind::StorageFull.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        let mut platter = self.lock();
+        let known = platter.names.now.get(path).copied();
+        let id = match (access, known) {
+            (Access::Read | Access::Write, found) => {
+                platter.look()?;
+                match found {
+                    Some(Node::File(id)) => id,
+                    Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
+                    None => return Err(io::ErrorKind::NotFound.into()),
+                }
+            }
+            (Access::CreateNew, Some(_)) => {
+                platter.look()?;
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            (Access::CreateNew, None) => {
+                let id = platter.next_file;
+                platter.simple_change(|platter| {
+                    platter.next_file += 1;
+                    platter.files.insert(id, Contents::default());
+                    platter.names.change(None, Some((path, Node::File(id))));
+                    Ok(())
+                })?;
+                id
+            }
+        };
+        drop(platter);
+        Ok(Box::new(SimulatedFile {
+            disk: self.clone(),
+            id,
+            writable: access != Access::Read,
+        }))
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        let mut platter = self.lock();
+        if platter.names.now.contains_key(path) {
+            platter.look()?;
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        platter.simple_change(|platter| {
+            platter.names.change(None, Some((path, Node::Dir)));
+            Ok(())
+        })
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut platter = self.lock();
+        platter.look()?;
+        if platter.names.now.get(path) != Some(&Node::Dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inside = platter.names.now.keys().filter(|name| name.parent() == Some(path));
+        Ok(inside.filter_map(|name| Some(name.file_name()?.to_str()?.to_owned())).collect())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut platter = self.lock();
+        let Some(node) = platter.names.now.get(from).copied() else {
+            platter.look()?;
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        platter.simple_change(|platter| {
+            platter.names.change(Some(from), Some((to, node)));
+            Ok(())
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut platter = self.lock();
+        if !platter.names.now.contains_key(path) {
+            platter.look()?;
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        platter.simple_change(|platter| {
+            platter.names.change(Some(path), None);
+            Ok(())
+        })
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut platter = self.lock();
+        match platter.change()? {
+            Fate::Works => platter.names.sync(path),
+            Fate::Fails => return Err(told_to_fail()),
+            Fate::Cut => return Err(no_power()),
+        }
+        Ok(())
+    }
+
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        let mut platter = self.lock();
+        platter.look()?;
+        Ok(platter.capacity.map_or(ROOMY, |capacity| capacity.saturating_sub(platter.used())))
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedFile {
+    disk: SimulatedDisk,
+    id: u64,
+    writable: bool,
+}
+
+impl SimulatedFile {
+    fn grow_to(&self, platter: &mut Platter, len: u64, make: impl Fn(&mut Contents)) -> io::Result<()> {
+        if !self.writable {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        platter.refuse_beyond_room(self.id, len)?;
+        platter.simple_change(|platter| {
+            make(platter.file(self.id)?);
+            Ok(())
+        })
+    }
+}
+
+impl DiskFile for SimulatedFile {
+    fn len(&self) -> io::Result<u64> {
+        let mut platter = self.disk.lock();
+        platter.look()?;
+        Ok(platter.file(self.id)?.now.len())
+    }
+
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut platter = self.disk.lock();
+        platter.look()?;
+        let read = platter.file(self.id)?.now.read(offset, out);
+        read.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut platter = self.disk.lock();
+        let end = offset + bytes.len() as u64;
+        let written = self.grow_to(&mut platter, end, |contents| contents.write(offset, bytes));
+        if written.is_err() && self.writable && !platter.cut {
+            // Any part of it, from the start on, may have been written.
+            let part = usize::try_from(platter.random.below(bytes.len() as u64)).unwrap_or(0);
+            let part = bytes.get(..part).unwrap_or_default();
+            if platter.refuse_beyond_room(self.id, offset + part.len() as u64).is_ok() {
+                platter.file(self.id)?.write(offset, part);
+            }
+        }
+        written
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.grow_to(&mut self.disk.lock(), len, |contents| contents.set_len(len))
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        self.grow_to(&mut self.disk.lock(), len, |contents| {
+            if len > contents.now.len() {
+                contents.set_len(len);
+            }
+        })
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let latency = self.disk.lock().sync_latency;
+        if !latency.is_zero() {
+            std::thread::sleep(latency);
+        }
+        let platter = &mut *self.disk.lock();
+        let fate = platter.change()?;
+        let contents = platter.files.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
+        match fate {
+            Fate::Works => {
+                contents.sync();
+                Ok(())
+            }
+            Fate::Fails => {
+                contents.fail_sync(&mut platter.random);
+                Err(told_to_fail())
+            }
+            Fate::Cut => Err(no_power()),
+        }
+    }
+}
