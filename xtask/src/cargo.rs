@@ -12,6 +12,11 @@ pub fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
+/// Where cargo builds to.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
 /// A cargo command at the root, by the cargo that runs this.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -46,8 +51,7 @@ pub fn run_if_installed(subcommand: &str, arguments: &[&str]) -> Result<()> {
 
 /// Runs a binary that `cargo build` made.
 pub fn run_built(name: &str) -> Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir));
-    let path = target.join("debug").join(name);
+    let path = target().join("debug").join(name);
     let status = Command::new(&path)
         .status()
         .with_context(|| format!("{} could not be started", path.display()))?;

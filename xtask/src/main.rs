@@ -2,6 +2,7 @@
 
 mod cargo;
 mod policies;
+mod python;
 mod test;
 
 use anyhow::{Result, bail};
@@ -60,7 +61,10 @@ fn main() -> Result<()> {
             }
             Ok(())
         }
-        "install-deps" => policies::build_all().map(|_| ()),
+        "install-deps" => {
+            policies::build_all()?;
+            python::ready().map(|_| ())
+        }
         "--help" | "-h" | "help" => {
             println!("{USAGE}");
             Ok(())

@@ -1,23 +1,27 @@
 //! Runs the tests: all of them, or those whose path contains a name.
 
-use crate::{cargo, policies};
+use crate::{cargo, policies, python};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// Tells tests which Python has what the peers need.
+const PYTHON: &str = "SIGWARDEN_PYTHON";
+
 /// Runs every test, or with a name those whose path (`package::target::module::test`) contains it.
 pub fn run(name: Option<&str>) -> Result<()> {
     policies::build_all()?;
+    let python = python::ready()?;
     let mut tally = Tally::default();
     match name {
         // The workspace as a whole, so that its dependencies compile once, and the binary that end-to-end tests start with them.
-        None => tally.add(&mut cargo::command(&["test", "--workspace", "--no-fail-fast"]))?,
+        None => tally.add(cargo::command(&["test", "--workspace", "--no-fail-fast"]).env(PYTHON, &python))?,
         Some(name) => {
             for suite in suites()? {
                 // The whole suite if its own path matches, else its tests that do.
                 let mut command = Command::new(&suite.executable);
-                command.current_dir(&suite.package_dir).arg("--quiet");
+                command.current_dir(&suite.package_dir).arg("--quiet").env(PYTHON, &python);
                 if !suite.path.contains(name) {
                     let filter = name.strip_prefix(&format!("{}::", suite.path)).unwrap_or(name);
                     if !suite.has(filter)? {
