@@ -86,7 +86,7 @@ pub mod bytes {
     /// # Errors
     /// Not hex.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        hex::decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+        super::unhex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -111,7 +111,7 @@ pub mod optional_bytes {
     /// Not hex.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
         Option::<String>::deserialize(deserializer)?
-            .map(|text| hex::decode(text).map_err(D::Error::custom))
+            .map(|text| super::unhex(&text).map_err(D::Error::custom))
             .transpose()
     }
 }
@@ -133,10 +133,17 @@ pub mod array32 {
     /// # Errors
     /// Not 64 hex digits.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(String::deserialize(deserializer)?, &mut bytes).map_err(D::Error::custom)?;
-        Ok(bytes)
+        let bytes = super::unhex(&String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        bytes.try_into().map_err(|_| D::Error::custom("64 hex digits are wanted"))
     }
+}
+
+/// One spelling only: what was changed and means the same was changed all the same.
+fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err("lower-case hex is wanted".to_owned());
+    }
+    hex::decode(text).map_err(|error| error.to_string())
 }
 
 fn parse(text: &str) -> Result<u64, String> {

@@ -10,6 +10,8 @@
 
 mod commits;
 mod disks;
+mod mutations;
+mod peer;
 mod recovery;
 mod verification;
 mod world;

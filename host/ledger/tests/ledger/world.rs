@@ -12,6 +12,7 @@ use sigwarden_core::proof::Committed;
 use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::staging::Staging;
 use sigwarden_core::state::Effect;
+use sigwarden_core::watermark::{Advance, Order};
 use sigwarden_core::{
     Backend, BackendFailure, Evaluator, Format, KeyState, Ledger, Network, Operation, Pipeline, PolicySet, RawSignature, Refusal, Role,
     Scheme, SignCall, Signed,
@@ -38,6 +39,10 @@ pub(crate) enum Rule {
     Count,
     /// Allows with a note of so many bytes.
     Note(usize),
+    /// For an account, whose payloads are `transfer/NONCE`: takes, raises a watermark to the nonce, counts. For others: takes.
+    Mixed,
+    /// Raises a watermark by one, and takes from a bucket of twelve.
+    Raise,
 }
 
 struct Rules(Rule);
@@ -48,6 +53,7 @@ impl Evaluator for Rules {
             kind: FailureKind::HostCall,
             message: error.to_string(),
         };
+        let stands = job.snapshot.watermarks.values().next().map_or(0, |mark| mark.position[0]);
         let mut staging = Staging::new(job.snapshot, "rules".into(), job.request.now_ms);
         let mut verdict = Verdict::Allow(Some("fine".into()));
         match self.0 {
@@ -58,6 +64,45 @@ impl Evaluator for Rules {
                     verdict = Verdict::Deny(vec![Denial {
                         code: "exceeded".into(),
                         message: "no more".into(),
+                        retry_at_ms: None,
+                    }]);
+                }
+            }
+            Rule::Raise => {
+                staging
+                    .advance("raised", &[stands + 1], b"by", Order::Lexicographic)
+                    .map_err(fault)?;
+                if let Take::Exceeded { .. } = staging.take("twelve", 1, 12, 86_400_000).map_err(fault)? {
+                    verdict = Verdict::Deny(vec![Denial {
+                        code: "exceeded".into(),
+                        message: "no more".into(),
+                        retry_at_ms: Some(NOW),
+                    }]);
+                }
+            }
+            Rule::Mixed => {
+                let payload = String::from_utf8_lossy(&job.request.payload);
+                let nonce = payload.strip_prefix("transfer/").map(|nonce| nonce.parse::<u64>().unwrap());
+                let Some(nonce) = nonce else {
+                    staging.take("votes", 1, 1_000_000, 86_400_000).map_err(fault)?;
+                    return Ok(Report {
+                        verdict,
+                        changes: staging.into_changes(),
+                        fuel: 1,
+                        log: Vec::new(),
+                    });
+                };
+                let taken = staging.take("transfers", 1, 20, 3_600_000).map_err(fault)?;
+                let moved = staging
+                    .advance("nonce", &[nonce], payload.as_bytes(), Order::Lexicographic)
+                    .map_err(fault)?;
+                let before = staging.get("count").map_err(fault)?;
+                let count = before.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
+                staging.set("count", Some(&(count + 1).to_be_bytes())).map_err(fault)?;
+                if matches!(taken, Take::Exceeded { .. }) || moved != Advance::Moved {
+                    verdict = Verdict::Deny(vec![Denial {
+                        code: "refused".into(),
+                        message: "too many, or not a new nonce".into(),
                         retry_at_ms: None,
                     }]);
                 }
@@ -79,16 +124,18 @@ impl Evaluator for Rules {
     }
 }
 
-/// Signs, and counts how often.
+/// Signs, counts how often, and remembers what.
 pub(crate) struct Signing {
     key: SigningKey,
     pub(crate) signed: AtomicUsize,
+    pub(crate) made: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Backend for Signing {
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
         let sign = |input: &SigningInput| {
             self.signed.fetch_add(1, Ordering::SeqCst);
+            self.made.lock().unwrap().push(input.as_bytes().to_vec());
             RawSignature {
                 bytes: self.key.sign(input.as_bytes()).to_bytes().to_vec(),
                 recovery_id: None,
@@ -98,7 +145,7 @@ impl Backend for Signing {
     }
 }
 
-/// Reads `chain/height/round/step/seconds/block`, and any bytes as a raw message.
+/// Reads `chain/height/round/step/seconds/block`, with `+extension` behind it or without, and any bytes as a raw message.
 fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadError> {
     let mut decoded = Decoded {
         facts: Vec::new(),
@@ -107,6 +154,13 @@ fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
     };
     if format == Format::CometBftVote {
         let text = std::str::from_utf8(payload).unwrap();
+        let (text, extension) = text
+            .split_once('+')
+            .map_or((text, None), |(text, extension)| (text, Some(extension)));
+        decoded.inputs = SigningInputs {
+            first: SigningInput::Message(text.as_bytes().to_vec()),
+            second: extension.map(|extension| SigningInput::Message(extension.as_bytes().to_vec())),
+        };
         let [chain, height, round, step, seconds, block] = text.split('/').collect::<Vec<_>>().try_into().unwrap();
         let number = |text: &str| text.parse::<u64>().unwrap();
         let timestamp = MessageTime {
@@ -118,9 +172,9 @@ fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
             class: MessageClass::CometBft,
             position: Position([number(height), number(round), number(step)]),
             identity: blake3::hash(format!("{chain}/{height}/{round}/{step}/{block}").as_bytes()).into(),
-            sign_bytes: payload.to_vec(),
+            sign_bytes: text.as_bytes().to_vec(),
             timestamp: Some(timestamp),
-            extension: None,
+            extension: extension.map(|extension| blake3::hash(extension.as_bytes()).into()),
         });
     }
     Ok(decoded)
@@ -200,10 +254,11 @@ impl World {
         Ok(Self::assemble(ledger, fatal, rule))
     }
 
-    fn assemble(ledger: Arc<EmbeddedLedger>, fatal: Arc<Mutex<Vec<String>>>, rule: Rule) -> Self {
+    pub(crate) fn assemble(ledger: Arc<EmbeddedLedger>, fatal: Arc<Mutex<Vec<String>>>, rule: Rule) -> Self {
         let backend = Arc::new(Signing {
             key: signing_key(),
             signed: AtomicUsize::new(0),
+            made: Mutex::default(),
         });
         let clock = Arc::new(AtomicU64::new(NOW));
         let read = Arc::clone(&clock);
