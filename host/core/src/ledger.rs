@@ -19,11 +19,43 @@ pub trait Ledger: Send + Sync {
     /// are durable. One answer for each request, in order. Blocks; calls of several threads are grouped into one durable write.
     fn commit(&self, approved: &[Approved]) -> Vec<Commitment>;
 
+    /// Says that a request is being evaluated and may come to commit: a batch may wait for it, a little. Each is taken back by
+    /// [`Ledger::withdraw`] or by its commit. Does nothing by default.
+    fn announce(&self) {}
+
+    /// Says that a request that was announced does not come.
+    fn withdraw(&self) {}
+
     /// Looks a decision up, after [`Commitment::Unknown`].
     fn look_up(&self, decision: DecisionId) -> Option<Receipt>;
 
     /// Records something that needs no durability of its own: it becomes durable with the next commit, at most a second later.
     fn append(&self, entry: Entry);
+}
+
+/// An announcement, taken back when dropped.
+pub(crate) struct Announced<'a> {
+    ledger: Option<&'a dyn Ledger>,
+}
+
+impl<'a> Announced<'a> {
+    pub(crate) fn to(ledger: &'a dyn Ledger) -> Self {
+        ledger.announce();
+        Self { ledger: Some(ledger) }
+    }
+
+    /// The request comes to commit: the ledger itself takes it off.
+    pub(crate) fn arrives(mut self) {
+        self.ledger = None;
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        if let Some(ledger) = self.ledger {
+            ledger.withdraw();
+        }
+    }
 }
 
 /// The answer to one request's commit.

@@ -4,7 +4,7 @@
 use crate::caller::{Caller, Clients, Peer};
 use crate::fact::Decode;
 use crate::key::{KeyEntry, KeyName};
-use crate::ledger::{Entry, Refused};
+use crate::ledger::{Announced, Entry, Refused};
 use crate::permits::Permits;
 use crate::proof::Signed;
 use crate::refusal::{Code, Refusal};
@@ -171,11 +171,13 @@ impl Pipeline {
             let request = trail.step(Stage::Decode, || {
                 decode::decode(authorized, self.parts.decode, self.parts.network, self.parts.clock.as_ref())
             })?;
+            let announced = Announced::to(self.parts.ledger.as_ref());
             let evaluation = trail.step(Stage::Evaluate, || {
                 evaluate::evaluate(request, policies, &self.evaluations, deadline)
             })?;
             let approved = trail.step(Stage::Approve, || approve::approve(evaluation, || self.next_decision()))?;
             self.refuse_if_stopping()?;
+            announced.arrives();
             let committed = trail.step(Stage::Commit, || {
                 commit::commit(approved, self.parts.ledger.as_ref(), self.parts.decode)
             })?;

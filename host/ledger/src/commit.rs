@@ -11,6 +11,7 @@ use sigwarden_core::ledger::{Commitment, Conflict, Entry, LedgerFailure, Receipt
 use sigwarden_core::proof::{Approved, DecisionId};
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Bytes of lines that wait before further refusals are only counted: a stalled disk must not fill the memory. A quarter of them
 /// would be a second's worth under any load that this machine can answer.
@@ -41,6 +42,7 @@ impl Inner {
             let turn = if any { sequencer.turn() } else { None };
             (commitments, turn)
         };
+        self.hold.arrived(approved.len());
         if let Err(failure) = self.make_durable(turn) {
             for commitment in &mut commitments {
                 if matches!(commitment, Commitment::Receipt(_)) {
@@ -85,17 +87,9 @@ impl Inner {
     pub(crate) fn make_durable(&self, turn: Option<Turn>) -> Result<(), LedgerFailure> {
         let durable = match turn {
             None => true,
-            Some(Turn::Lead(batch)) => self.lead(batch),
             Some(Turn::AwaitDone(gate)) => gate.wait_done(),
-            Some(Turn::AwaitLead(gate)) => {
-                gate.wait_lead() && {
-                    let mut sequencer = self.sequencer();
-                    // Nothing is written after a failure.
-                    let batch = sequencer.poisoned.is_none().then(|| sequencer.take_pending());
-                    drop(sequencer);
-                    batch.is_some_and(|batch| self.lead(batch))
-                }
-            }
+            Some(Turn::Lead) => self.lead(),
+            Some(Turn::AwaitLead(gate)) => gate.wait_lead() && self.lead(),
         };
         if durable {
             return Ok(());
@@ -116,10 +110,18 @@ impl Inner {
         self.make_durable(turn)
     }
 
-    /// Writes a batch; whatever happens, everybody who waits is answered.
-    fn lead(&self, mut batch: Batch) -> bool {
+    /// Waits a little for requests that are being evaluated, then writes the pending batch; whatever happens, everybody who waits is
+    /// answered.
+    fn lead(&self) -> bool {
         let watch = Watch::over(self, "a panic while the log was written");
+        self.hold.wait();
+        let Some(mut batch) = self.sequencer().take_pending() else {
+            watch.end();
+            return false;
+        };
+        let begun = Instant::now();
         let written = self.write(&mut batch);
+        self.hold.wrote(begun.elapsed());
         watch.end();
         match written {
             Ok(()) => {

@@ -45,8 +45,8 @@ impl Batch {
 
 /// What a thread that wants the pending batch durable has to do.
 pub(crate) enum Turn {
-    /// Write this batch.
-    Lead(Batch),
+    /// The disk is free: take the pending batch and write it.
+    Lead,
     /// Wait until the disk is free, then write the batch.
     AwaitLead(Arc<Gate>),
     /// Wait until another has written it.
@@ -149,7 +149,11 @@ impl Sequencer {
     pub(crate) fn turn(&mut self) -> Option<Turn> {
         match (&self.in_flight, self.pending.lines.is_empty()) {
             (None, true) => None,
-            (None, false) => Some(Turn::Lead(self.take_pending())),
+            (None, false) => {
+                self.pending.led = true;
+                self.in_flight = Some(Arc::clone(&self.pending.gate));
+                Some(Turn::Lead)
+            }
             (Some(gate), true) => Some(Turn::AwaitDone(Arc::clone(gate))),
             (Some(_), false) => {
                 let gate = Arc::clone(&self.pending.gate);
@@ -162,12 +166,15 @@ impl Sequencer {
         }
     }
 
-    /// Takes the pending batch to write it.
-    pub(crate) fn take_pending(&mut self) -> Batch {
+    /// Takes the pending batch to write it; `None` if nothing is written any more.
+    pub(crate) fn take_pending(&mut self) -> Option<Batch> {
+        if self.poisoned.is_some() {
+            return None;
+        }
         let next = Batch::after(self.link, std::mem::take(&mut self.spare));
         let batch = std::mem::replace(&mut self.pending, next);
         self.in_flight = Some(Arc::clone(&batch.gate));
-        batch
+        Some(batch)
     }
 
     /// Notes that a batch is durable. Returns the gate of the one who leads next, if one waits.

@@ -9,13 +9,14 @@ use crate::guest::{Guest, HostCallFault};
 use crate::load::{self, Loaded, ModuleSource};
 use crate::settings::PolicyLimits;
 use crate::wit::PolicyPre;
+use crate::wit::sigwarden::policy::types;
 use sigwarden_core::policy::{EvaluationFailure, Evaluator, FailureKind, Job, Report};
 use sigwarden_core::staging::Staging;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use wasmtime::Store;
-use wasmtime::component::Linker;
+use wasmtime::component::{ComponentExportIndex, Linker};
 
 /// Stack of a thread that loads: Cranelift recurses as deep as a module's blocks nest.
 const LOAD_STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -30,6 +31,7 @@ pub struct Sandbox {
 pub(crate) struct Module {
     instance: Arc<str>,
     pre: PolicyPre<Guest>,
+    evaluate: ComponentExportIndex,
     denial_codes: Vec<String>,
     limits: PolicyLimits,
     ticks: u64,
@@ -110,15 +112,18 @@ impl Evaluator for Sandbox {
 }
 
 impl Module {
-    pub(crate) fn new(source: &ModuleSource, pre: PolicyPre<Guest>, denial_codes: Vec<String>) -> Self {
-        Self {
+    /// `None`: it does not export `evaluate`, which the type check of [`PolicyPre`] has ruled out.
+    pub(crate) fn new(source: &ModuleSource, pre: PolicyPre<Guest>, denial_codes: Vec<String>) -> Option<Self> {
+        let evaluate = pre.instance_pre().component().get_export_index(None, "evaluate")?;
+        Some(Self {
             instance: Arc::from(source.instance.as_str()),
             pre,
+            evaluate,
             denial_codes,
             ticks: Engine::ticks(source.limits.deadline),
             limits: source.limits.clone(),
             fault: None,
-        }
+        })
     }
 
     fn evaluate(&self, engine: &Engine, job: Job) -> Result<Report, EvaluationFailure> {
@@ -136,8 +141,13 @@ impl Module {
         let verdict = convert::with_request(&request, |request, bytes| {
             let paid = store.data_mut().spend(bytes);
             paid.map_err(|fault| classify(&fault.into()))?;
-            let policy = self.pre.instantiate(&mut store).map_err(|error| classify(&error))?;
-            policy.call_evaluate(&mut store, request).map_err(|error| classify(&error))
+            // Not `PolicyPre::instantiate`, which looks every export up and checks its type again.
+            let instance = self.pre.instance_pre().instantiate(&mut store).map_err(|error| classify(&error))?;
+            let evaluate = instance.get_typed_func::<(types::Request<'_>,), (types::Verdict,)>(&mut store, self.evaluate);
+            let (verdict,) = evaluate
+                .and_then(|evaluate| evaluate.call(&mut store, (request,)))
+                .map_err(|error| classify(&error))?;
+            Ok(verdict)
         })?;
         let verdict = convert::verdict(verdict, &self.denial_codes)?;
         let fuel = store.get_fuel().map_err(|error| classify(&error))?;

@@ -171,7 +171,8 @@ fn load_fault(
         manifest,
         from_cache,
     };
-    let module = Module::new(source, pre(linker, &component)?, loaded.manifest.denial_codes.clone());
+    let module = Module::new(source, pre(linker, &component)?, loaded.manifest.denial_codes.clone())
+        .ok_or_else(|| LoadFault::Types("it does not export `evaluate`".to_owned()))?;
     Ok((module, loaded))
 }
 

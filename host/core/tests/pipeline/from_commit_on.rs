@@ -36,7 +36,7 @@ fn floors_refuse_conflicts_regressions_and_keys_without_one() {
     ] {
         assert_eq!(world.vote(payload).unwrap_err().kind(), code, "{payload}");
     }
-    world.ledger.state.lock().unwrap().floors.clear();
+    world.ledger.state.lock().unwrap().maps_mut().floors.clear();
     assert_eq!(world.vote("6/100/a").unwrap_err().kind(), Code::FloorUninitialised);
     assert_eq!(world.recorded(), (1, 4));
     assert_eq!(world.backend_calls(), 1);
