@@ -183,3 +183,58 @@ fn the_admin_socket_is_its_owners_alone_and_no_signing_listener() {
     assert!(node.stop().unwrap().success());
     assert!(!admin.exists());
 }
+
+#[test]
+fn a_new_key_and_a_pinned_policy_are_in_force_in_the_running_daemon() {
+    let mut node = node();
+    node.start().unwrap();
+    let made = node
+        .expect(&[
+            "--json",
+            "keys",
+            "generate",
+            "demo.second",
+            "--scheme",
+            "secp256k1-ecdsa",
+            "--role",
+            "account",
+            "--add-to-config",
+        ])
+        .unwrap();
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made["in_force"], true);
+    let signed = node
+        .caller()
+        .unwrap()
+        .signed("demo.second", "evm/eip-1559", transfer(1, Some(ALLOWED), 1).unsigned())
+        .unwrap();
+    assert_eq!(hex::encode(signed.public_key), made["public_key"].as_str().unwrap());
+
+    // Another module under the same file: it runs from the pin on, and the log says so.
+    let module = node.dir().join("policies/network-mode.wasm");
+    std::fs::copy(node.dir().join("policies/rate-limit.wasm"), &module).unwrap();
+    let (code, errors) = node.expect_failure(&["policy", "pin", "accounts"]).unwrap();
+    assert!(
+        code != 0 && errors.contains("rules"),
+        "a module that its configuration does not fit is not taken: {errors}"
+    );
+    node.caller()
+        .unwrap()
+        .signed(ACCOUNT, "evm/eip-1559", transfer(2, Some(ALLOWED), 1).unsigned())
+        .unwrap();
+    let text = std::fs::read_to_string(node.dir().join("sigwarden.toml")).unwrap();
+    assert!(!text.contains("sha256"), "nothing was pinned");
+    let pinned = node.expect(&["--json", "policy", "pin", "accounts", "--embedded"]).unwrap();
+    let pinned: serde_json::Value = serde_json::from_str(&pinned).unwrap();
+    assert_eq!(pinned["in_force"], true, "{pinned}");
+    node.caller()
+        .unwrap()
+        .signed(ACCOUNT, "evm/eip-1559", transfer(3, Some(ALLOWED), 1).unsigned())
+        .unwrap();
+    assert!(node.stop().unwrap().success());
+    node.start().unwrap();
+    node.caller()
+        .unwrap()
+        .signed("demo.second", "evm/eip-1559", transfer(4, Some(ALLOWED), 1).unsigned())
+        .unwrap();
+}

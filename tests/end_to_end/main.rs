@@ -11,6 +11,7 @@ mod admin;
 mod bad_input;
 mod common;
 mod edges;
+mod floors;
 mod kill;
 mod main_job;
 mod modules;

@@ -25,6 +25,7 @@ pub mod server;
 
 pub mod embedded;
 pub mod fatal;
+pub mod files;
 
 pub mod cli;
 

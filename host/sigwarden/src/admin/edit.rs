@@ -34,7 +34,7 @@ pub(crate) fn key(id: &KeyId, roles: &BTreeSet<Role>, scheme: Scheme, backend: &
 /// # Errors
 /// The result would be wrong.
 pub(crate) fn appended(config: &Config, block: &str) -> Result<String, NotDone> {
-    let text = std::fs::read_to_string(&config.file)?;
+    let text = read(config)?;
     let text = format!("{}\n\n{block}", text.trim_end());
     checked(config, text)
 }
@@ -44,13 +44,18 @@ pub(crate) fn appended(config: &Config, block: &str) -> Result<String, NotDone> 
 /// # Errors
 /// There is no such policy, or the result would be wrong.
 pub(crate) fn pinned(config: &Config, policy: &str, sha256: &str) -> Result<String, NotDone> {
-    let mut document: DocumentMut = std::fs::read_to_string(&config.file)?.parse()?;
+    let mut document: DocumentMut = read(config)?.parse()?;
     let tables = document.get_mut("policy").and_then(|item| item.as_array_of_tables_mut());
     let is_it = |table: &&mut toml_edit::Table| table.get("name").and_then(|name| name.as_str()) == Some(policy);
     let table = tables.and_then(|tables| tables.iter_mut().find(is_it));
     let table = table.ok_or_else(|| NotDone::no(format!("{} has no `[[policy]]` of the name `{policy}`", config.file.display())))?;
     table.insert("sha256", value(sha256));
     checked(config, document.to_string())
+}
+
+fn read(config: &Config) -> Result<String, NotDone> {
+    let text = crate::files::read_text(&config.file, crate::config::FILE_BYTES_MAX);
+    text.map_err(|error| NotDone::cannot(format!("{}: {error}", config.file.display())))
 }
 
 fn checked(config: &Config, text: String) -> Result<String, NotDone> {

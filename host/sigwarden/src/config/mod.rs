@@ -22,7 +22,7 @@ use std::time::Duration;
 pub const FILE_NAME: &str = "sigwarden.toml";
 
 /// The most bytes of a configuration: ten thousand keys of 300 bytes with room to spare.
-const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+pub(crate) const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// A checked configuration. Paths are absolute or relative to the current directory; references between tables hold.
 #[derive(Debug, Clone)]
@@ -224,12 +224,7 @@ impl Config {
     pub fn load(dir: &Path) -> Result<Self, LoadError> {
         let file = dir.join(FILE_NAME);
         let unreadable = |error| LoadError::Unreadable { file: file.clone(), error };
-        let bytes = std::fs::metadata(&file).map_err(unreadable)?.len();
-        if bytes > FILE_BYTES_MAX {
-            let error = std::io::Error::other(format!("has {bytes} bytes, {FILE_BYTES_MAX} are the most"));
-            return Err(unreadable(error));
-        }
-        let text = std::fs::read_to_string(&file).map_err(unreadable)?;
+        let text = crate::files::read_text(&file, FILE_BYTES_MAX).map_err(unreadable)?;
         Self::parse(dir, &text).map_err(LoadError::Wrong)
     }
 

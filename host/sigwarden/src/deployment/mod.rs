@@ -8,7 +8,7 @@ pub use backends::BackendError;
 pub(crate) use keys::same_secret;
 pub use keys::{KeyFault, PublicKeySource};
 pub use policies::PolicyError;
-pub(crate) use policies::{changed as changed_policies, load as load_policies, read_module_file};
+pub(crate) use policies::{MODULE_BYTES_MAX, changed as changed_policies, load as load_policies, read_module_file};
 pub use sigwarden_keys::MockScript;
 
 use crate::admin::{Administrator, Daemon};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of a module at most: the reference policies have 200 KiB; compiling takes a hundred times the memory.
-const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(crate) const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Bytes of a policy's configuration at most: a list of 100,000 addresses has 5 MiB.
 const CONFIG_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -71,15 +71,15 @@ pub enum PolicyError {
     CacheKey(#[from] VaultError),
 }
 
-/// Loads every policy. `given`: a module that is not read from its file yet, by its instance's name.
+/// Loads every policy. `given`: what a module's file is to hold.
 pub(crate) fn load(
     config: &Config,
     engine: &Engine,
     vault: Option<&Arc<Vault>>,
-    given: Option<(&str, &[u8])>,
+    given: Option<(&Path, &[u8])>,
 ) -> Result<(PolicySet, Vec<Loaded>), PolicyError> {
     let module = |policy: &Policy| match given {
-        Some((name, wasm)) if name == policy.name => Ok(wasm.to_vec()),
+        Some((file, wasm)) if file == policy.module => as_pinned(policy, wasm.to_vec()),
         Some(_) | None => read_module(policy),
     };
     let sources: Vec<ModuleSource> = config
@@ -129,7 +129,10 @@ pub(crate) fn changed(loaded: &[Loaded], state: &State) -> Vec<Effect> {
 /// # Errors
 /// It cannot be read, or is another.
 pub(crate) fn read_module(policy: &Policy) -> Result<Vec<u8>, PolicyError> {
-    let wasm = read_module_file(policy)?;
+    as_pinned(policy, read_module_file(policy)?)
+}
+
+fn as_pinned(policy: &Policy, wasm: Vec<u8>) -> Result<Vec<u8>, PolicyError> {
     let found: [u8; 32] = Sha256::digest(&wasm).into();
     match policy.sha256 {
         Some(pinned) if pinned != found => Err(PolicyError::Pin {
@@ -178,11 +181,7 @@ fn read(policy: &Policy, file: &Path, most: u64) -> Result<Vec<u8>, PolicyError>
         file: file.to_owned(),
         error,
     };
-    let bytes = std::fs::metadata(file).map_err(unreadable)?.len();
-    if bytes > most {
-        return Err(unreadable(std::io::Error::other(format!("has {bytes} bytes, {most} are the most"))));
-    }
-    std::fs::read(file).map_err(unreadable)
+    crate::files::read(file, most).map_err(unreadable)
 }
 
 fn cache(state_dir: &Path, vault: &Vault) -> Result<CodeCache, PolicyError> {
