@@ -362,8 +362,9 @@ def read_segment(segment, header, meaning, newest):
 
 
 def verify(directory):
-    logs = [path for path in (os.path.join(directory, "archive"), os.path.join(directory, "log")) if os.path.isdir(path)]
-    files = sorted((int(NAME.fullmatch(name)[1]), os.path.join(log, name)) for log in logs for name in os.listdir(log) if NAME.fullmatch(name))
+    logs = [path for path in (os.path.join(directory, "log"), os.path.join(directory, "archive")) if os.path.isdir(path)]
+    # One that is being moved may be in both.
+    files = sorted({int(match[1]): os.path.join(log, match[0]) for log in logs for match in map(NAME.fullmatch, os.listdir(log)) if match}.items())
     if not files:
         raise Unreadable(f"there is no log in {directory}")
     manifest = None

@@ -18,6 +18,7 @@ mod commit;
 mod decisions;
 pub mod disk;
 mod error;
+mod export;
 mod frame;
 mod gate;
 mod keeper;
@@ -40,6 +41,7 @@ mod witness;
 
 pub use administer::{AdminKind, AdministerError, Administration};
 pub use error::OpenError;
+pub use export::{ExportError, Exported, export};
 pub use ledger::{EmbeddedLedger, Health, Opening, Settings};
 pub use lock::{DeploymentLock, LockError};
 pub use probe::AppendProbe;

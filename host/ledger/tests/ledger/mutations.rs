@@ -8,7 +8,7 @@ use crate::world::{Rule, World, administer, floor_key};
 use sigwarden_core::KeyState;
 use sigwarden_core::floor::{Floor, Position, Taken};
 use sigwarden_core::state::Effect;
-use sigwarden_ledger::{AdminKind, VerifyError, verify};
+use sigwarden_ledger::{AdminKind, ExportError, VerifyError, export, verify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -422,4 +422,42 @@ fn an_outside_witness_agrees_on_a_thousand_logs() {
     for name in ["another time", "another life, as an adoption begins it", "an older log"] {
         assert!(tally[name].0 > 0 && tally[name].1 == 0, "{name}: {:?}", tally[name]);
     }
+}
+
+#[test]
+fn what_is_exported_from_any_record_on_holds_for_the_witness_and_is_never_overwritten() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("own");
+    real_log(&dir);
+    let whole = verify(&dir, &mut |_, _| {}).unwrap();
+    let mut dirs = Vec::new();
+    let mut firsts = std::collections::BTreeSet::new();
+    for since in 1..=whole.last_sequence {
+        let to = home.path().join(format!("from-{since}"));
+        let exported = export(&dir, since, &to, &mut |_, _| {}).unwrap();
+        assert!(exported.first <= since && exported.last == whole.last_sequence && exported.head == whole.head);
+        firsts.insert(exported.first);
+        dirs.push(to);
+    }
+    assert_eq!(firsts.len() as u64, whole.segments);
+    let floors = |found: &serde_json::Value| found["floors"].clone();
+    let all = ask(std::slice::from_ref(&dir)).remove(0);
+    assert_eq!(floors(&all).as_array().unwrap().len(), 2);
+    for answer in ask(&dirs) {
+        assert_eq!((&answer["holds"], floors(&answer)), (&true.into(), floors(&all)), "{answer}");
+    }
+    let again = export(&dir, 1, &dirs[0], &mut |_, _| {});
+    assert!(matches!(again, Err(ExportError::Write { .. })), "{again:?}");
+    let beyond = export(&dir, whole.last_sequence + 1, &home.path().join("beyond"), &mut |_, _| {});
+    assert!(matches!(beyond, Err(ExportError::NoRecord { .. })) && !home.path().join("beyond").exists());
+
+    // With a floor that is higher at its beginning, what it tells are votes below the floor.
+    let manifest = dirs.last().unwrap().join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for floor in value["export"]["state"]["floors"].as_array_mut().unwrap() {
+        floor["floor"]["position"][0] = "1000".into();
+    }
+    std::fs::write(&manifest, value.to_string()).unwrap();
+    assert_eq!(ask(&dirs[dirs.len() - 1..]).remove(0)["holds"], false);
 }

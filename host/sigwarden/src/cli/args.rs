@@ -310,6 +310,18 @@ pub(super) enum Audit {
     },
     /// Verify the hash chain from its beginning
     Verify,
+    /// Write what an auditor needs: the segments from a record on, and a manifest of what stood before
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer audit export --since 1                     the whole log, to ./sigwarden-audit-1\n  sigwarden -d signer audit export --since 40000 --to /mnt/audit  from the segment that holds record 40000"
+    )]
+    Export {
+        /// The first record that is wanted; the segment that holds it comes whole
+        #[arg(long, value_name = "SEQUENCE")]
+        since: u64,
+        /// The directory to make; must not be there
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,10 @@ pub(super) fn run(command: Audit, dir: &Path, output: &Output) -> Result<(), Fai
     match command {
         Audit::Tail { number } => tail(&config, number, output),
         Audit::Verify => verify(&config, output),
+        Audit::Export { since, to } => {
+            let to = to.unwrap_or_else(|| format!("sigwarden-audit-{since}").into());
+            export(&config, since, &to, output)
+        }
     }
 }
 
@@ -88,16 +92,7 @@ fn visible(text: &str) -> String {
 }
 
 fn verify(config: &Config, output: &Output) -> Result<(), Failure> {
-    let begun = std::time::Instant::now();
-    let mut told = std::time::Duration::ZERO;
-    let mut progress = |bytes: u64, total: u64| {
-        // Only for what takes over a second, and once a second.
-        if begun.elapsed() - told >= std::time::Duration::from_secs(1) {
-            told = begun.elapsed();
-            output.note(&format!("verified {} of {} MiB", bytes >> 20, total >> 20));
-        }
-    };
-    match sigwarden_ledger::verify(&config.state_dir, &mut progress) {
+    match sigwarden_ledger::verify(&config.state_dir, &mut progress(output)) {
         Ok(verified) => {
             output.print(&verified_json(&verified), || verified_human(&verified, output));
             Ok(())
@@ -111,6 +106,42 @@ fn verify(config: &Config, output: &Output) -> Result<(), Failure> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Tells how far a verification is: only if it takes over a second, and once a second.
+fn progress(output: &Output) -> impl FnMut(u64, u64) {
+    let begun = std::time::Instant::now();
+    let mut told = std::time::Duration::ZERO;
+    move |bytes, total| {
+        if begun.elapsed() - told >= std::time::Duration::from_secs(1) {
+            told = begun.elapsed();
+            output.note(&format!("verified {} of {} MiB", bytes >> 20, total >> 20));
+        }
+    }
+}
+
+fn export(config: &Config, since: u64, to: &Path, output: &Output) -> Result<(), Failure> {
+    let exported = sigwarden_ledger::export(&config.state_dir, since, to, &mut progress(output))?;
+    let head = hex::encode(exported.head);
+    let value = json!({
+        "directory": to.display().to_string(),
+        "segments": exported.segments,
+        "bytes": exported.bytes,
+        "first_sequence": exported.first,
+        "last_sequence": exported.last,
+        "head": head,
+    });
+    output.print(&value, || {
+        format!(
+            "{} has records {} to {} in {} segments ({} bytes)\nhead {head}; docs/audit.md says how to check it",
+            to.display(),
+            exported.first,
+            exported.last,
+            exported.segments,
+            exported.bytes
+        )
+    });
+    Ok(())
 }
 
 fn verified_json(verified: &Verified) -> Value {
