@@ -1,6 +1,8 @@
 //! Chores of this repository.
 
 mod cargo;
+mod crash;
+mod mutants;
 mod policies;
 mod python;
 mod test;
@@ -13,6 +15,9 @@ usage: cargo xtask CHORE
   demo            runs the main job end to end: a throw-away deployment, a daemon, a client
   test [NAME]     every test; with NAME those whose path (package::target::module::test) contains it
   lint            rustfmt, clippy, and cargo deny if it is installed
+  crash [--seeds N] [--from SEED] [--exhaustive [N]] [--mutants [NAME]]
+                  the ledger on a disk that lies: so many seeds; N workloads cut at every call; mutants of the
+                  sources, on each of which the test must fail
   bench [--json FILE] [NAME]
                   the benchmark table; --json writes the same as JSON lines
   policies        builds the reference policies into target/policies/*.wasm
@@ -34,6 +39,7 @@ fn main() -> Result<()> {
             cargo::run_built("demo")
         }
         "test" => test::run(rest.first().map(String::as_str)),
+        "crash" => crash::run(rest),
         "lint" => {
             policies::build_all()?;
             cargo::run(&["fmt", "--all", "--check"])?;

@@ -10,10 +10,12 @@ use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefin
 use serde::{Deserialize, Serialize};
 use sigwarden_core::state::{Effect, State};
 use sigwarden_core::wire;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 /// Its file, in the state directory.
 pub(crate) const FILE: &str = "checkpoint.redb";
@@ -41,10 +43,16 @@ pub(crate) struct Meta {
     pub(crate) high_water_ms: u64,
     /// The first sequence of the newest segment that was there: it must be there at the next start.
     pub(crate) segment: u64,
-    /// The first sequence of the oldest segment: 1 until archiving takes segments away.
+    /// The first sequence of the oldest segment that must be in the log: 1 until archiving takes segments away.
     pub(crate) oldest: u64,
     /// The wrapping sum of every row's hash: tells a row that was lost or changed on the disk.
     pub(crate) sum: u64,
+}
+
+/// Of a [`Meta`] of any version.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 impl Meta {
@@ -116,12 +124,12 @@ impl Checkpoint {
             Ok(()) | Err(_) => {}
         }
         let file = disk.open(&temporary, Access::CreateNew).map_err(OpenError::io(&temporary))?;
-        let database = database(file).map_err(|what| broken(&path, what))?;
+        let database = database(file).map_err(|trouble| trouble.at(&path))?;
         let mut checkpoint = Self { database, path, meta };
         let meta = checkpoint.meta.clone();
         checkpoint
             .write(&State::default(), &Dirty::NOTHING, meta)
-            .map_err(|what| broken(&checkpoint.path, what))?;
+            .map_err(|trouble| trouble.at(&checkpoint.path))?;
         disk.rename(&temporary, &checkpoint.path).map_err(OpenError::io(&checkpoint.path))?;
         disk.sync_dir(state_dir).map_err(OpenError::io(state_dir))?;
         Ok(checkpoint)
@@ -137,24 +145,16 @@ impl Checkpoint {
         };
         if file.len().map_err(OpenError::io(&path))? == 0 {
             // redb would take it for a new one.
-            return Err(broken(&path, "it is empty".to_owned()));
+            return Err(Trouble::damaged("it is empty").at(&path));
         }
         // redb trusts its pages and may panic on damaged ones.
-        let read = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let read = quietly(|| {
             let database = database(file)?;
             let (meta, state) = read(&database)?;
             Ok((database, meta, state))
-        }));
-        let (database, meta, state) = read
-            .unwrap_or_else(|_| Err("its pages are damaged".to_owned()))
-            .map_err(|what| broken(&path, what))?;
-        if meta.format > FORMAT {
-            return Err(OpenError::NewerFormat {
-                file: path,
-                found: meta.format,
-                known: FORMAT,
-            });
-        }
+        });
+        let read = read.unwrap_or_else(|| Err(Trouble::damaged("its pages are damaged")));
+        let (database, meta, state) = read.map_err(|trouble| trouble.at(&path))?;
         Ok(Some((Self { database, path, meta }, state)))
     }
 
@@ -164,7 +164,7 @@ impl Checkpoint {
     }
 
     /// Brings it to `state`, durably. `meta` says what that is of; its sum is not looked at.
-    pub(crate) fn write(&mut self, state: &State, dirty: &Dirty, mut meta: Meta) -> Result<(), String> {
+    pub(crate) fn write(&mut self, state: &State, dirty: &Dirty, mut meta: Meta) -> Result<(), Trouble> {
         let rows: BTreeMap<Vec<u8>, Option<Vec<u8>>> = match dirty {
             Dirty::Effects(effects) => effects
                 .iter()
@@ -172,14 +172,24 @@ impl Checkpoint {
                 .collect::<Result<_, _>>(),
             Dirty::All => rows::all(state).collect(),
         }
-        .map_err(|error| error.to_string())?;
+        .map_err(Trouble::damaged)?;
         meta.high_water_ms = state.high_water_ms;
         meta.sum = match dirty {
             Dirty::Effects(_) => self.meta.sum,
             Dirty::All => 0,
         };
-        self.commit(rows, matches!(dirty, Dirty::All), &mut meta)
-            .map_err(|error| error.to_string())?;
+        self.commit(rows, matches!(dirty, Dirty::All), &mut meta)?;
+        self.meta = meta;
+        Ok(())
+    }
+
+    /// Notes, durably, that older segments may be in the archive.
+    pub(crate) fn raise_oldest(&mut self, oldest: u64) -> Result<(), Trouble> {
+        let mut meta = Meta {
+            oldest,
+            ..self.meta.clone()
+        };
+        self.commit(BTreeMap::new(), false, &mut meta)?;
         self.meta = meta;
         Ok(())
     }
@@ -213,36 +223,105 @@ impl Checkpoint {
     }
 }
 
-fn broken(path: &Path, what: String) -> OpenError {
-    OpenError::Checkpoint {
-        file: path.to_owned(),
-        what,
+/// Why the checkpoint cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Trouble {
+    /// The disk's.
+    #[error(transparent)]
+    Io(io::Error),
+    /// What it holds does not hold.
+    #[error("{0}")]
+    Damaged(String),
+    /// A newer version wrote it.
+    #[error("it is of format {0}")]
+    Newer(u32),
+}
+
+impl Trouble {
+    fn damaged(what: impl ToString) -> Self {
+        Self::Damaged(what.to_string())
+    }
+
+    /// As the reason not to start.
+    pub(crate) fn at(self, path: &Path) -> OpenError {
+        let file = path.to_owned();
+        match self {
+            Self::Io(error) => OpenError::io(path)(error),
+            Self::Damaged(what) => OpenError::Checkpoint { file, what },
+            Self::Newer(found) => OpenError::NewerFormat {
+                file,
+                found,
+                known: FORMAT,
+            },
+        }
     }
 }
 
-fn database(file: Box<dyn DiskFile>) -> Result<Database, String> {
+impl<E: Into<redb::Error>> From<E> for Trouble {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let redb::Error::Io(error) = error else {
+            return Self::damaged(error);
+        };
+        match error.kind() {
+            // It is shorter than its own pages say.
+            io::ErrorKind::UnexpectedEof => Self::damaged("it was cut short"),
+            io::ErrorKind::InvalidData => Self::damaged(error),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`; `None` if it panics, of which nothing is printed. The process's panic hook is wrapped for that, once and for good: on any
+/// other thread, and on this one at any other time, the hook that was there before is called as before. The other way would be to hash
+/// the whole file at every start and at every write.
+fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    static WRAPPED: Once = Once::new();
+    WRAPPED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                before(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let done = std::panic::catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(false);
+    done.ok()
+}
+
+fn database(file: Box<dyn DiskFile>) -> Result<Database, Trouble> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    builder.create_with_backend(Backend(file)).map_err(|error| error.to_string())
+    Ok(builder.create_with_backend(Backend(file))?)
 }
 
-fn read(database: &Database) -> Result<(Meta, State), String> {
-    let text = |error: redb::Error| error.to_string();
-    let transaction = database.begin_read().map_err(|error| text(error.into()))?;
-    let table = transaction.open_table(META).map_err(|error| text(error.into()))?;
-    let meta = table.get(META_KEY).map_err(|error| text(error.into()))?;
-    let meta = meta.ok_or("it does not say what it is of")?;
-    let meta: Meta = serde_json::from_slice(meta.value()).map_err(|error| error.to_string())?;
+fn read(database: &Database) -> Result<(Meta, State), Trouble> {
+    let transaction = database.begin_read()?;
+    let table = transaction.open_table(META)?;
+    let meta = table.get(META_KEY)?;
+    let meta = meta.ok_or_else(|| Trouble::damaged("it does not say what it is of"))?;
+    // The version decides how the rest is read, so it is read by itself.
+    let Version { format } = serde_json::from_slice(meta.value()).map_err(Trouble::damaged)?;
+    if format > FORMAT {
+        return Err(Trouble::Newer(format));
+    }
+    let meta: Meta = serde_json::from_slice(meta.value()).map_err(Trouble::damaged)?;
     let mut state = State::default();
     let mut sum = 0_u64;
-    let table = transaction.open_table(ROWS).map_err(|error| text(error.into()))?;
-    for row in table.iter().map_err(|error| text(error.into()))? {
-        let (key, value) = row.map_err(|error| text(error.into()))?;
+    let table = transaction.open_table(ROWS)?;
+    for row in table.iter()? {
+        let (key, value) = row?;
         sum = sum.wrapping_add(row_hash(key.value(), value.value()));
-        rows::load(&mut state, key.value(), value.value()).ok_or("a row of it cannot be read")?;
+        rows::load(&mut state, key.value(), value.value()).ok_or_else(|| Trouble::damaged("a row of it cannot be read"))?;
     }
     if sum != meta.sum {
-        return Err("its rows are not those that were written".to_owned());
+        return Err(Trouble::damaged("its rows are not those that were written"));
     }
     state.maps_mut().high_water_ms = meta.high_water_ms;
     Ok((meta, state))

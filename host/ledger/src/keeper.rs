@@ -1,7 +1,7 @@
 //! The ledger's own thread: writes what was appended without a commit to carry it, lets the checkpoint follow, watches the room on
 //! the disk.
 
-use crate::checkpoint::{Dirty, Meta};
+use crate::checkpoint::{Dirty, Meta, Trouble};
 use crate::commit::Watch;
 use crate::ledger::Inner;
 use sigwarden_core::ledger::LedgerFailure;
@@ -35,8 +35,8 @@ impl Stop {
     }
 }
 
-/// The running thread.
-#[derive(Debug)]
+/// The running thread, if there is one.
+#[derive(Debug, Default)]
 pub(crate) struct Keeper {
     stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
@@ -48,7 +48,7 @@ impl Keeper {
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("ledger-keeper".into())
-            .spawn(move || inner.keep(&stopped))?;
+            .spawn(move || inner.keep_until_stopped(&stopped))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -71,7 +71,7 @@ impl Drop for Keeper {
 }
 
 impl Inner {
-    fn keep(&self, stop: &Stop) {
+    fn keep_until_stopped(&self, stop: &Stop) {
         let watch = Watch::over(self, "a panic of the ledger's keeper");
         if let Err(LedgerFailure::Poisoned(reason)) = self.keep_until(stop) {
             // Tells the daemon if a panic under the lock has not.
@@ -83,24 +83,34 @@ impl Inner {
     fn keep_until(&self, stop: &Stop) -> Result<(), LedgerFailure> {
         let mut last = Instant::now();
         while !stop.wait(self.flush_every) {
-            self.watch_room();
-            let (pending, dirty, poisoned) = {
-                let sequencer = self.sequencer();
-                (sequencer.pending_bytes(), sequencer.dirty.len(), sequencer.poisoned.clone())
-            };
-            if let Some(reason) = poisoned {
-                return Err(LedgerFailure::Poisoned(reason));
-            }
-            if pending > 0 {
-                self.flush()?;
-            }
-            let due = dirty >= DIRTY_MAX || (dirty > 0 && last.elapsed() >= self.checkpoint_every);
-            if due && !self.full.load(Ordering::Relaxed) {
-                self.checkpoint()?;
+            let due = last.elapsed() >= self.checkpoint_every;
+            if self.keep(due)? {
                 last = Instant::now();
             }
         }
         Ok(())
+    }
+
+    /// One round of the keeper. The checkpoint follows if it is due or much has changed; says whether it did.
+    pub(crate) fn keep(&self, checkpoint_due: bool) -> Result<bool, LedgerFailure> {
+        self.watch_room();
+        let (pending, dirty, poisoned) = {
+            let sequencer = self.sequencer();
+            (sequencer.pending_bytes(), sequencer.dirty.len(), sequencer.poisoned.clone())
+        };
+        if let Some(reason) = poisoned {
+            return Err(LedgerFailure::Poisoned(reason));
+        }
+        if pending > 0 {
+            self.flush()?;
+        }
+        let due = dirty >= DIRTY_MAX || (dirty > 0 && checkpoint_due);
+        if !due || self.full.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.checkpoint()?;
+        self.archive();
+        Ok(true)
     }
 
     /// Measures the room on the disk.
@@ -142,10 +152,14 @@ impl Inner {
             generation,
             ..checkpoint.meta().clone()
         };
-        checkpoint.write(&state, &dirty, meta).map_err(|what| {
-            let reason = format!("writing the checkpoint failed: {what}");
-            self.poison(&reason);
-            LedgerFailure::Poisoned(reason)
-        })
+        checkpoint
+            .write(&state, &dirty, meta)
+            .map_err(|trouble| self.checkpoint_failed(&trouble))
+    }
+
+    pub(crate) fn checkpoint_failed(&self, trouble: &Trouble) -> LedgerFailure {
+        let reason = format!("writing the checkpoint failed: {trouble}");
+        self.poison(&reason);
+        LedgerFailure::Poisoned(reason)
     }
 }

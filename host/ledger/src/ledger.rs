@@ -4,11 +4,12 @@ use crate::administer::{AdministerError, Administration};
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
+use crate::hold::Hold;
 use crate::keeper::Keeper;
 use crate::open::{self, Opened};
 use crate::record::{Kind, Start};
 use crate::render;
-use crate::segment::Writer;
+use crate::segment::{SEGMENT_MAX, Writer};
 use crate::sequencer::Sequencer;
 use sigwarden_core::Ledger;
 use sigwarden_core::ledger::{Commitment, Entry, LedgerFailure, Receipt};
@@ -39,6 +40,14 @@ pub struct Settings {
     /// Whether a checkpoint that is missing is rebuilt from the log, as an operator has asked for. `false` by default: without it a
     /// lost end of the log cannot be noticed. One that is there is used all the same.
     pub rebuild_checkpoint: bool,
+    /// A segment ends at this size. 256 MiB by default: one file is handled, copied and archived with ease.
+    pub segment_bytes: u64,
+    /// So many segments stay in the log; older ones that the checkpoint has absorbed are moved to the archive. 64 by default: a start
+    /// reads a page or two of each.
+    pub segments_kept: usize,
+    /// Whether a thread of the ledger's own keeps it. `true` by default; a test that decides what happens when calls
+    /// [`EmbeddedLedger::keep`] itself.
+    pub keeper: bool,
 }
 
 impl Settings {
@@ -52,6 +61,9 @@ impl Settings {
             flush_every: Duration::from_millis(250),
             checkpoint_every: Duration::from_secs(10),
             rebuild_checkpoint: false,
+            segment_bytes: SEGMENT_MAX,
+            segments_kept: 64,
+            keeper: true,
         }
     }
 }
@@ -103,12 +115,15 @@ pub(crate) struct Inner {
     pub(crate) writer: Mutex<Writer>,
     pub(crate) checkpoint: Mutex<Checkpoint>,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) state_dir: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
     pub(crate) reserve_bytes: u64,
     pub(crate) flush_every: Duration,
     pub(crate) checkpoint_every: Duration,
+    pub(crate) segments_kept: usize,
     pub(crate) full: AtomicBool,
+    pub(crate) hold: Hold,
 }
 
 impl EmbeddedLedger {
@@ -166,19 +181,25 @@ impl EmbeddedLedger {
             writer: Mutex::new(writer),
             checkpoint: Mutex::new(checkpoint),
             disk,
+            state_dir: state_dir.to_owned(),
             log: state_dir.join("log"),
             fatal: settings.fatal,
             reserve_bytes: settings.reserve_bytes,
             flush_every: settings.flush_every,
             checkpoint_every: settings.checkpoint_every,
+            segments_kept: settings.segments_kept,
             full: AtomicBool::new(false),
+            hold: Hold::default(),
         });
         inner.watch_room();
         inner.record_start(&opening, settings.now_ms).map_err(|failure| OpenError::Io {
             path: state_dir.to_owned(),
             source: std::io::Error::other(failure),
         })?;
-        let keeper = Keeper::start(Arc::clone(&inner)).map_err(OpenError::io(state_dir))?;
+        let keeper = match settings.keeper {
+            true => Keeper::start(Arc::clone(&inner)).map_err(OpenError::io(state_dir))?,
+            false => Keeper::default(),
+        };
         Ok(Self {
             inner,
             opening,
@@ -228,6 +249,15 @@ impl EmbeddedLedger {
         self.inner.flush()
     }
 
+    /// What the ledger's own thread does now and then, at once: measures the room, makes durable what was appended, lets the checkpoint
+    /// follow, archives segments.
+    ///
+    /// # Errors
+    /// The ledger is poisoned.
+    pub fn keep(&self) -> Result<(), LedgerFailure> {
+        self.inner.keep(true).map(drop)
+    }
+
     /// Takes nothing any more, makes durable what was appended, and lets the checkpoint follow. A second call does nothing.
     ///
     /// # Errors
@@ -264,6 +294,14 @@ impl Ledger for EmbeddedLedger {
 
     fn commit(&self, approved: &[Approved]) -> Vec<Commitment> {
         self.inner.commit(approved)
+    }
+
+    fn announce(&self) {
+        self.inner.hold.announce();
+    }
+
+    fn withdraw(&self) {
+        self.inner.hold.arrived(1);
     }
 
     fn look_up(&self, decision: DecisionId) -> Option<Receipt> {

@@ -9,10 +9,12 @@
 //! STATE/lock                             held by whoever changes the deployment
 //! STATE/checkpoint.redb                  the state as of some sequence, and how far the log must reach
 //! STATE/log/00000000000000000001.jsonl   segments, named by their first sequence
+//! STATE/archive/                         older ones, that the checkpoint has absorbed
 //! ```
 #![forbid(unsafe_code)]
 
 mod administer;
+mod archive;
 mod checkpoint;
 mod commit;
 mod decisions;
@@ -21,6 +23,7 @@ mod error;
 mod export;
 mod frame;
 mod gate;
+mod hold;
 mod keeper;
 mod ledger;
 mod lock;
@@ -47,4 +50,4 @@ pub use lock::{DeploymentLock, LockError};
 pub use probe::AppendProbe;
 pub use record::Record;
 pub use tail::{TailError, tail};
-pub use verify::{Verified, VerifyError, replay, verify};
+pub use verify::{Verified, VerifyError, replay, verify, verify_on};

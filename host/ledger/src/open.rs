@@ -47,7 +47,7 @@ pub(crate) fn create(disk: &dyn Disk, state_dir: &Path, settings: &Settings) -> 
     let deployment = hex::encode(id);
     let header = Header::first(deployment.clone(), settings.now_ms);
     drop(Checkpoint::create(disk, state_dir, Meta::empty(deployment, header.generation))?);
-    let writer = Writer::create(disk, &log, header).map_err(OpenError::io(&log))?;
+    let writer = Writer::create(disk, &log, header, settings.segment_bytes).map_err(OpenError::io(&log))?;
     writer.finish().map_err(OpenError::io(&log))?;
     disk.sync_dir(state_dir).map_err(OpenError::io(state_dir))?;
     match state_dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -68,6 +68,7 @@ pub(crate) fn open(disk: &dyn Disk, state_dir: &Path, settings: &Settings) -> Re
         newest,
         newest_end,
         torn,
+        oldest,
         caught_up,
     } = recover(disk, state_dir, settings.rebuild_checkpoint)?;
 
@@ -86,7 +87,7 @@ pub(crate) fn open(disk: &dyn Disk, state_dir: &Path, settings: &Settings) -> Re
         caught_up,
         rebuilt: checkpoint.is_none(),
     };
-    let writer = Writer::create(disk, &log, header).map_err(OpenError::io(&log))?;
+    let writer = Writer::create(disk, &log, header, settings.segment_bytes).map_err(OpenError::io(&log))?;
 
     let (mut checkpoint, dirty) = match checkpoint {
         Some(checkpoint) => (checkpoint, dirty),
@@ -100,12 +101,11 @@ pub(crate) fn open(disk: &dyn Disk, state_dir: &Path, settings: &Settings) -> Re
         head: link.head,
         segment: writer.header().first,
         generation: opening.generation,
+        oldest,
         ..checkpoint.meta().clone()
     };
     let file = state_dir.join(crate::checkpoint::FILE);
-    checkpoint
-        .write(&state, &dirty, meta)
-        .map_err(|what| OpenError::Checkpoint { file, what })?;
+    checkpoint.write(&state, &dirty, meta).map_err(|trouble| trouble.at(&file))?;
     Ok(Opened {
         writer,
         checkpoint,

@@ -2,7 +2,7 @@
 
 use crate::disk::RealDisk;
 use crate::frame::Header;
-use crate::segment::Writer;
+use crate::segment::{SEGMENT_MAX, Writer};
 use std::io;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ impl AppendProbe {
     /// # Errors
     /// The operating system's.
     pub fn new(dir: &Path) -> io::Result<Self> {
-        Writer::create(&RealDisk, dir, Header::first("00".repeat(16), 0)).map(Self)
+        Writer::create(&RealDisk, dir, Header::first("00".repeat(16), 0), SEGMENT_MAX).map(Self)
     }
 
     /// Appends.

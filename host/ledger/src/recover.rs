@@ -1,5 +1,6 @@
 //! What a start reads: the checkpoint, then every record after it. Nothing is written here; all of it may still be refused.
 
+use crate::archive;
 use crate::checkpoint::{Checkpoint, Dirty};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::OpenError;
@@ -24,6 +25,8 @@ pub(crate) struct Recovered {
     pub(crate) newest_end: u64,
     /// Bytes after that which are not zero: a write that was not completed.
     pub(crate) torn: u64,
+    /// The oldest segment that the log must have from now on.
+    pub(crate) oldest: u64,
     /// Records applied from the log.
     pub(crate) caught_up: u64,
 }
@@ -43,21 +46,25 @@ impl Segment {
 /// Reads checkpoint and log of a deployment.
 pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path, rebuild_checkpoint: bool) -> Result<Recovered, OpenError> {
     let log = state_dir.join("log");
-    let firsts = match segment::list(disk, &log) {
-        Ok(firsts) => firsts,
+    let mut found = match archive::all_segments(disk, state_dir) {
+        Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(OpenError::io(&log)(error)),
     };
+    let oldest_in_log = found.iter().find(|(_, path)| path.starts_with(&log)).map_or(1, |(first, _)| *first);
     let opened = Checkpoint::open(disk, state_dir)?;
-    let path = |first| log.join(segment::name(first));
     if let Some((checkpoint, _)) = &opened {
         let meta = checkpoint.meta();
         let wanted = [meta.oldest, meta.segment];
-        if let Some(missing) = wanted.into_iter().find(|first| !firsts.contains(first)) {
-            return Err(OpenError::MissingSegment { file: path(missing) });
+        if let Some(missing) = wanted.into_iter().find(|wanted| !found.iter().any(|(first, _)| first == wanted)) {
+            return Err(OpenError::MissingSegment {
+                file: log.join(segment::name(missing)),
+            });
         }
+        // Older ones are archived, or about to be. A checkpoint from a backup may need archived ones.
+        found.retain(|(first, _)| *first >= meta.oldest);
     }
-    if firsts.is_empty() {
+    if found.is_empty() {
         return Err(OpenError::Missing {
             state_dir: state_dir.to_owned(),
         });
@@ -67,13 +74,16 @@ pub(crate) fn recover(disk: &dyn Disk, state_dir: &Path, rebuild_checkpoint: boo
             file: state_dir.join(crate::checkpoint::FILE),
         });
     }
-    let segments = firsts
+    let segments = found
         .into_iter()
-        .map(|first| read_header(disk, path(first), first))
+        .map(|(first, path)| read_header(disk, path, first))
         .collect::<Result<Vec<_>, _>>()?;
     let (checkpoint, state) = opened.map_or((None, State::default()), |(checkpoint, state)| (Some(checkpoint), state));
     refuse_others(&segments, checkpoint.as_ref())?;
-    catch_up(disk, segments, checkpoint, state, state_dir)
+    catch_up(disk, segments, checkpoint, state, state_dir).map(|recovered| Recovered {
+        oldest: recovered.oldest.max(oldest_in_log),
+        ..recovered
+    })
 }
 
 fn read_header(disk: &dyn Disk, path: PathBuf, first: u64) -> Result<Segment, OpenError> {
@@ -281,6 +291,7 @@ impl Replay {
             Tail::Clean | Tail::ValidFrameAt(_) => 0,
         };
         Ok(Recovered {
+            oldest: checkpoint.as_ref().map_or(1, |checkpoint| checkpoint.meta().oldest),
             checkpoint,
             state: self.state,
             dirty: self.dirty,

@@ -5,7 +5,7 @@ use crate::frame::{Header, Terminator};
 use std::io;
 use std::path::Path;
 
-/// A segment ends at this size: one file is handled, copied and archived with ease.
+/// A segment ends at this size unless the settings say otherwise: one file is handled, copied and archived with ease.
 pub(crate) const SEGMENT_MAX: u64 = 256 * 1024 * 1024;
 /// A segment ends after this time, milliseconds: a day.
 pub(crate) const SEGMENT_MS: u64 = 24 * 60 * 60 * 1000;
@@ -45,11 +45,13 @@ pub(crate) struct Writer {
     end: u64,
     /// Up to where blocks are reserved.
     reserved: u64,
+    /// It ends at this size.
+    max_bytes: u64,
 }
 
 impl Writer {
     /// Makes a segment durable, with its header, in place of an empty one of the same name if there is one.
-    pub(crate) fn create(disk: &dyn Disk, log: &Path, header: Header) -> io::Result<Self> {
+    pub(crate) fn create(disk: &dyn Disk, log: &Path, header: Header, max_bytes: u64) -> io::Result<Self> {
         let path = log.join(name(header.first));
         let temporary = log.join(format!("{}{TEMPORARY}", name(header.first)));
         let frame = header.frame().map_err(io::Error::other)?;
@@ -61,6 +63,7 @@ impl Writer {
             header,
             end,
             reserved: end,
+            max_bytes,
         };
         writer.reserve(end + 1)?;
         writer.file.sync_data()?;
@@ -73,7 +76,8 @@ impl Writer {
         if wanted <= self.reserved {
             return Ok(());
         }
-        let len = wanted.div_ceil(RESERVE).saturating_mul(RESERVE);
+        let piece = RESERVE.min(self.max_bytes).max(1);
+        let len = wanted.div_ceil(piece).saturating_mul(piece);
         match self.file.allocate(len) {
             Ok(()) => self.reserved = len,
             // Slower, no harm.
@@ -97,7 +101,7 @@ impl Writer {
 
     /// Whether the segment is full or old, so that the next frame begins another.
     pub(crate) fn is_over(&self, now_ms: u64) -> bool {
-        self.end >= SEGMENT_MAX || now_ms.saturating_sub(self.header.time / 1_000_000) >= SEGMENT_MS
+        self.end >= self.max_bytes || now_ms.saturating_sub(self.header.time / 1_000_000) >= SEGMENT_MS
     }
 
     /// Ends it: gives back what was reserved.
@@ -115,7 +119,7 @@ impl Writer {
             time: now_ms.saturating_mul(1_000_000),
             ..self.header.clone()
         };
-        *self = Self::create(disk, log, header)?;
+        *self = Self::create(disk, log, header, self.max_bytes)?;
         Ok(())
     }
 

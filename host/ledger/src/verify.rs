@@ -1,6 +1,7 @@
 //! Verification of a log by its files alone: frames, sequences, chain, links between segments, and whether what the records say
 //! can be ([`crate::witness`]). Streams, in memory that does not grow with records; a daemon may be at work meanwhile.
 
+use crate::archive;
 use crate::disk::{Access, Disk, DiskFile, RealDisk};
 use crate::frame::Header;
 use crate::record::{Line, NONE};
@@ -77,7 +78,15 @@ pub enum VerifyError {
 /// # Errors
 /// The first thing that does not hold.
 pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
-    walk(&RealDisk, state_dir, progress, None, &mut |_, _| Ok(()))
+    verify_on(&RealDisk, state_dir, progress)
+}
+
+/// [`verify`] on another disk.
+///
+/// # Errors
+/// As there.
+pub fn verify_on(disk: &dyn Disk, state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
+    walk(disk, state_dir, progress, None, &mut |_, _| Ok(()))
 }
 
 /// Verifies the log of a deployment and replays it: the state as of its last whole frame. Takes no lock, so that it shows floors and
@@ -101,8 +110,8 @@ pub fn replay(state_dir: &Path) -> Result<State, VerifyError> {
 pub(crate) enum Passing<'a> {
     /// It is about to be read.
     Begins(&'a Header, &'a Witness),
-    /// It holds up to this byte, and the chain stands here.
-    Holds(u64, Link),
+    /// It holds up to this byte.
+    Holds(u64),
 }
 
 /// Told of each segment, by path.
@@ -117,21 +126,19 @@ pub(crate) fn walk(
     on_segment: &mut OnSegment<'_>,
 ) -> Result<Verified, VerifyError> {
     let log = state_dir.join("log");
-    let firsts = segment::list(disk, &log).map_err(io_at(&log))?;
+    let segments = archive::all_segments(disk, state_dir).map_err(io_at(&log))?;
     let mut total = 0;
-    for first in &firsts {
-        let path = log.join(segment::name(*first));
-        let file = disk.open(&path, Access::Read).map_err(io_at(&path))?;
-        total += file.len().map_err(io_at(&path))?;
+    for (first, path) in &segments {
+        let file = open(disk, state_dir, *first, path)?;
+        total += file.len().map_err(io_at(path))?;
     }
-    let newest = firsts.last().copied();
+    let newest = segments.last().map(|(first, _)| *first);
     let mut verified: Option<Verified> = None;
     let mut done = 0;
-    let mut witness = Witness::new(firsts.first().copied().unwrap_or(1));
+    let mut witness = Witness::new(segments.first().map_or(1, |(first, _)| *first));
     // One file is open at a time: there may be more segments than a process may have open.
-    for first in firsts {
-        let path = log.join(segment::name(first));
-        let file = disk.open(&path, Access::Read).map_err(io_at(&path))?;
+    for (first, path) in segments {
+        let file = open(disk, state_dir, first, &path)?;
         let (mut scanner, header) = Scanner::open(file.as_ref()).map_err(failed_at(&path))?;
         let begins = scanner.link();
         let so_far = verified.get_or_insert_with(|| Verified {
@@ -159,13 +166,22 @@ pub(crate) fn walk(
             progress(done + at, total);
         })?;
         let link = scanner.link();
-        on_segment(&path, Passing::Holds(scanner.valid_end(), link))?;
+        on_segment(&path, Passing::Holds(scanner.valid_end()))?;
         so_far.records += link.sequence - begins.sequence;
         (so_far.last_sequence, so_far.head) = (link.sequence, link.head);
         done += file.len().map_err(io_at(&path))?;
         progress(done, total);
     }
     verified.ok_or(VerifyError::Missing { log })
+}
+
+/// Opens a segment, in the archive if it was moved there since it was listed.
+fn open(disk: &dyn Disk, state_dir: &Path, first: u64, path: &Path) -> Result<Box<dyn DiskFile>, VerifyError> {
+    let moved = archive::dir(state_dir).join(segment::name(first));
+    match disk.open(path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path != moved => disk.open(&moved, Access::Read).map_err(io_at(&moved)),
+        opened => opened.map_err(io_at(path)),
+    }
 }
 
 /// Reads a segment's frames to their end. Returns the bytes of an unfinished one after it, which only the newest segment may have.

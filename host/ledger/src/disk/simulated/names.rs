@@ -91,7 +91,8 @@ impl Names {
         }
         let dirs: Vec<PathBuf> = names
             .iter()
-            .filter_map(|(path, node)| (*node == Node::Dir).then(|| path.clone()))
+            .filter(|(_, node)| **node == Node::Dir)
+            .map(|(path, _)| path.clone())
             .collect();
         // What is in a directory that did not survive is gone with it.
         names.retain(|path, _| path.parent().is_none_or(|parent| dirs.iter().any(|dir| dir == parent)));

@@ -1,0 +1,158 @@
+//! What happens between a start and a crash.
+
+use crate::model::Model;
+use crate::world::{ACCOUNT, NOW, VALIDATOR, World, floor_key, public_key};
+use sigwarden_core::floor::{Floor, Position, Taken};
+use sigwarden_core::key::KeyId;
+use sigwarden_core::state::Effect;
+use sigwarden_core::{Format, KeyState, Scheme};
+use sigwarden_ledger::disk::simulated::Random;
+use sigwarden_ledger::record::Kind;
+use sigwarden_ledger::{AdminKind, Administration};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+/// Pins both keys and sets the validator's floor, as far as that was not done in an earlier life.
+pub(crate) fn set_up(world: &World, model: &Mutex<Model>) -> Result<(), String> {
+    let state = world.pipeline.snapshot();
+    let pinned = |key: &str| Effect::KeyPinned {
+        key: key.parse().unwrap(),
+        scheme: Scheme::Ed25519,
+        public_key: public_key(),
+        created_ms: NOW,
+        state: KeyState::Active,
+    };
+    let missing = |key: &&str| !state.keys.contains_key(&key.parse::<KeyId>().unwrap());
+    let pins: Vec<_> = [VALIDATOR, ACCOUNT].into_iter().filter(missing).map(pinned).collect();
+    if pins.len() == 1 {
+        return Err("one of two keys was pinned, though it was one change".to_owned());
+    }
+    if !pins.is_empty() && administer(world, model, AdminKind::PublicKey, Kind::PublicKey, pins, "pins") {
+        model.lock().unwrap().account = Some(KeyState::Active);
+    }
+    if !state.floors.contains_key(&floor_key()) {
+        set_floor(world, model, Position::end_of_height(1));
+    }
+    Ok(())
+}
+
+fn administer(world: &World, model: &Mutex<Model>, kind: AdminKind, recorded: Kind, effects: Vec<Effect>, reason: &str) -> bool {
+    let change = Administration {
+        kind,
+        operator: "test".into(),
+        reason: reason.into(),
+        now_ms: world.clock.load(Ordering::SeqCst),
+        effects,
+    };
+    let done = world.ledger.administer(change);
+    if let Ok(sequence) = &done {
+        model.lock().unwrap().administered(*sequence, recorded, reason);
+    }
+    done.is_ok()
+}
+
+fn set_floor(world: &World, model: &Mutex<Model>, position: Position) {
+    let floor = Floor {
+        position,
+        taken: Taken::Operator,
+    };
+    let effect = Effect::Floor { key: floor_key(), floor };
+    if administer(
+        world,
+        model,
+        AdminKind::Floor,
+        Kind::Floor,
+        vec![effect],
+        &format!("floor {position}"),
+    ) {
+        model.lock().unwrap().floor_set(position);
+    }
+}
+
+/// One thing that somebody does. `administers` is for one thread at a time.
+pub(crate) fn step(world: &World, model: &Mutex<Model>, random: &mut Random, administers: bool) {
+    match random.below(if administers { 32 } else { 26 }) {
+        0..=15 => vote(world, model, random),
+        16..=24 => transfer(world, model, random),
+        25 => {
+            world.clock.fetch_add(random.below(3_000), Ordering::SeqCst);
+        }
+        26..=28 => drop(world.ledger.keep()),
+        29 => {
+            let state = match random.one_in(2) {
+                true => KeyState::Suspended,
+                false => KeyState::Active,
+            };
+            model.lock().unwrap().account_asked = Some(state);
+            let effect = Effect::KeyState {
+                key: ACCOUNT.parse().unwrap(),
+                state,
+            };
+            if administer(world, model, AdminKind::Lifecycle, Kind::Lifecycle, vec![effect], "state") {
+                let mut model = model.lock().unwrap();
+                (model.account, model.account_asked) = (Some(state), None);
+            }
+        }
+        30 => {
+            let Position([height, ..]) = model.lock().unwrap().highest();
+            let height = if height > 1_000_000 { 1 } else { height };
+            set_floor(world, model, Position::end_of_height(height + random.below(3)));
+        }
+        _ => {
+            let past = world.clock.load(Ordering::SeqCst).saturating_sub(random.below(4_000));
+            world.clock.store(past.max(NOW), Ordering::SeqCst);
+        }
+    }
+}
+
+/// A new vote, the same with another time, another for the same position, or one for a position below; some with an extension.
+fn vote(world: &World, model: &Mutex<Model>, random: &mut Random) {
+    let Position([height, ..]) = model.lock().unwrap().highest();
+    let new = |random: &mut Random| match random.below(4) {
+        0 => height.max(1),
+        1..=2 => height + 1,
+        _ => height.saturating_sub(random.below(3)).max(1),
+    };
+    let (height, seconds) = (new(random), random.below(1_000_000));
+    let (round, step) = (random.below(2), 1 + random.below(3));
+    let block = if random.one_in(4) { "other" } else { "block" };
+    let mut payload = format!("chain/{height}/{round}/{step}/{seconds}/{block}");
+    if step == 3 && random.one_in(3) {
+        payload.push_str(&format!("+extension/{height}/{}", random.below(2)));
+    }
+    let signed = world.sign(VALIDATOR, Format::CometBftVote, payload.into_bytes());
+    if let Ok(signed) = signed {
+        model.lock().unwrap().released(&signed, false);
+    }
+}
+
+fn transfer(world: &World, model: &Mutex<Model>, random: &mut Random) {
+    let nonce = (model.lock().unwrap().nonce() + 1 + random.below(2)).saturating_sub(random.below(2));
+    let payload = format!("transfer/{nonce}").into_bytes();
+    if let Ok(signed) = world.sign(ACCOUNT, Format::RawMessageNone, payload) {
+        model.lock().unwrap().released(&signed, true);
+    }
+}
+
+/// Whatever was signed before is not signed otherwise, and what is new is signed.
+pub(crate) fn end(world: &World, model: &Mutex<Model>) -> Result<(), String> {
+    let Position([height, round, step]) = model.lock().unwrap().highest();
+    let before = model.lock().unwrap().signed_at(Position([height, round, step])).map(<[u8]>::to_vec);
+    if let Some(before) = before {
+        let text = String::from_utf8(before).unwrap();
+        let other = format!("chain/{height}/{round}/{step}/7/yet another");
+        if world.sign(VALIDATOR, Format::CometBftVote, other.into_bytes()).is_ok() {
+            return Err(format!("another message than {text} was signed for its position"));
+        }
+        world
+            .sign(VALIDATOR, Format::CometBftVote, text.clone().into_bytes())
+            .map_err(|refusal| format!("{text} was signed before and is refused now: {}", refusal.message))?;
+    }
+    // Behind no record's time.
+    world.clock.fetch_add(10_000, Ordering::SeqCst);
+    let new = format!("chain/{}/0/1/1/block", height.saturating_add(1));
+    world
+        .sign(VALIDATOR, Format::CometBftVote, new.into_bytes())
+        .map(drop)
+        .map_err(|refusal| format!("a new vote is refused in the end: {}", refusal.message))
+}
