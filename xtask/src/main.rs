@@ -2,6 +2,7 @@
 
 mod cargo;
 mod crash;
+mod fuzz;
 mod mutants;
 mod policies;
 mod python;
@@ -18,6 +19,8 @@ usage: cargo xtask CHORE
   crash [--seeds N] [--from SEED] [--exhaustive [N]] [--mutants [NAME]]
                   the ledger on a disk that lies: so many seeds; N workloads cut at every call; mutants of the
                   sources, on each of which the test must fail
+  fuzz [--minutes N] [TARGET]
+                  fuzzes, ten minutes a target unless told; without cargo fuzz runs the corpus once
   bench [--json FILE] [NAME]
                   the benchmark table; --json writes the same as JSON lines
   policies        builds the reference policies into target/policies/*.wasm
@@ -40,6 +43,10 @@ fn main() -> Result<()> {
         }
         "test" => test::run(rest.first().map(String::as_str)),
         "crash" => crash::run(rest),
+        "fuzz" => {
+            policies::build_all()?;
+            fuzz::run(rest)
+        }
         "lint" => {
             policies::build_all()?;
             cargo::run(&["fmt", "--all", "--check"])?;

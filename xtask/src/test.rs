@@ -1,6 +1,6 @@
 //! Runs the tests: all of them, or those whose path contains a name.
 
-use crate::{cargo, policies, python};
+use crate::{cargo, fuzz, policies, python};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,10 @@ pub fn run(name: Option<&str>) -> Result<()> {
     let mut tally = Tally::default();
     match name {
         // The workspace as a whole, so that its dependencies compile once, and the binary that end-to-end tests start with them.
-        None => tally.add(cargo::command(&["test", "--workspace", "--no-fail-fast"]).env(PYTHON, &python))?,
+        None => {
+            tally.add(cargo::command(&["test", "--workspace", "--no-fail-fast"]).env(PYTHON, &python))?;
+            tally.add(&mut fuzz::corpus_command())?;
+        }
         Some(name) => {
             for suite in suites()? {
                 // The whole suite if its own path matches, else its tests that do.

@@ -34,6 +34,8 @@ pub use mock_hsm::{Faults, MockHsm, MockScript};
 pub use os::{ArenaError, TakeVariableError, limit_allocator, release_freed_memory};
 pub use passphrase::PassphraseError;
 pub use sealed::SealedError;
+#[doc(hidden)]
+pub use sealed::forged_header_is_faithful_and_opens_nothing;
 pub use sealed_file::SealedFileBackend;
 pub use secret::{Passphrase, SECRET_KEY_BYTES, SecretKey, SecretKeyError, public_key_of};
 pub use shield::ShieldError;

@@ -179,6 +179,19 @@ fn parse(fields: &mut Fields<'_>) -> Result<(Label, [u8; 24]), SealedError> {
     Ok((label, nonce))
 }
 
+/// For the fuzzer: whether a header that parses renders to the bytes it was parsed from and, made without the key, opens nothing. `None`
+/// if it does not parse.
+#[must_use]
+pub fn forged_header_is_faithful_and_opens_nothing(file: &[u8]) -> Option<bool> {
+    let mut fields = Fields(file);
+    let (label, nonce) = parse(&mut fields).ok()?;
+    let length = file.len() - fields.0.len();
+    let faithful = header(&label, &nonce).ok()? == file.get(..length)?;
+    let key = FileKey::derive(&[7; 32], &label.file_id).ok()?;
+    let mut secret = [0; SECRET_KEY_BYTES];
+    Some(faithful && open(&key, &label, file, &mut secret).is_err())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]

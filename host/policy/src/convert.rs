@@ -115,6 +115,22 @@ pub(crate) fn verdict(verdict: types::Verdict, codes: &[String]) -> Result<Verdi
     }
 }
 
+/// For the fuzzer: judges an answer that was made elsewhere, either a note or denials as code, message and time to retry at.
+///
+/// # Errors
+/// It is malformed.
+pub fn judge_answer(
+    answer: Result<Option<String>, Vec<(String, String, Option<u64>)>>,
+    codes: &[String],
+) -> Result<Verdict, EvaluationFailure> {
+    let denial = |(code, message, retry_at)| types::Denial { code, message, retry_at };
+    let answered = match answer {
+        Ok(note) => types::Verdict::Allow(note),
+        Err(denials) => types::Verdict::Deny(denials.into_iter().map(denial).collect()),
+    };
+    verdict(answered, codes)
+}
+
 fn denial(denial: types::Denial, codes: &[String]) -> Result<Denial, EvaluationFailure> {
     if !is_code(&denial.code) {
         let code = text::escape(&denial.code, CODE_MAX);

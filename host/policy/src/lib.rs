@@ -30,6 +30,8 @@ mod text;
 mod wit;
 
 pub use cache::CodeCache;
+#[doc(hidden)]
+pub use convert::judge_answer;
 pub use engine::{Engine, EngineError};
 pub use error::{ConfigProblem, LoadError, LoadFault};
 pub use evaluate::Sandbox;

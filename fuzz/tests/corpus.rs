@@ -1,0 +1,187 @@
+//! The corpus through every target once, without a fuzzer: what was found once is not found again.
+
+use prost::Message;
+use sigwarden::proto;
+use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
+use sigwarden_core::state::Effect;
+use sigwarden_core::{Format, KeyState, Scheme};
+use sigwarden_formats::{cometbft, evm};
+use sigwarden_ledger::disk::simulated::SimulatedDisk;
+use sigwarden_ledger::disk::{Access, Disk};
+use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Settings};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
+}
+
+/// Runs every input of a target, and every cut and a flipped bit of each byte of it.
+fn run(target: &str, of: fn(&[u8])) {
+    let mut inputs: Vec<_> = fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    inputs.sort();
+    assert!(!inputs.is_empty(), "{target} has no corpus");
+    for path in inputs {
+        let input = fs::read(&path).unwrap();
+        of(&input);
+        let step = input.len() / 200 + 1;
+        for at in (0..input.len()).step_by(step) {
+            of(&input[..at]);
+            let mut flipped = input.clone();
+            flipped[at] ^= 1 << (at % 8);
+            of(&flipped);
+        }
+    }
+}
+
+#[test]
+fn envelope() {
+    run("envelope", sigwarden_fuzz::envelope);
+}
+
+#[test]
+fn decoders() {
+    run("decoders", sigwarden_fuzz::decoders);
+}
+
+#[test]
+fn log() {
+    run("log", sigwarden_fuzz::log);
+}
+
+#[test]
+fn sealed_file() {
+    run("sealed_file", sigwarden_fuzz::sealed_file);
+}
+
+#[test]
+fn config() {
+    run("config", sigwarden_fuzz::config);
+}
+
+#[test]
+fn guest_answers() {
+    run("guest_answers", sigwarden_fuzz::guest_answers);
+}
+
+fn keep(target: &str, name: &str, bytes: &[u8]) {
+    fs::create_dir_all(corpus(target)).unwrap();
+    fs::write(corpus(target).join(name), bytes).unwrap();
+}
+
+/// Writes the valid seeds anew: `cargo test --test corpus -- --ignored seeds`, when a format has changed.
+#[test]
+#[ignore = "writes the corpus"]
+fn seeds() {
+    let request = proto::SignRequest {
+        operation: "sign".into(),
+        key: "demo.validator".into(),
+        format: "cometbft/vote".into(),
+        scheme: "ed25519".into(),
+        request_id: "r-1".into(),
+        payload: vec![1, 2, 3],
+    };
+    keep("envelope", "vote", &request.encode_to_vec());
+
+    let of = |format: Format, payload: Vec<u8>| {
+        let chosen = Format::ALL.iter().position(|one| *one == format).unwrap();
+        let input = [vec![u8::try_from(chosen).unwrap()], payload].concat();
+        keep("decoders", &format.name().replace('/', "-"), &input);
+    };
+    let transfer = evm::Eip1559 {
+        chain_id: 1337,
+        nonce: 1,
+        max_priority_fee_per_gas: evm::U256::from(1_u64),
+        max_fee_per_gas: evm::U256::from(2_u64),
+        gas_limit: 21_000,
+        to: Some([0xA1; 20]),
+        value: evm::U256::from(7_u64),
+        data: vec![1],
+        access_list: Vec::new(),
+    };
+    of(Format::EvmEip1559, transfer.unsigned());
+    let timestamp = cometbft::MessageTime { seconds: 1, nanos: 2 };
+    let vote = cometbft::Vote {
+        vote_type: cometbft::VoteType::Precommit,
+        height: 5,
+        round: 1,
+        block_id: None,
+        timestamp,
+        chain_id: "test-chain".into(),
+    };
+    of(Format::CometBftVote, vote.sign_bytes());
+    of(Format::RawMessageNone, b"a message".to_vec());
+    of(Format::RawDigest, vec![9; 32]);
+
+    let disk = SimulatedDisk::new(0);
+    let state_dir = Path::new("state");
+    let settings = || Settings::new(1, Arc::new(|_: &str| {}));
+    for part in 0..2 {
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let ledger = match part {
+            0 => EmbeddedLedger::create_on(shared, state_dir, settings()),
+            _ => EmbeddedLedger::open_on(shared, state_dir, settings()),
+        }
+        .unwrap();
+        let change = |kind, effect| Administration {
+            kind,
+            operator: "seed".into(),
+            reason: "a seed".into(),
+            now_ms: 1,
+            effects: vec![effect],
+        };
+        if part == 0 {
+            let pinned = Effect::KeyPinned {
+                key: "demo.validator.v1".parse().unwrap(),
+                scheme: Scheme::Ed25519,
+                public_key: vec![3; 32],
+                created_ms: 1,
+                state: KeyState::Active,
+            };
+            ledger.administer(change(AdminKind::PublicKey, pinned)).unwrap();
+        }
+        let key = FloorKey {
+            public_key: vec![3; 32],
+            chain_id: "test-chain".into(),
+            class: MessageClass::CometBft,
+        };
+        let floor = Floor {
+            position: Position::end_of_height(part + 1),
+            taken: Taken::Operator,
+        };
+        ledger.administer(change(AdminKind::Floor, Effect::Floor { key, floor })).unwrap();
+        ledger.close().unwrap();
+    }
+    let mut names = disk.list(&state_dir.join("log")).unwrap();
+    names.sort();
+    let mut parts = Vec::new();
+    for name in names {
+        let file = disk.open(&state_dir.join("log").join(name), Access::Read).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+        file.read_at(0, &mut bytes).unwrap();
+        parts.push(bytes);
+    }
+    keep("log", "two-floors", &parts.join(&0xFF));
+
+    let id = b"demo.validator.v1";
+    let sealed = [
+        b"SWSEALED".as_slice(),
+        &[0, 1],
+        &[1; 16],
+        &[2; 24],
+        &[3],
+        &[0, 0, 1, 0, 0, 0, 0, 0],
+        &[0, 32],
+        &[4; 32],
+        &[u8::try_from(id.len()).unwrap()],
+        id,
+        &[5; 32],
+        &[6; 16],
+    ];
+    keep("sealed_file", "ed25519", &sealed.concat());
+
+    let text = "version = 1\nnetwork = \"devnet\"\n\n[[client]]\nname = \"node\"\nuid = 1000\n\n[[key]]\nname = \"demo.validator\"\nroles = [\"consensus\"]\nscheme = \"ed25519\"\nbackend = \"vault\"\n";
+    keep("config", "devnet", text.as_bytes());
+    keep("guest_answers", "some", &(0..=255).cycle().take(400).collect::<Vec<u8>>());
+}
