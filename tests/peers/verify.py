@@ -27,7 +27,6 @@ NEWER = re.compile(rb'\{"segment":\{"format":([0-9]{1,9}),')
 NAME = re.compile(r"([0-9]{20})\.jsonl")
 sys.set_int_max_str_digits(0)
 
-
 class Bad(Exception):
     """Something does not hold: what, and where, once that is known."""
 
@@ -35,25 +34,24 @@ class Bad(Exception):
         super().__init__(what)
         self.what, self.line, self.offset, self.file = what, line, offset, None
 
-
 class Unreadable(Exception):
     """Nothing can be said."""
-
 
 class Object(dict):
     """A JSON object that knows whether a name stood in it twice."""
     twice = False
 
+def refuse_if(wrong, what, line=0, offset=0):
+    if wrong:
+        raise Bad(what, line, offset)
 
 def pairs(items):
     made = Object(items)
     made.twice = len(made) != len(items)
     return made
 
-
 def constant(text):
     raise ValueError(f"{text} is no JSON")
-
 
 # The fields of each kind's body and of each effect; `?` marks those that may be left out.
 DECISION = ("decision request caller key operation format scheme backend payload inputs consensus? engine approvals")
@@ -61,7 +59,7 @@ BODIES = {
     "start": "deployment generation version cut-bytes rebuilt", "decision": DECISION, "replay": DECISION,
     "outcome": "decision-sequence decision request caller key scheme backend signatures? code? message? micros",
     "refusal": "code message denials? stage request? caller? uid operation key format micros"}
-BODIES |= dict.fromkeys(("public-key", "lifecycle", "policy-set", "floor"), "operator reason")
+BODIES |= dict.fromkeys(("public-key", "lifecycle", "policy-set", "floor", "maintenance", "alarm"), "operator reason")
 EFFECTS = {  # with the kinds of records that may have it
     "bucket": (("decision",), "instance name arrival-ns"), "watermark": (("decision",), "instance name watermark"),
     "store": (("decision",), "instance name value"), "floor": (("decision", "floor"), "key floor"),
@@ -70,27 +68,21 @@ EFFECTS = {  # with the kinds of records that may have it
     "policy-instance": (("policy-set",), "instance module-digest config-digest version")}
 TAKEN = {"operator": "by", "extension": "by hash", "message": "by identity sign-bytes timestamp signature?"}
 
-
 def fields(value, names, where):
     """Refuses what is no object, or has other fields than these."""
     names = names.split()
-    if not isinstance(value, Object) or value.twice:
-        raise Bad(f"{where} is no object, or has a field twice")
+    refuse_if(not isinstance(value, Object) or value.twice, f"{where} is no object, or has a field twice")
     if unknown := set(value) - {name.rstrip("?") for name in names}:
         raise Bad(f"{where} has fields that are not known: {unknown}")
     if missing := [name for name in names if not name.endswith("?") and name not in value]:
         raise Bad(f"{where} lacks {missing}")
 
-
 def decimal(text):
     return re.fullmatch(D, text) and int(text) <= U64
 
-
 def position(texts):
-    if not all(decimal(text) for text in texts):
-        raise Bad("a position has decimal strings")
+    refuse_if(not all(decimal(text) for text in texts), "a position has decimal strings")
     return tuple(int(text) for text in texts)
-
 
 class Meaning:
     """What the records say, and whether it can be."""
@@ -117,20 +109,20 @@ class Meaning:
         fields(body, BODIES[kind], "body")
         for effect in effects:
             kinds, names = EFFECTS.get(effect["effect"], ((), ""))
-            if kind not in kinds:
-                raise Bad(f"a `{kind}` record has no such effect")
+            refuse_if(kind not in kinds, f"a `{kind}` record has no such effect")
             fields(effect, "effect " + names, effect["effect"])
             if effect["effect"] == "floor":
                 fields(effect["floor"], "position taken", "floor")
                 fields(effect["floor"]["taken"], TAKEN.get(effect["floor"]["taken"].get("by"), ""), "taken")
         if kind == "start":
-            if (body["deployment"], int(body["generation"])) != (header["deployment"], header["generation"]):
-                raise Bad("its deployment or generation is not that of its segment")
+            refuse_if((body["deployment"], int(body["generation"])) != (header["deployment"], header["generation"]), "its deployment or generation is not that of its segment")
             self.open.clear()
         elif kind in ("decision", "replay"):
             self.decide(int(record["sequence"]), body, effects, kind == "replay")
         elif kind == "outcome":
             self.outcome(int(record["sequence"]), body, effects)
+        elif kind in ("maintenance", "alarm"):
+            refuse_if(effects, "it only tells something, and changes the state")
         elif kind != "refusal":
             self.administer(effects)
 
@@ -139,8 +131,7 @@ class Meaning:
         taken = [effect for effect in effects if effect["effect"] == "floor"]
         if not self.complete and body["key"] not in self.keys and taken:
             self.keys[body["key"]] = taken[0]["key"]["public-key"]
-        if self.complete and body["key"] not in self.keys:
-            raise Bad(f"{body['key']} was never pinned")
+        refuse_if(self.complete and body["key"] not in self.keys, f"{body['key']} was never pinned")
         public, main, at, recorded = self.keys.get(body["key"]), None, None, None
         if consensus:
             at = position(consensus["position"])
@@ -152,18 +143,13 @@ class Meaning:
                 self.rise(effect)
         if replay:
             stands = self.floors.get(main)
-            if not consensus or effects:
-                raise Bad("a replay is of a consensus message and grants nothing new")
-            if stands and (position(stands["position"]) != at or stands["taken"]["by"] != "message"):
-                raise Bad("it repeats nothing: the floor stands elsewhere")
-            if not stands and self.complete:
-                raise Bad("it repeats nothing: no floor was known")
+            refuse_if(not consensus or effects, "a replay is of a consensus message and grants nothing new")
+            refuse_if(stands and (position(stands["position"]) != at or stands["taken"]["by"] != "message"), "it repeats nothing: the floor stands elsewhere")
+            refuse_if(not stands and self.complete, "it repeats nothing: no floor was known")
             recorded = stands and stands["taken"].get("signature")
         else:
-            if [effect["key"] for effect in effects if effect["effect"] == "use"] != [body["key"]]:
-                raise Bad("a decision counts one use of its key, and of no other")
-            if consensus and not taken:
-                raise Bad("a consensus message was decided without taking its floor")
+            refuse_if([effect["key"] for effect in effects if effect["effect"] == "use"] != [body["key"]], "a decision counts one use of its key, and of no other")
+            refuse_if(consensus and not taken, "a consensus message was decided without taking its floor")
             if [effect["key"]["class"] for effect in taken] == ["cometbft-extension"] and main in self.floors:
                 recorded = self.floors[main]["taken"].get("signature")
         self.open[sequence] = {
@@ -173,27 +159,20 @@ class Meaning:
     def take(self, effect, main, at, body):
         key, floor = self.floor_key(effect["key"]), effect["floor"]
         to, taken, stands = position(floor["position"]), floor["taken"], self.floors.get(key)
-        if not main or key[:2] != main[:2] or to != at:
-            raise Bad("it takes the floor of another key, chain or position than its own")
+        refuse_if(not main or key[:2] != main[:2] or to != at, "it takes the floor of another key, chain or position than its own")
         if (taken["by"], key[2]) == ("message", "cometbft") and "signature" not in taken:
             signed = bytes.fromhex(taken["sign-bytes"])
-            if not body["inputs"] or body["inputs"][0] != {"blake3": blake3(signed).hexdigest(), "bytes": len(signed)}:
-                raise Bad("the sign bytes at its floor are not its first input")
-            if not stands and self.complete:
-                raise Bad("no floor was known")
-            if stands and to == position(stands["position"]):
-                raise Bad("it was taken before: a second message for one position")
-            if stands and to < position(stands["position"]):
-                raise Bad("it is below the floor")
+            refuse_if(not body["inputs"] or body["inputs"][0] != {"blake3": blake3(signed).hexdigest(), "bytes": len(signed)}, "the sign bytes at its floor are not its first input")
+            refuse_if(not stands and self.complete, "no floor was known")
+            refuse_if(stands and to == position(stands["position"]), "it was taken before: a second message for one position")
+            refuse_if(stands and to < position(stands["position"]), "it is below the floor")
         elif (taken["by"], key[2]) == ("extension", "cometbft-extension"):
-            if len(body["inputs"]) < 2 or body["inputs"][1]["blake3"] != taken["hash"]:
-                raise Bad("the extension at its floor is not its second input")
+            refuse_if(len(body["inputs"]) < 2 or body["inputs"][1]["blake3"] != taken["hash"], "the extension at its floor is not its second input")
             beside = self.floors.get(main)
             if (beside or self.complete) and not (
                     beside and position(beside["position"]) == to and beside["taken"]["by"] == "message"):
                 raise Bad("a vote extension without its precommit")
-            if stands and to < position(stands["position"]):
-                raise Bad("it is below the floor")
+            refuse_if(stands and to < position(stands["position"]), "it is below the floor")
         else:
             raise Bad("a decision does not take a floor like this")
         self.floors[key] = floor
@@ -201,48 +180,38 @@ class Meaning:
     def rise(self, effect):
         name, mark = (effect["instance"], effect["name"]), effect["watermark"]
         to, stands = position(mark["position"]), self.marks.get(name)
-        if stands and (len(to) != len(stands["position"]) or to <= position(stands["position"])):
-            raise Bad(f"the watermark {name} does not rise")
+        refuse_if(stands and (len(to) != len(stands["position"]) or to <= position(stands["position"])), f"the watermark {name} does not rise")
         self.marks[name] = mark
 
     def outcome(self, sequence, body, effects):
         of = int(body["decision-sequence"])
         decision = self.open.pop(of, None)
-        if not decision or of >= sequence or any(body[name] != decision[name] for name in ("decision", "request", "caller", "key")):
-            raise Bad(f"no decision {of} that it could be of waits for an outcome")
+        refuse_if(not decision or of >= sequence or any(body[name] != decision[name] for name in ("decision", "request", "caller", "key")), f"no decision {of} that it could be of waits for an outcome")
         signatures = [signature["bytes"] for signature in body.get("signatures", [])]
-        if ("code" in body) != ("message" in body) or ("code" in body) == bool(signatures):
-            raise Bad("an outcome has either signatures or a code and a message")
-        if signatures and len(signatures) != decision["inputs"]:
-            raise Bad("it has another number of signatures than its decision has inputs")
-        if signatures and decision["recorded"] and decision["recorded"] != signatures[0]:
-            raise Bad("it repeats a decision with another signature than the one recorded")
+        refuse_if(("code" in body) != ("message" in body) or ("code" in body) == bool(signatures), "an outcome has either signatures or a code and a message")
+        refuse_if(signatures and len(signatures) != decision["inputs"], "it has another number of signatures than its decision has inputs")
+        refuse_if(signatures and decision["recorded"] and decision["recorded"] != signatures[0], "it repeats a decision with another signature than the one recorded")
         for effect in effects:
             key, at = self.floor_key(effect["key"]), position(effect["position"])
             other = decision["floor"] != (key, at) if decision["floor"] else self.complete
-            if other or effect["signature"] != (signatures or [None])[0]:
-                raise Bad("it has a floor's signature that its decision is not of")
+            refuse_if(other or effect["signature"] != (signatures or [None])[0], "it has a floor's signature that its decision is not of")
             stands = self.floors.get(key)
             if stands and position(stands["position"]) == at and stands["taken"]["by"] == "message":
                 stands["taken"]["signature"] = effect["signature"]
 
     def administer(self, effects):
-        if not effects:
-            raise Bad("a change by an operator that changes nothing")
+        refuse_if(not effects, "a change by an operator that changes nothing")
         for effect in effects:
             kind, key = effect["effect"], effect.get("key")
             if kind == "key-pinned":
-                if key in self.keys:
-                    raise Bad(f"{key} was pinned before")
+                refuse_if(key in self.keys, f"{key} was pinned before")
                 self.keys[key] = effect["public-key"]
             elif kind == "key-state" and self.complete and key not in self.keys:
                 raise Bad(f"{key} was never pinned")
             elif kind == "floor":
                 stands = self.floors.get(self.floor_key(key))
-                if stands and position(effect["floor"]["position"]) <= position(stands["position"]):
-                    raise Bad("it is not above the floor that stands")
+                refuse_if(stands and position(effect["floor"]["position"]) <= position(stands["position"]), "it is not above the floor that stands")
                 self.floors[self.floor_key(key)] = effect["floor"]
-
 
 class Segment:
     """One file, read line by line."""
@@ -264,14 +233,11 @@ class Segment:
     def header(self):
         text, _ = self.line()
         newer, match = NEWER.match(text), HEADER.fullmatch(text)
-        if newer and int(newer[1]) > FORMAT:
-            raise Bad("its format is newer than this verifier", 1, 0)
-        if not match or any(int(match[n]) > U64 for n in (3, 4, 6)):
-            raise Bad("this is no segment header", 1, 0)
+        refuse_if(newer and int(newer[1]) > FORMAT, "its format is newer than this verifier", 1, 0)
+        refuse_if(not match or any(int(match[n]) > U64 for n in (3, 4, 6)), "this is no segment header", 1, 0)
         first, length = int(match[4]), self.at
         end, at = self.line()
-        if first == 0 or terminator(end) != (first, first - 1, length, blake3(text + b"\n").hexdigest()):
-            raise Bad("the header's terminator does not match the header", 2, at)
+        refuse_if(first == 0 or terminator(end) != (first, first - 1, length, blake3(text + b"\n").hexdigest()), "the header's terminator does not match the header", 2, at)
         return {"deployment": match[2].decode(), "generation": int(match[3]), "first": first, "previous": match[5].decode()}
 
     def frame(self, sequence, head):
@@ -283,15 +249,12 @@ class Segment:
             text, at = self.line()
             end = terminator(text)
             if end:
-                if not lines or end != (first, sequence, at - begin, blake3(self.data[begin:at]).hexdigest()):
-                    raise Bad("the terminator does not match the lines before it", self.number, at)
+                refuse_if(not lines or end != (first, sequence, at - begin, blake3(self.data[begin:at]).hexdigest()), "the terminator does not match the lines before it", self.number, at)
                 return lines, sequence, head
             try:
                 record = envelope(text)
-                if int(record["sequence"]) != sequence + 1:
-                    raise Bad(f"its sequence is {record['sequence']}, {sequence + 1} comes next")
-                if record["previous"] != head:
-                    raise Bad("its `previous` is not the hash of the line before: one of the two was changed")
+                refuse_if(int(record["sequence"]) != sequence + 1, f"its sequence is {record['sequence']}, {sequence + 1} comes next")
+                refuse_if(record["previous"] != head, "its `previous` is not the hash of the line before: one of the two was changed")
             except Bad as bad:
                 bad.line, bad.offset = self.number, at
                 raise
@@ -312,12 +275,10 @@ class Segment:
             at = stop + 1
         return len(self.data[end:].rstrip(b"\0")), False
 
-
 def terminator(text):
     match = TERMINATOR.fullmatch(text)
     found = match and (int(match[1]), int(match[2]), int(match[3]), match[4].decode())
     return found if found and max(found[:3]) <= U64 else None
-
 
 def envelope(text):
     """A line's outermost fields; what is in `effects` and `body` is looked at when the frame holds."""
@@ -327,12 +288,9 @@ def envelope(text):
         raise Bad(f"this is no record: {error}") from None
     fields(record, "sequence kind time previous effects? body", "record")
     right = all(isinstance(record[name], str) for name in ("sequence", "kind", "time", "previous"))
-    if not right or record["kind"] not in BODIES or not decimal(record["sequence"]) or not decimal(record["time"]):
-        raise Bad("its sequence, kind or time is none")
-    if not re.fullmatch("[0-9a-f]{64}", record["previous"]):
-        raise Bad("its `previous` is no hash")
+    refuse_if(not right or record["kind"] not in BODIES or not decimal(record["sequence"]) or not decimal(record["time"]), "its sequence, kind or time is none")
+    refuse_if(not re.fullmatch("[0-9a-f]{64}", record["previous"]), "its `previous` is no hash")
     return record
-
 
 def read_segment(segment, header, meaning, newest):
     """Reads the frames to their end; returns the chain's end, and the bytes of an unfinished write."""
@@ -360,7 +318,6 @@ def read_segment(segment, header, meaning, newest):
         raise stopped or Bad("it goes on with bytes that are no frame", number + 1, end)
     return sequence, head, unfinished
 
-
 def verify(directory):
     logs = [path for path in (os.path.join(directory, "log"), os.path.join(directory, "archive")) if os.path.isdir(path)]
     # One that is being moved may be in both.
@@ -384,16 +341,11 @@ def verify(directory):
             if deployment is None:
                 deployment, first = header["deployment"], header["first"]
                 head = header["previous"] if first > 1 else NONE
-            if header["first"] != number:
-                raise Bad(f"it begins with record {header['first']}, its name says {number}", 1, 0)
-            if header["deployment"] != deployment:
-                raise Bad("it belongs to another deployment than the first segment", 1, 0)
-            if header["generation"] < generation:
-                raise Bad("its generation is below that of the segment before", 1, 0)
-            if header["first"] != sequence + 1:
-                raise Bad(f"it begins with record {header['first']}, {sequence + 1} comes next", 1, 0)
-            if header["previous"] != head:
-                raise Bad("it does not continue the chain of the segment before", 1, 0)
+            refuse_if(header["first"] != number, f"it begins with record {header['first']}, its name says {number}", 1, 0)
+            refuse_if(header["deployment"] != deployment, "it belongs to another deployment than the first segment", 1, 0)
+            refuse_if(header["generation"] < generation, "its generation is below that of the segment before", 1, 0)
+            refuse_if(header["first"] != sequence + 1, f"it begins with record {header['first']}, {sequence + 1} comes next", 1, 0)
+            refuse_if(header["previous"] != head, "it does not continue the chain of the segment before", 1, 0)
             generation = header["generation"]
             sequence, head, unfinished = read_segment(segment, header, meaning, path == files[-1][1])
             records += sequence - header["first"] + 1
@@ -413,7 +365,6 @@ def verify(directory):
         for key, floor in sorted(meaning.floors.items())]
     return found
 
-
 def judge(directory):
     """Verifies; what a daemon was writing meanwhile is no damage: only what a second reading finds at the same place is."""
     before = None
@@ -427,7 +378,6 @@ def judge(directory):
             before = where
         except (Unreadable, OSError, KeyError, ValueError) as error:
             return 2, {"holds": None, "what": f"{directory}: {error!r}"}
-
 
 def main(arguments):
     as_json = "--json" in arguments
@@ -448,7 +398,6 @@ def main(arguments):
             for floor in found["floors"]:
                 print(f"floor           {floor['public_key']} {floor['chain_id']} {floor['class']}: {'/'.join(floor['position'])} by {floor['by']}")
     return worst
-
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
