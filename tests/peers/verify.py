@@ -394,9 +394,9 @@ def main(arguments):
         elif code:
             print(f"{found['file']}:{found['line']} (byte {found['offset']}): {found['what']}" if code == 1 else found["what"])
         else:
-            print(*(f"{name.replace('_', ' '):16}{value}" for name, value in found.items() if name not in ("holds", "floors")), sep="\n")
+            print(*(f"{name.replace('_', ' '):18}{value}" for name, value in found.items() if name not in ("holds", "floors")), sep="\n")
             for floor in found["floors"]:
-                print(f"floor           {floor['public_key']} {floor['chain_id']} {floor['class']}: {'/'.join(floor['position'])} by {floor['by']}")
+                print(f"floor             {floor['public_key']} {floor['chain_id']} {floor['class']}: {'/'.join(floor['position'])} by {floor['by']}")
     return worst
 
 if __name__ == "__main__":
