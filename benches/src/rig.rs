@@ -154,6 +154,7 @@ impl Rig {
             backends: BTreeMap::from([("vault".to_owned(), backend)]),
             decode: sigwarden_formats::decode,
             clock: Arc::new(now_ms),
+            boot_clock: Arc::new(sigwarden::deployment::boot_ms),
             limits: Limits::default(),
             process_id: 1,
         });

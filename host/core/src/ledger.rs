@@ -6,7 +6,8 @@ use crate::key::KeyId;
 use crate::pipeline::Stage;
 use crate::proof::{Approved, DecisionId, RawSignature};
 use crate::refusal::Refusal;
-use crate::state::State;
+use crate::request_id::RequestTag;
+use crate::state::{Effect, State};
 use crate::vocabulary::Scheme;
 use std::sync::Arc;
 
@@ -80,6 +81,8 @@ pub struct Receipt {
     pub grants: Vec<Grant>,
     /// The request repeated an earlier decision.
     pub replay: bool,
+    /// That decision, if the request repeated its id.
+    pub repeats: Option<DecisionId>,
 }
 
 /// What a decision lets happen for one signing input.
@@ -99,7 +102,16 @@ pub enum Grant {
         /// The timestamp in them.
         timestamp: Option<MessageTime>,
     },
-    /// Release the signature that was recorded.
+    /// Release the signature that was recorded for this very input.
+    Released {
+        /// The input.
+        input: SigningInput,
+        /// The signature.
+        signature: RawSignature,
+        /// The timestamp in the input.
+        timestamp: Option<MessageTime>,
+    },
+    /// Release the signature that was recorded at the floor, over the bytes that it keeps.
     Recorded {
         /// The signature.
         signature: Vec<u8>,
@@ -115,7 +127,19 @@ impl Grant {
     #[must_use]
     pub fn timestamp(&self) -> Option<MessageTime> {
         match self {
-            Self::Sign { timestamp, .. } | Self::SignStored { timestamp, .. } | Self::Recorded { timestamp, .. } => *timestamp,
+            Self::Sign { timestamp, .. }
+            | Self::SignStored { timestamp, .. }
+            | Self::Released { timestamp, .. }
+            | Self::Recorded { timestamp, .. } => *timestamp,
+        }
+    }
+
+    /// Whether something is signed.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        match self {
+            Self::Sign { .. } | Self::SignStored { .. } => true,
+            Self::Released { .. } | Self::Recorded { .. } => false,
         }
     }
 }
@@ -125,8 +149,21 @@ impl Grant {
 pub enum Conflict {
     /// A floor: final.
     Floor(FloorRefused),
+    /// The request's id stands for something else: final.
+    RequestId(RequestIdReused),
     /// What the policies saw has changed: ask them again. Says what.
     Stale(&'static str),
+}
+
+/// How a request differs from the one that its id was given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestIdReused {
+    /// Another payload or format.
+    #[error("this request id was given before, for another payload or format")]
+    Payload,
+    /// Another version of the key.
+    #[error("this request id was decided before, for version {0} of the key; ask for that version by its name")]
+    Version(u32),
 }
 
 /// Why the ledger did not commit.
@@ -173,10 +210,34 @@ pub struct Outcome {
     pub result: Result<Vec<RawSignature>, Refusal>,
     /// For a consensus message: the floor that the first signature belongs to.
     pub floor: Option<(FloorKey, Position)>,
+    /// The request id that the signatures are remembered for.
+    pub remember: Option<RequestTag>,
     /// How long each stage took, microseconds.
     pub stages: Vec<(Stage, u64)>,
     /// The request's time, milliseconds since the Unix epoch.
     pub now_ms: u64,
+}
+
+impl Outcome {
+    /// What it does to the state: signatures are kept at their floor, and for their request's id.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let Ok(made) = &self.result {
+            if let (Some((key, position)), Some(first)) = (&self.floor, made.first()) {
+                effects.push(Effect::FloorSignature {
+                    key: key.clone(),
+                    position: *position,
+                    signature: first.bytes.clone(),
+                });
+            }
+            effects.extend(self.remember.map(|tag| Effect::RequestSigned {
+                tag,
+                signatures: made.clone(),
+            }));
+        }
+        effects
+    }
 }
 
 /// A request that was refused before a decision. What is known of it depends on how far it came; texts are the caller's, capped.

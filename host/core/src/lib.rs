@@ -29,6 +29,8 @@ pub mod watermark;
 
 pub mod permits;
 mod release;
+pub mod request_id;
+pub mod time;
 pub mod verify;
 pub mod wire;
 

@@ -6,12 +6,15 @@ use crate::fact::Decode;
 use crate::key::{KeyEntry, KeyName};
 use crate::ledger::{Announced, Entry, Refused};
 use crate::permits::Permits;
+use crate::proof::Request;
 use crate::proof::Signed;
 use crate::refusal::{Code, Refusal};
 use crate::release::Releases;
+use crate::request_id::{InFlight, Place, exclusive};
 use crate::stages::authorize::{Keyring, Readable};
 use crate::stages::{approve, authenticate, authorize, commit, decode, evaluate, open, outcome, sign};
 use crate::state::State;
+use crate::time::Time;
 use crate::vocabulary::{Network, Operation, vocabulary};
 use crate::{Backend, Ledger, PolicySet};
 use std::collections::BTreeMap;
@@ -83,7 +86,7 @@ impl Default for Limits {
     }
 }
 
-/// Reads the wall clock: milliseconds since the Unix epoch. A plain function, so that tests drive it.
+/// Reads a clock, in milliseconds. A plain function, so that tests drive it.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// What a pipeline is made of.
@@ -104,6 +107,8 @@ pub struct Parts {
     pub decode: Decode,
     /// The wall clock.
     pub clock: Clock,
+    /// The boot clock: milliseconds that the machine has run, suspended or not. Nobody sets it, so that a step of the other shows.
+    pub boot_clock: Clock,
     /// Bounds.
     pub limits: Limits,
     /// Random, drawn at start: makes ids that the host gives unique across restarts.
@@ -116,6 +121,8 @@ pub struct Pipeline {
     keys: RwLock<Arc<Keyring>>,
     policies: RwLock<Arc<PolicySet>>,
     releases: Releases,
+    in_flight: InFlight,
+    time: Time,
     evaluations: Permits,
     next_id: AtomicU64,
     stopping: AtomicBool,
@@ -130,12 +137,15 @@ impl Pipeline {
     pub fn new(mut parts: Parts) -> Self {
         let keys = RwLock::new(Arc::new(std::mem::take(&mut parts.keys)));
         let policies = RwLock::new(Arc::clone(&parts.policies));
+        let time = Time::new(Arc::clone(&parts.clock), Arc::clone(&parts.boot_clock));
         let evaluations = Permits::new(parts.limits.evaluations);
         Self {
             parts,
             keys,
             policies,
             releases: Releases::default(),
+            in_flight: InFlight::default(),
+            time,
             evaluations,
             next_id: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -169,8 +179,9 @@ impl Pipeline {
                 authorize::authorize(Arc::clone(&envelope), &self.keys(), snapshot)
             })?;
             let request = trail.step(Stage::Decode, || {
-                decode::decode(authorized, self.parts.decode, self.parts.network, self.parts.clock.as_ref())
+                decode::decode(authorized, self.parts.decode, self.parts.network, &self.time)
             })?;
+            let _place = self.wait_for_the_same(&request, deadline)?;
             let announced = Announced::to(self.parts.ledger.as_ref());
             let evaluation = trail.step(Stage::Evaluate, || {
                 evaluate::evaluate(request, policies, &self.evaluations, deadline)
@@ -283,6 +294,22 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Waits for a request with the same id, or with a vote for the same position, so that this one sees what became of it.
+    fn wait_for_the_same(&self, request: &Request, deadline: Instant) -> Result<Place<'_>, Refusal> {
+        let wanted = exclusive(request.tag(), &request.key().public_key, request.decoded().consensus.as_ref());
+        self.in_flight.enter(wanted, deadline).ok_or_else(|| {
+            Refusal::new(
+                Code::Deadline,
+                "a request with the same id, or with a vote for the same position, is still in flight; ask again",
+            )
+        })
+    }
+
+    /// An operator says that the wall clock is right as it is now. Call it once that is durable.
+    pub fn accept_clock(&self) {
+        self.time.accept();
+    }
+
     fn next_id(&self) -> String {
         let [high, low] = self.next_pair();
         format!("host-{high:016x}-{low:x}")
@@ -311,7 +338,7 @@ impl Pipeline {
             stage: trail.stages.last().map_or(Stage::Authenticate, |(stage, _)| *stage),
             refusal: refusal.clone(),
             stages: trail.stages,
-            now_ms: (self.parts.clock)(),
+            now_ms: self.time.wall_ms(),
         }));
     }
 }

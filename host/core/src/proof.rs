@@ -8,9 +8,12 @@ use crate::key::{KeyEntry, KeyName};
 use crate::ledger::Receipt;
 use crate::policy::{PolicySet, RequestView, Verdict};
 use crate::refusal::Refusal;
+use crate::request_id::{RequestTag, identity};
 use crate::staging::Change;
 use crate::state::{KeyStatus, State};
 use crate::vocabulary::{Operation, Scheme};
+use crate::wire;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What a caller sent, bounded and parsed, but for the payload.
@@ -42,7 +45,7 @@ pub struct Request {
     pub(crate) view: Arc<RequestView>,
     pub(crate) caller: Caller,
     pub(crate) snapshot: State,
-    pub(crate) client_gave_id: bool,
+    pub(crate) tag: Option<RequestTag>,
 }
 
 impl Request {
@@ -56,10 +59,15 @@ impl Request {
     pub fn id(&self) -> &Arc<str> {
         &self.view.id
     }
-    /// Whether the id is the client's own.
+    /// The id in its scope, if the client gave one.
     #[must_use]
-    pub fn client_gave_id(&self) -> bool {
-        self.client_gave_id
+    pub fn tag(&self) -> Option<RequestTag> {
+        self.tag
+    }
+    /// What it asks for, its timestamp aside.
+    #[must_use]
+    pub fn identity(&self) -> [u8; 32] {
+        identity(self.view.format, &self.view.payload, &self.view.decoded)
     }
     /// Who asks.
     #[must_use]
@@ -149,8 +157,24 @@ impl Approved {
 }
 
 /// Names a decision: unique in a deployment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct DecisionId(pub [u8; 16]);
+
+impl From<DecisionId> for String {
+    fn from(id: DecisionId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for DecisionId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = wire::unhex(&text)?;
+        bytes.try_into().map(Self).map_err(|_| "sixteen bytes are wanted".to_owned())
+    }
+}
 
 impl std::fmt::Display for DecisionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -173,7 +197,7 @@ pub enum Work {
     /// Sign this.
     Sign(SigningInput),
     /// Release this recorded signature over this input.
-    Recorded(SigningInput, Vec<u8>),
+    Recorded(SigningInput, RawSignature),
 }
 
 impl Committed {
@@ -192,10 +216,10 @@ impl Committed {
     pub fn payload(&self) -> &[u8] {
         &self.approved.request.view.payload
     }
-    /// Names the decision; a remote signer is asked again under the same one.
+    /// Names the decision: for a request that repeats an id, the first one's. A remote signer is asked again under the same one.
     #[must_use]
     pub fn decision(&self) -> DecisionId {
-        self.approved.decision
+        self.receipt.repeats.unwrap_or(self.approved.decision)
     }
     /// The inputs to sign, in order: a backend returns one signature for each. Empty if all are recorded.
     pub fn to_sign(&self) -> impl Iterator<Item = &SigningInput> {
@@ -224,11 +248,14 @@ pub struct Signature {
 }
 
 /// A signature in its scheme's encoding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawSignature {
     /// 64 bytes for every scheme so far: R‖S with low S (ECDSA), BIP-340, RFC 8032.
+    #[serde(with = "wire::bytes")]
     pub bytes: Vec<u8>,
     /// For ECDSA: 0 to 3 (SEC 1 §4.1.6). None where it was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_id: Option<u8>,
 }
 

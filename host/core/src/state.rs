@@ -3,11 +3,13 @@
 //! [`State`] is cheap to clone (persistent maps), so a clone is a snapshot. It changes only by [`Effect`]s, which are what records
 //! carry: applying the effects of every record in order gives the state.
 
-use crate::floor::{self, Floor, FloorKey, FloorPassed, Position, Taken};
+use crate::fact::{MessageTime, SigningInput};
+use crate::floor::{self, Floor, FloorKey, FloorPassed, FloorRefused, Position, Taken};
 use crate::key::KeyId;
-use crate::ledger::{Conflict, Grant};
+use crate::ledger::{Conflict, Grant, RequestIdReused};
 use crate::limit::Bucket;
-use crate::proof::Approved;
+use crate::proof::{Approved, DecisionId, RawSignature, Request};
+use crate::request_id::{KEPT_MS, REMEMBERED_MAX, Remembered, RequestTag, payload_hash};
 use crate::staging::Staging;
 use crate::vocabulary::{KeyState, Scheme};
 use crate::watermark::Watermark;
@@ -78,10 +80,29 @@ pub struct Maps {
     pub storage: imbl::HashMap<StateName, Stored>,
     /// Policy instances that ever ran, with what they ran.
     pub policies: imbl::HashMap<Arc<str>, PolicyInstance>,
+    /// Request ids that clients gave.
+    pub requests: imbl::HashMap<RequestTag, Remembered>,
+    /// The same by age, oldest first.
+    pub requests_by_age: imbl::OrdSet<(u64, RequestTag)>,
     /// The latest time of any record, milliseconds since the Unix epoch.
     pub high_water_ms: u64,
     /// Effects applied so far in this process; gives [`Stored::version`] and [`KeyStatus::version`] their values.
     pub revision: u64,
+}
+
+impl Maps {
+    /// Remembers a request id.
+    pub fn remember(&mut self, tag: RequestTag, remembered: Remembered) {
+        self.forget(tag);
+        self.requests_by_age.insert((remembered.at_ms, tag));
+        self.requests.insert(tag, remembered);
+    }
+
+    fn forget(&mut self, tag: RequestTag) {
+        if let Some(remembered) = self.requests.remove(&tag) {
+            self.requests_by_age.remove(&(remembered.at_ms, tag));
+        }
+    }
 }
 
 /// A policy instance as last recorded.
@@ -172,6 +193,36 @@ pub enum Effect {
         /// What it is now.
         state: KeyState,
     },
+    /// A request id was decided on.
+    Request {
+        /// The id in its scope.
+        tag: RequestTag,
+        /// The key's version.
+        version: u32,
+        /// What was asked for.
+        #[serde(with = "wire::array32")]
+        identity: [u8; 32],
+        /// BLAKE3 of the payload.
+        #[serde(with = "wire::array32")]
+        payload: [u8; 32],
+        /// The decision.
+        decision: DecisionId,
+        /// Milliseconds since the Unix epoch.
+        #[serde(with = "wire::decimal")]
+        at_ms: u64,
+    },
+    /// What was signed for a request id.
+    RequestSigned {
+        /// The id in its scope.
+        tag: RequestTag,
+        /// One for each signing input.
+        signatures: Vec<RawSignature>,
+    },
+    /// A request id is too old, or there are too many.
+    RequestForgotten {
+        /// The id in its scope.
+        tag: RequestTag,
+    },
     /// A policy instance began to run this module with this configuration.
     PolicyInstance {
         /// The instance.
@@ -194,6 +245,35 @@ pub struct Settlement {
     pub grants: Vec<Grant>,
     /// The request repeats an earlier decision.
     pub replay: bool,
+    /// That decision, if the request repeats its id.
+    pub repeats: Option<DecisionId>,
+}
+
+fn fresh(input: &SigningInput, timestamp: Option<MessageTime>) -> Grant {
+    Grant::Sign {
+        input: input.clone(),
+        timestamp,
+    }
+}
+
+/// The signatures that were recorded for a request's id, if they are over this very payload.
+fn released(seen: Option<&Remembered>, request: &Request) -> Option<Vec<Grant>> {
+    let seen = seen.filter(|seen| seen.payload == payload_hash(&request.view().payload))?;
+    let decoded = request.decoded();
+    if seen.signatures.len() != decoded.inputs.iter().count() {
+        return None;
+    }
+    let mut timestamp = decoded.consensus.as_ref().and_then(|message| message.timestamp);
+    let pairs = decoded.inputs.iter().zip(&seen.signatures);
+    Some(
+        pairs
+            .map(|(input, signature)| Grant::Released {
+                input: input.clone(),
+                signature: signature.clone(),
+                timestamp: timestamp.take(),
+            })
+            .collect(),
+    )
 }
 
 impl State {
@@ -210,37 +290,50 @@ impl State {
             return Err(Conflict::Stale("the key's state"));
         }
 
+        let seen = self.seen(request)?;
         let decoded = request.decoded();
         let mut effects = Vec::new();
-        let mut first = Grant::Sign {
-            input: decoded.inputs.first.clone(),
-            timestamp: decoded.consensus.as_ref().and_then(|message| message.timestamp),
-        };
         let mut replay = false;
+        let mut grants: Vec<Grant> = decoded.inputs.iter().map(|input| fresh(input, None)).collect();
         if let Some(message) = &decoded.consensus {
-            let passed = floor::judge(|key| self.floors.get(key), &key.public_key, message).map_err(Conflict::Floor)?;
-            let floors = match passed {
-                FloorPassed::Advance(floors) => floors,
-                FloorPassed::Replay {
+            let judged = floor::judge(|key| self.floors.get(key), &key.public_key, message);
+            match judged {
+                Ok(FloorPassed::Advance(floors)) => {
+                    if let Some(first) = grants.first_mut() {
+                        *first = fresh(&decoded.inputs.first, message.timestamp);
+                    }
+                    effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
+                }
+                Ok(FloorPassed::Replay {
                     sign_bytes,
                     timestamp,
                     signature,
                     floors,
-                } => {
-                    first = match signature {
-                        Some(signature) => Grant::Recorded {
-                            signature,
-                            timestamp,
-                            sign_bytes,
-                        },
-                        None => Grant::SignStored { sign_bytes, timestamp },
-                    };
+                }) => {
+                    if let Some(first) = grants.first_mut() {
+                        *first = match signature {
+                            Some(signature) => Grant::Recorded {
+                                signature,
+                                timestamp,
+                                sign_bytes,
+                            },
+                            None => Grant::SignStored { sign_bytes, timestamp },
+                        };
+                    }
                     // Another extension beside the same precommit is something new: the policies' state counts it.
                     replay = floors.is_empty();
-                    floors
+                    effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
                 }
-            };
-            effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
+                // What was signed for this very payload may leave once more, though the floor has moved on. Nothing is signed.
+                Err(refused @ FloorRefused::Regression { .. }) => {
+                    grants = released(seen, request).ok_or(Conflict::Floor(refused))?;
+                    replay = true;
+                }
+                Err(refused) => return Err(Conflict::Floor(refused)),
+            }
+        } else if seen.is_some() {
+            replay = true;
+            grants = released(seen, request).unwrap_or(grants);
         }
         if !replay {
             for report in approved.reports() {
@@ -252,12 +345,51 @@ impl State {
             }
             effects.push(Effect::Use { key: key.id.clone() });
         }
-        let second = decoded.inputs.second.clone().map(|input| Grant::Sign { input, timestamp: None });
+        if let (Some(tag), None) = (request.tag(), seen) {
+            effects.extend(self.remember(tag, approved));
+        }
         Ok(Settlement {
             effects,
-            grants: std::iter::once(first).chain(second).collect(),
+            grants,
             replay,
+            repeats: seen.map(|seen| seen.decision),
         })
+    }
+
+    /// What the request's id stands for, if it was given before and still counts.
+    fn seen(&self, request: &Request) -> Result<Option<&Remembered>, Conflict> {
+        let remembered = request.tag().and_then(|tag| self.requests.get(&tag));
+        let Some(seen) = remembered.filter(|seen| seen.is_kept(request.now_ms())) else {
+            return Ok(None);
+        };
+        if seen.identity != request.identity() {
+            return Err(Conflict::RequestId(RequestIdReused::Payload));
+        }
+        if seen.version != request.key().id.version {
+            return Err(Conflict::RequestId(RequestIdReused::Version(seen.version)));
+        }
+        Ok(Some(seen))
+    }
+
+    /// Remembers an id, and forgets up to two that are too old, or one if there are too many: there are never many more than fit.
+    fn remember(&self, tag: RequestTag, approved: &Approved) -> Vec<Effect> {
+        let request = approved.request();
+        let full = self.requests.len() >= REMEMBERED_MAX;
+        let is_over = |index: usize, at_ms: u64| (full && index == 0) || request.now_ms().saturating_sub(at_ms) >= KEPT_MS;
+        let oldest = self.requests_by_age.iter().take(2).enumerate();
+        let mut effects: Vec<Effect> = oldest
+            .filter(|(index, (at_ms, _))| is_over(*index, *at_ms))
+            .map(|(_, (_, tag))| Effect::RequestForgotten { tag: *tag })
+            .collect();
+        effects.push(Effect::Request {
+            tag,
+            version: request.key().id.version,
+            identity: request.identity(),
+            payload: payload_hash(&request.view().payload),
+            decision: approved.decision(),
+            at_ms: request.now_ms(),
+        });
+        effects
     }
 
     /// The maps, to fill them with what was stored of them. Records are applied by [`State::apply`].
@@ -345,6 +477,30 @@ impl State {
                     status.version = maps.revision;
                 }
             }
+            Effect::Request {
+                tag,
+                version,
+                identity,
+                payload,
+                decision,
+                at_ms,
+            } => {
+                let remembered = Remembered {
+                    version: *version,
+                    identity: *identity,
+                    payload: *payload,
+                    decision: *decision,
+                    at_ms: *at_ms,
+                    signatures: Vec::new(),
+                };
+                maps.remember(*tag, remembered);
+            }
+            Effect::RequestSigned { tag, signatures } => {
+                if let Some(remembered) = maps.requests.get_mut(tag) {
+                    remembered.signatures.clone_from(signatures);
+                }
+            }
+            Effect::RequestForgotten { tag } => maps.forget(*tag),
             Effect::PolicyInstance {
                 instance,
                 module_digest,

@@ -139,7 +139,7 @@ pub mod array32 {
 }
 
 /// One spelling only: what was changed and means the same was changed all the same.
-fn unhex(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err("lower-case hex is wanted".to_owned());
     }

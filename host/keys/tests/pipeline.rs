@@ -140,6 +140,7 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
         backends: BTreeMap::from([("backend".to_owned(), backend)]),
         decode,
         clock: Arc::new(|| 1_700_000_000_000),
+        boot_clock: Arc::new(|| 0),
         limits: Limits::default(),
         process_id: 1,
     })

@@ -20,6 +20,12 @@ pub enum AdminKind {
     PolicySet,
     /// Floors are set: [`Effect::Floor`].
     Floor,
+    /// The wall clock is right: no effects.
+    Clock,
+    /// Something was done to the deployment that has no effects.
+    Maintenance,
+    /// The host noticed something that an operator should look at; no effects.
+    Alarm,
 }
 
 impl AdminKind {
@@ -29,6 +35,17 @@ impl AdminKind {
             Self::Lifecycle => Kind::Lifecycle,
             Self::PolicySet => Kind::PolicySet,
             Self::Floor => Kind::Floor,
+            Self::Clock => Kind::Clock,
+            Self::Maintenance => Kind::Maintenance,
+            Self::Alarm => Kind::Alarm,
+        }
+    }
+
+    /// Whether it tells something without changing the state.
+    fn only_tells(self) -> bool {
+        match self {
+            Self::Clock | Self::Maintenance | Self::Alarm => true,
+            Self::PublicKey | Self::Lifecycle | Self::PolicySet | Self::Floor => false,
         }
     }
 }
@@ -95,7 +112,7 @@ impl Inner {
             now_ms,
             effects,
         } = administration;
-        let kind = kind.kind();
+        let (kind, only_tells) = (kind.kind(), kind.only_tells());
         let cut = |text: &str| text.chars().take(TEXT_MAX).collect::<String>();
         let body = render::render(&record::Administration {
             operator: Cow::Owned(cut(&operator)),
@@ -105,7 +122,10 @@ impl Inner {
             let mut sequencer = self.sequencer();
             sequencer.refuse_if_over()?;
             check(&sequencer.state, kind, &effects)?;
-            let mut sequence = Err(foreign(kind, "nothing"));
+            let mut sequence = match only_tells {
+                true => Ok(sequencer.record(kind, now_ms, Vec::new(), &body)?),
+                false => Err(foreign(kind, "nothing")),
+            };
             for effects in chunks(effects, body.len())? {
                 sequence = Ok(sequencer.record(kind, now_ms, effects, &body)?);
             }
@@ -153,6 +173,9 @@ fn check(state: &State, kind: Kind, effects: &[Effect]) -> Result<(), Administer
             | Effect::Watermark { .. }
             | Effect::Store { .. }
             | Effect::FloorSignature { .. }
+            | Effect::Request { .. }
+            | Effect::RequestSigned { .. }
+            | Effect::RequestForgotten { .. }
             | Effect::Use { .. } => return Err(foreign(kind, format!("{effect:?}"))),
         }
         state.apply(effect);

@@ -2,14 +2,16 @@
 //! becomes leader and writes the batch as one frame, one `fdatasync`, on its own thread, outside the lock; meanwhile the next batch
 //! gathers, and the first to join it leads it next.
 
+use crate::budget::{Budget, Counted, Who};
 use crate::ledger::Inner;
 use crate::record::Kind;
 use crate::render;
+use crate::room::Room;
 use crate::segment;
 use crate::sequencer::{Batch, Sequencer, Turn};
-use sigwarden_core::ledger::{Commitment, Conflict, Entry, LedgerFailure, Receipt};
+use sigwarden_core::Role;
+use sigwarden_core::ledger::{Commitment, Conflict, Entry, LedgerFailure, Receipt, Refused};
 use sigwarden_core::proof::{Approved, DecisionId};
-use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -58,8 +60,8 @@ impl Inner {
         let settle = || {
             let body = body?;
             sequencer.refuse_if_over()?;
-            if self.full.load(Ordering::Relaxed) {
-                return Err(LedgerFailure::Full(self.full_message()));
+            if let Some(why) = self.no_room_for(approved.request().key().roles.contains(&Role::Consensus)) {
+                return Err(LedgerFailure::Full(why));
             }
             let settlement = match sequencer.state.settle(approved) {
                 Ok(settlement) => settlement,
@@ -71,6 +73,7 @@ impl Inner {
                 sequence: sequencer.record(kind, now_ms, settlement.effects, &body)?,
                 grants: settlement.grants,
                 replay: settlement.replay,
+                repeats: settlement.repeats,
             };
             sequencer.decisions.insert(approved.decision(), receipt.clone());
             Ok(Ok(receipt))
@@ -169,12 +172,17 @@ impl Inner {
     pub(crate) fn append(&self, entry: &Entry) {
         let rendered = match entry {
             Entry::Outcome(outcome) => render::outcome(outcome).map(|(effects, body)| (Kind::Outcome, outcome.now_ms, effects, body)),
-            Entry::Refused(refused) => render::refusal(refused).map(|body| (Kind::Refusal, refused.now_ms, Vec::new(), body)),
+            Entry::Refused(refused) => {
+                if !self.spend_budget(refused) {
+                    return;
+                }
+                render::refusal(refused).map(|body| (Kind::Refusal, refused.now_ms, Vec::new(), body))
+            }
         };
         let mut sequencer = self.sequencer();
         let appended = rendered.and_then(|(kind, now_ms, effects, body)| {
             sequencer.refuse_if_over()?;
-            let full = self.full.load(Ordering::Relaxed) || sequencer.pending_bytes() > REFUSALS_PENDING_MAX;
+            let full = self.room.get() < Room::Plenty || sequencer.pending_bytes() > REFUSALS_PENDING_MAX;
             if kind == Kind::Refusal && full {
                 sequencer.refusals_dropped += 1;
                 return Ok(0);
@@ -186,6 +194,39 @@ impl Inner {
             // The decision itself is durable; what is lost is what came of it.
             tracing::error!(%failure, "an entry was not recorded");
         }
+    }
+}
+
+impl Inner {
+    /// Whether a refusal is recorded. Records what was counted in an earlier second, if anything was.
+    fn spend_budget(&self, refused: &Refused) -> bool {
+        let who = refused.caller.clone().map_or(Who::Uid(refused.uid), Who::Caller);
+        let (recorded, earlier) = self.budget().spend(who, refused.now_ms);
+        if let Some(Err(failure)) = earlier.map(|earlier| self.record_count(&earlier)) {
+            tracing::error!(%failure, "a count of refusals was not recorded");
+        }
+        recorded
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        // Counts are valid after any panic.
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records what was counted so far.
+    pub(crate) fn record_counted(&self) -> Result<(), LedgerFailure> {
+        let counted = self.budget().counted();
+        counted.iter().try_for_each(|counted| self.record_count(counted))
+    }
+
+    fn record_count(&self, counted: &Counted) -> Result<(), LedgerFailure> {
+        let body = render::counted(counted)?;
+        let mut sequencer = self.sequencer();
+        if self.room.get() < Room::Plenty || sequencer.pending_bytes() > REFUSALS_PENDING_MAX {
+            sequencer.refusals_dropped += counted.count;
+            return Ok(());
+        }
+        sequencer.record(Kind::Refusals, counted.since_ms, Vec::new(), &body).map(drop)
     }
 }
 

@@ -44,6 +44,7 @@ fn size(receipt: &Receipt) -> usize {
     let bytes = |grant: &Grant| match grant {
         Grant::Sign { input, .. } => input.as_bytes().len(),
         Grant::SignStored { sign_bytes, .. } => sign_bytes.len(),
+        Grant::Released { input, signature, .. } => input.as_bytes().len() + signature.bytes.len(),
         Grant::Recorded { signature, sign_bytes, .. } => signature.len() + sign_bytes.len(),
     };
     receipt.grants.iter().map(bytes).sum()
@@ -60,6 +61,7 @@ mod tests {
             sequence,
             grants: vec![Grant::Sign { input, timestamp: None }],
             replay: false,
+            repeats: None,
         }
     }
 

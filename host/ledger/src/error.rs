@@ -119,6 +119,9 @@ pub enum OpenError {
         /// The sequence.
         sequence: u64,
     },
+    /// It is not what the caller expected to find here.
+    #[error("{0}")]
+    NotAdmitted(String),
     /// The checkpoint is gone.
     #[error(
         "the checkpoint {} is missing. It says how far the log must reach: without it a lost end of the log is not noticed, and floors could \

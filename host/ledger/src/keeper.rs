@@ -4,8 +4,8 @@
 use crate::checkpoint::{Dirty, Meta, Trouble};
 use crate::commit::Watch;
 use crate::ledger::Inner;
+use crate::room::Room;
 use sigwarden_core::ledger::LedgerFailure;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -94,6 +94,7 @@ impl Inner {
     /// One round of the keeper. The checkpoint follows if it is due or much has changed; says whether it did.
     pub(crate) fn keep(&self, checkpoint_due: bool) -> Result<bool, LedgerFailure> {
         self.watch_room();
+        self.record_counted()?;
         let (pending, dirty, poisoned) = {
             let sequencer = self.sequencer();
             (sequencer.pending_bytes(), sequencer.dirty.len(), sequencer.poisoned.clone())
@@ -105,30 +106,12 @@ impl Inner {
             self.flush()?;
         }
         let due = dirty >= DIRTY_MAX || (dirty > 0 && checkpoint_due);
-        if !due || self.full.load(Ordering::Relaxed) {
+        if !due || self.room.get() < Room::Short {
             return Ok(false);
         }
         self.checkpoint()?;
         self.archive();
         Ok(true)
-    }
-
-    /// Measures the room on the disk.
-    pub(crate) fn watch_room(&self) {
-        match self.disk.free_bytes(&self.log) {
-            Ok(free) => {
-                let full = free < self.reserve_bytes;
-                if self.full.swap(full, Ordering::Relaxed) != full {
-                    tracing::warn!(free, reserve = self.reserve_bytes, full, "room on the ledger's disk");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the room on the ledger's disk is not known"),
-        }
-    }
-
-    pub(crate) fn full_message(&self) -> String {
-        let mebibytes = self.reserve_bytes / (1024 * 1024);
-        format!("less than {mebibytes} MiB are free on the disk of the state directory; make room")
     }
 
     /// Lets the checkpoint follow to what is sequenced now, once that is durable.

@@ -4,11 +4,13 @@ use crate::administer::{AdministerError, Administration};
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
+use crate::budget::Budget;
 use crate::hold::Hold;
 use crate::keeper::Keeper;
 use crate::open::{self, Opened};
 use crate::record::{Kind, Start};
 use crate::render;
+use crate::room::{Room, SharedRoom};
 use crate::segment::{SEGMENT_MAX, Writer};
 use crate::sequencer::Sequencer;
 use sigwarden_core::Ledger;
@@ -17,7 +19,6 @@ use sigwarden_core::proof::{Approved, DecisionId};
 use sigwarden_core::state::State;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +30,9 @@ pub struct Settings {
     /// Called once, with the reason, when a durable write has failed: the process should refuse all and exit non-zero. Called on the
     /// thread that failed, under no lock.
     pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
-    /// With fewer bytes free than this nothing is decided any more. 64 MiB by default: room for every request in flight, a checkpoint
-    /// and a segment's reserve of blocks.
+    /// With fewer bytes free than this nothing is decided any more; with fewer than four times as many only consensus keys are
+    /// decided for; with fewer than sixteen times as many refusals are only counted. 64 MiB by default: room for every request in
+    /// flight, a checkpoint and a segment's reserve of blocks.
     pub reserve_bytes: u64,
     /// How often appended entries that no commit carried are made durable. 250 ms by default: they are to be durable within a second,
     /// and a checkpoint may come in between.
@@ -40,6 +42,10 @@ pub struct Settings {
     /// Whether a checkpoint that is missing is rebuilt from the log, as an operator has asked for. `false` by default: without it a
     /// lost end of the log cannot be noticed. One that is there is used all the same.
     pub rebuild_checkpoint: bool,
+    /// Asked before anything is written; refuses a copy, or an older state than the last. None by default.
+    pub admit: Option<Admit>,
+    /// Begins another life of the deployment, of a generation above the one found and above this one. None by default.
+    pub adopt_after: Option<u64>,
     /// A segment ends at this size. 256 MiB by default: one file is handled, copied and archived with ease.
     pub segment_bytes: u64,
     /// So many segments stay in the log; older ones that the checkpoint has absorbed are moved to the archive. 64 by default: a start
@@ -61,12 +67,28 @@ impl Settings {
             flush_every: Duration::from_millis(250),
             checkpoint_every: Duration::from_secs(10),
             rebuild_checkpoint: false,
+            admit: None,
+            adopt_after: None,
             segment_bytes: SEGMENT_MAX,
             segments_kept: 64,
             keeper: true,
         }
     }
 }
+
+/// A deployment's ledger as it was found, before anything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// The deployment's id.
+    pub deployment_id: &'a str,
+    /// Which life of the deployment.
+    pub generation: u64,
+    /// The last record's sequence.
+    pub sequence: u64,
+}
+
+/// Says whether a ledger may be opened where it was found, or why not.
+pub type Admit = Arc<dyn Fn(&Found<'_>) -> Result<(), String> + Send + Sync>;
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +110,8 @@ pub struct Opening {
 pub struct Health {
     /// Why it refuses everything, if it does.
     pub poisoned: Option<String>,
-    /// There is too little room on the disk to decide anything.
-    pub full: bool,
+    /// How much room the disk has.
+    pub room: Room,
     /// The last sequence given.
     pub last_sequence: u64,
     /// The last durable one.
@@ -122,7 +144,8 @@ pub(crate) struct Inner {
     pub(crate) flush_every: Duration,
     pub(crate) checkpoint_every: Duration,
     pub(crate) segments_kept: usize,
-    pub(crate) full: AtomicBool,
+    pub(crate) room: SharedRoom,
+    pub(crate) budget: Mutex<Budget>,
     pub(crate) hold: Hold,
 }
 
@@ -188,7 +211,8 @@ impl EmbeddedLedger {
             flush_every: settings.flush_every,
             checkpoint_every: settings.checkpoint_every,
             segments_kept: settings.segments_kept,
-            full: AtomicBool::new(false),
+            room: SharedRoom::plenty(),
+            budget: Mutex::default(),
             hold: Hold::default(),
         });
         inner.watch_room();
@@ -233,7 +257,7 @@ impl EmbeddedLedger {
         let sequencer = self.inner.sequencer();
         Health {
             poisoned: sequencer.poisoned.clone(),
-            full: self.inner.full.load(Ordering::Relaxed),
+            room: self.inner.room.get(),
             last_sequence: sequencer.link.sequence,
             durable_sequence: sequencer.durable,
             head: sequencer.link.head,
@@ -267,6 +291,7 @@ impl EmbeddedLedger {
             return Ok(());
         }
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner).stop();
+        self.inner.record_counted()?;
         self.inner.checkpoint()?;
         let finished = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).finish();
         finished.map_err(|error| LedgerFailure::Poisoned(error.to_string()))

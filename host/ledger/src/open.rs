@@ -5,7 +5,7 @@ use crate::checkpoint::{Checkpoint, Dirty, Meta};
 use crate::disk::{Access, Disk};
 use crate::error::OpenError;
 use crate::frame::Header;
-use crate::ledger::{Opening, Settings};
+use crate::ledger::{Found, Opening, Settings};
 use crate::recover::{Recovered, recover};
 use crate::scan::Link;
 use crate::segment::{self, TEMPORARY, Writer};
@@ -71,6 +71,18 @@ pub(crate) fn open(disk: &dyn Disk, state_dir: &Path, settings: &Settings) -> Re
         oldest,
         caught_up,
     } = recover(disk, state_dir, settings.rebuild_checkpoint)?;
+    if let Some(admit) = &settings.admit {
+        let found = Found {
+            deployment_id: &newest.deployment,
+            generation: newest.generation,
+            sequence: link.sequence,
+        };
+        admit(&found).map_err(OpenError::NotAdmitted)?;
+    }
+    let generation = match settings.adopt_after {
+        Some(known) => newest.generation.max(known).saturating_add(1),
+        None => newest.generation,
+    };
 
     remove_temporaries(disk, &log)?;
     rewrite(disk, &log, &newest, newest_end)?;
@@ -78,6 +90,7 @@ pub(crate) fn open(disk: &dyn Disk, state_dir: &Path, settings: &Settings) -> Re
         first: link.sequence.saturating_add(1),
         previous: link.head,
         time: settings.now_ms.saturating_mul(1_000_000),
+        generation,
         ..newest
     };
     let opening = Opening {

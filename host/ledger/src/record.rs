@@ -32,6 +32,8 @@ pub enum Kind {
     Outcome,
     /// A request was refused before a decision.
     Refusal,
+    /// More requests of one caller were refused in one second than are recorded one by one.
+    Refusals,
     /// Public keys were pinned.
     PublicKey,
     /// A key's state changed.
@@ -40,6 +42,12 @@ pub enum Kind {
     PolicySet,
     /// Floors were set by an operator.
     Floor,
+    /// An operator said that the wall clock is right.
+    Clock,
+    /// An operator did something to the deployment that has no effects of its own: a copy was adopted, a checkpoint rebuilt.
+    Maintenance,
+    /// The host noticed something that an operator should look at: a file that others can read now.
+    Alarm,
 }
 
 impl Kind {
@@ -52,20 +60,33 @@ impl Kind {
             Self::Replay => "replay",
             Self::Outcome => "outcome",
             Self::Refusal => "refusal",
+            Self::Refusals => "refusals",
             Self::PublicKey => "public-key",
             Self::Lifecycle => "lifecycle",
             Self::PolicySet => "policy-set",
             Self::Floor => "floor",
+            Self::Clock => "clock",
+            Self::Maintenance => "maintenance",
+            Self::Alarm => "alarm",
         }
     }
 
-    /// Whether its time raises the ledger's high-water mark. A start's and a refusal's do not: nobody has judged them yet, and a wall
-    /// clock that was wrong for a moment must not refuse everything afterwards.
+    /// Whether its time raises the ledger's high-water mark: that of a request that was judged, or of a clock that an operator
+    /// accepted. Others are told by a wall clock that nobody has judged, and one that was wrong for a moment must not refuse
+    /// everything afterwards.
     #[must_use]
     pub fn time_is_judged(self) -> bool {
         match self {
-            Self::Start | Self::Refusal => false,
-            Self::Decision | Self::Replay | Self::Outcome | Self::PublicKey | Self::Lifecycle | Self::PolicySet | Self::Floor => true,
+            Self::Decision | Self::Replay | Self::Outcome | Self::Clock => true,
+            Self::Start
+            | Self::Refusal
+            | Self::Refusals
+            | Self::PublicKey
+            | Self::Lifecycle
+            | Self::PolicySet
+            | Self::Floor
+            | Self::Maintenance
+            | Self::Alarm => false,
         }
     }
 }
@@ -145,6 +166,8 @@ pub enum Body {
     Outcome(Outcome<'static>),
     /// Of a refusal.
     Refusal(Refusal<'static>),
+    /// Of refusals that were only counted.
+    Refusals(Refusals<'static>),
     /// Of a change by an operator.
     Administration(Administration<'static>),
 }
@@ -162,7 +185,10 @@ impl Record {
             Kind::Decision | Kind::Replay => Body::Decision(serde_json::from_str(body)?),
             Kind::Outcome => Body::Outcome(serde_json::from_str(body)?),
             Kind::Refusal => Body::Refusal(serde_json::from_str(body)?),
-            Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor => Body::Administration(serde_json::from_str(body)?),
+            Kind::Refusals => Body::Refusals(serde_json::from_str(body)?),
+            Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor | Kind::Clock | Kind::Maintenance | Kind::Alarm => {
+                Body::Administration(serde_json::from_str(body)?)
+            }
         };
         Ok(Self {
             sequence: head.sequence,
@@ -367,6 +393,21 @@ pub struct Refusal<'a> {
     pub format: Cow<'a, str>,
     /// Microseconds of each stage, in order.
     pub micros: Cow<'a, [(Stage, u64)]>,
+}
+
+/// Refusals of one caller within one second that are not recorded one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Refusals<'a> {
+    /// The caller's name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Cow<'a, str>>,
+    /// The peer's user id, if it is no caller's. Neither: of all those that are too many to be told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// How many.
+    #[serde(with = "wire::decimal")]
+    pub count: u64,
 }
 
 /// A change by an operator.

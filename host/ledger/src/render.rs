@@ -1,5 +1,6 @@
 //! What the ledger is told, as the bodies of lines. Done outside the ledger's lock.
 
+use crate::budget::{Counted, Who};
 use crate::record::{self, Approval, Consensus, Decision, Denial, Hashed, LINE_MAX, Signature};
 use serde::Serialize;
 use sigwarden_core::ledger::{LedgerFailure, Outcome, Refused};
@@ -51,18 +52,11 @@ pub(crate) fn decision(approved: &Approved) -> Result<Vec<u8>, LedgerFailure> {
 
 /// The body of an outcome, and what it does to the state.
 pub(crate) fn outcome(outcome: &Outcome) -> Result<(Vec<Effect>, Vec<u8>), LedgerFailure> {
-    let mut effects = Vec::new();
+    let effects = outcome.effects();
     let (mut signatures, mut code, mut message) = (Vec::new(), None, None);
     let full;
     match &outcome.result {
         Ok(made) => {
-            if let (Some((key, position)), Some(first)) = (&outcome.floor, made.first()) {
-                effects.push(Effect::FloorSignature {
-                    key: key.clone(),
-                    position: *position,
-                    signature: first.bytes.clone(),
-                });
-            }
             signatures.extend(made.iter().map(|signature| Signature {
                 bytes: signature.bytes.clone(),
                 recovery_id: signature.recovery_id,
@@ -124,6 +118,20 @@ pub(crate) fn refusal(refused: &Refused) -> Result<Vec<u8>, LedgerFailure> {
         }
     }
     Ok(body)
+}
+
+/// The body of a count of refusals.
+pub(crate) fn counted(counted: &Counted) -> Result<Vec<u8>, LedgerFailure> {
+    let (caller, uid) = match &counted.who {
+        Who::Caller(name) => (Some(Cow::Borrowed(&**name)), None),
+        Who::Uid(uid) => (None, Some(*uid)),
+        Who::Others => (None, None),
+    };
+    render(&record::Refusals {
+        caller,
+        uid,
+        count: counted.count,
+    })
 }
 
 /// A body as JSON.

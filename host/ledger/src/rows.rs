@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use sigwarden_core::floor::FloorKey;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::limit::Bucket;
+use sigwarden_core::proof::DecisionId;
+use sigwarden_core::request_id::{Remembered, RequestTag};
 use sigwarden_core::state::{Effect, KeyStatus, PolicyInstance, State, StateName, Stored};
-use sigwarden_core::{KeyState, Scheme, wire};
+use sigwarden_core::{KeyState, RawSignature, Scheme, wire};
 use std::sync::Arc;
 
 /// One row: its value is `None` if the entry is no more.
@@ -30,12 +32,26 @@ struct PolicyRow {
     version: String,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestRow {
+    version: u32,
+    #[serde(with = "wire::array32")]
+    identity: [u8; 32],
+    #[serde(with = "wire::array32")]
+    payload: [u8; 32],
+    decision: DecisionId,
+    at_ms: u64,
+    signatures: Vec<RawSignature>,
+}
+
 const KEY: u8 = b'k';
 const FLOOR: u8 = b'f';
 const BUCKET: u8 = b'b';
 const WATERMARK: u8 = b'w';
 const STORED: u8 = b's';
 const POLICY: u8 = b'p';
+const REQUEST: u8 = b'r';
 
 /// The row that an effect touched, as it is in `state`.
 pub(crate) fn of_effect(effect: &Effect, state: &State) -> Result<Row, serde_json::Error> {
@@ -46,6 +62,7 @@ pub(crate) fn of_effect(effect: &Effect, state: &State) -> Result<Row, serde_jso
         Effect::Floor { key, .. } | Effect::FloorSignature { key, .. } => floor(state, key),
         Effect::Use { key } | Effect::KeyPinned { key, .. } | Effect::KeyState { key, .. } => key_row(state, key),
         Effect::PolicyInstance { instance, .. } => policy(state, instance),
+        Effect::Request { tag, .. } | Effect::RequestSigned { tag, .. } | Effect::RequestForgotten { tag } => request(state, *tag),
     }
 }
 
@@ -57,7 +74,13 @@ pub(crate) fn all(state: &State) -> impl Iterator<Item = Result<Row, serde_json:
     let watermarks = state.watermarks.keys().map(|name| watermark(state, name));
     let storage = state.storage.keys().map(|name| Ok(stored(state, name)));
     let policies = state.policies.keys().map(|instance| policy(state, instance));
-    keys.chain(floors).chain(buckets).chain(watermarks).chain(storage).chain(policies)
+    let requests = state.requests.keys().map(|tag| request(state, *tag));
+    keys.chain(floors)
+        .chain(buckets)
+        .chain(watermarks)
+        .chain(storage)
+        .chain(policies)
+        .chain(requests)
 }
 
 fn state_name(instance: &Arc<str>, name: &Arc<str>) -> StateName {
@@ -127,6 +150,21 @@ fn policy(state: &State, instance: &Arc<str>) -> Result<Row, serde_json::Error> 
     Ok((tagged(POLICY, instance.as_bytes()), value))
 }
 
+fn request(state: &State, tag: RequestTag) -> Result<Row, serde_json::Error> {
+    let row = |remembered: &Remembered| {
+        serde_json::to_vec(&RequestRow {
+            version: remembered.version,
+            identity: remembered.identity,
+            payload: remembered.payload,
+            decision: remembered.decision,
+            at_ms: remembered.at_ms,
+            signatures: remembered.signatures.clone(),
+        })
+    };
+    let value = state.requests.get(&tag).map(row).transpose()?;
+    Ok((tagged(REQUEST, &tag.0), value))
+}
+
 /// Puts a row back into the state. `None` if it is none.
 pub(crate) fn load(state: &mut State, key: &[u8], value: &[u8]) -> Option<()> {
     let (tag, name) = key.split_first()?;
@@ -171,6 +209,18 @@ pub(crate) fn load(state: &mut State, key: &[u8], value: &[u8]) -> Option<()> {
                 version: row.version,
             };
             state.policies.insert(std::str::from_utf8(name).ok()?.into(), ran);
+        }
+        REQUEST => {
+            let row: RequestRow = serde_json::from_slice(value).ok()?;
+            let remembered = Remembered {
+                version: row.version,
+                identity: row.identity,
+                payload: row.payload,
+                decision: row.decision,
+                at_ms: row.at_ms,
+                signatures: row.signatures,
+            };
+            state.remember(RequestTag(name.try_into().ok()?), remembered);
         }
         _ => return None,
     }

@@ -2,13 +2,15 @@
 //! replays change nothing. Knows nothing of the code that wrote them: it is the other half of [`crate::verify`], and
 //! `tests/peers/verify.py` says the same in another language. Memory grows with floors, watermarks and keys, not with records.
 
-use crate::record::{Body, Consensus, Decision, Kind, Outcome, Record};
+use crate::record::{self, Body, Consensus, Decision, Kind, Outcome, Record};
 use serde::Serialize;
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::key::KeyId;
+use sigwarden_core::proof::DecisionId;
+use sigwarden_core::request_id::{REMEMBERED_MAX, Remembered, RequestTag};
 use sigwarden_core::state::{Effect, StateName};
 use sigwarden_core::watermark::Watermark;
-use sigwarden_core::wire;
+use sigwarden_core::{RawSignature, wire};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub(crate) struct Witness {
     keys: HashMap<KeyId, Vec<u8>>,
     floors: HashMap<FloorKey, Floor>,
     watermarks: HashMap<StateName, Watermark>,
+    requests: HashMap<RequestTag, Remembered>,
     open: BTreeMap<u64, Open>,
 }
 
@@ -35,6 +38,8 @@ pub(crate) struct Open {
     request: String,
     caller: String,
     key: String,
+    /// Its request's id in its scope.
+    tag: RequestTag,
     inputs: usize,
     /// The floor that its first signature is for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +73,20 @@ pub(crate) struct StandingWatermark {
     watermark: Watermark,
 }
 
+/// A request id, as the effects of these names tell it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct RememberedRequest {
+    tag: RequestTag,
+    version: u32,
+    #[serde(with = "wire::array32")]
+    payload: [u8; 32],
+    decision: DecisionId,
+    #[serde(with = "wire::decimal")]
+    at_ms: u64,
+    signatures: Vec<RawSignature>,
+}
+
 /// What a reader must know to go on from here, in order.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Known {
@@ -75,6 +94,7 @@ pub(crate) struct Known {
     keys: Vec<PinnedKey>,
     floors: Vec<StandingFloor>,
     watermarks: Vec<StandingWatermark>,
+    requests: Vec<RememberedRequest>,
     decisions: Vec<Open>,
 }
 
@@ -88,6 +108,7 @@ impl Witness {
             keys: HashMap::new(),
             floors: HashMap::new(),
             watermarks: HashMap::new(),
+            requests: HashMap::new(),
             open: BTreeMap::new(),
         }
     }
@@ -111,11 +132,14 @@ impl Witness {
             name: Arc::clone(&name.name),
             watermark: watermark.clone(),
         });
+        let mut requests: Vec<_> = self.requests.iter().map(|(tag, remembered)| request(*tag, remembered)).collect();
+        requests.sort_by_key(|request| request.tag);
         Known {
             complete: self.complete,
             keys,
             floors,
             watermarks: watermarks.collect(),
+            requests,
             decisions: self.open.values().cloned().collect(),
         }
     }
@@ -131,6 +155,7 @@ impl Witness {
             kind,
             effects,
             body,
+            time,
             ..
         } = Record::parse(text).map_err(|error| format!("this is no record: {error}"))?;
         for effect in &effects {
@@ -147,27 +172,33 @@ impl Witness {
                 self.open.clear();
                 Ok(())
             }
-            (Kind::Decision, Body::Decision(decision)) => self.decision(sequence, &decision, effects),
-            (Kind::Replay, Body::Decision(decision)) => self.replay(sequence, &decision),
+            (Kind::Decision, Body::Decision(decision)) => self.decision(sequence, time, &decision, effects),
+            (Kind::Replay, Body::Decision(decision)) => self.replay(sequence, time, &decision, &effects),
             (Kind::Outcome, Body::Outcome(outcome)) => self.outcome(sequence, &outcome, effects),
-            (Kind::Refusal, Body::Refusal(_)) => Ok(()),
+            (Kind::Refusal, Body::Refusal(_)) | (Kind::Refusals, Body::Refusals(_)) => Ok(()),
             (Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor, Body::Administration(_)) => self.administration(effects),
+            (Kind::Clock | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) if effects.is_empty() => Ok(()),
+            (Kind::Clock | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => Err("it only tells something, and changes the state".to_owned()),
             (
                 Kind::Start
                 | Kind::Decision
                 | Kind::Replay
                 | Kind::Outcome
                 | Kind::Refusal
+                | Kind::Refusals
+                | Kind::Clock
                 | Kind::PublicKey
                 | Kind::Lifecycle
                 | Kind::PolicySet
-                | Kind::Floor,
-                Body::Start(_) | Body::Decision(_) | Body::Outcome(_) | Body::Refusal(_) | Body::Administration(_),
+                | Kind::Floor
+                | Kind::Maintenance
+                | Kind::Alarm,
+                Body::Start(_) | Body::Decision(_) | Body::Outcome(_) | Body::Refusal(_) | Body::Refusals(_) | Body::Administration(_),
             ) => Err("its body is another kind's".to_owned()),
         }
     }
 
-    fn decision(&mut self, sequence: u64, decision: &Decision<'_>, effects: Vec<Effect>) -> Result<(), String> {
+    fn decision(&mut self, sequence: u64, time: u64, decision: &Decision<'_>, effects: Vec<Effect>) -> Result<(), String> {
         let id = decision.key.parse::<KeyId>().map_err(|error| error.to_string())?;
         if !self.complete && !self.keys.contains_key(&id) {
             // Pinned before the log begins: its floor says which it is.
@@ -180,7 +211,10 @@ impl Witness {
                 | Effect::Use { .. }
                 | Effect::KeyPinned { .. }
                 | Effect::KeyState { .. }
-                | Effect::PolicyInstance { .. } => None,
+                | Effect::PolicyInstance { .. }
+                | Effect::Request { .. }
+                | Effect::RequestSigned { .. }
+                | Effect::RequestForgotten { .. } => None,
             });
             self.keys.extend(public_key.map(|public_key| (id.clone(), public_key)));
         }
@@ -206,7 +240,9 @@ impl Witness {
                 | Effect::FloorSignature { .. }
                 | Effect::KeyPinned { .. }
                 | Effect::KeyState { .. }
-                | Effect::PolicyInstance { .. } => {}
+                | Effect::PolicyInstance { .. }
+                | Effect::RequestSigned { .. } => {}
+                Effect::Request { .. } | Effect::RequestForgotten { .. } => self.request(&effect, decision, time)?,
             }
         }
         if uses != 1 {
@@ -219,8 +255,7 @@ impl Witness {
         // Another extension beside a precommit that was decided before: the precommit's own signature stands.
         let again = taken == [MessageClass::CometBftExtension];
         let recorded = stands.filter(|_| again).and_then(|floor| signature(&floor));
-        self.opened(sequence, decision, main, recorded);
-        Ok(())
+        self.opened(sequence, decision, main, recorded)
     }
 
     /// Judges a floor that a decision takes.
@@ -279,31 +314,51 @@ impl Witness {
         }
     }
 
-    fn replay(&mut self, sequence: u64, decision: &Decision<'_>) -> Result<(), String> {
-        let position = decision.consensus.as_ref().ok_or("a replay without a consensus message")?.position;
+    fn replay(&mut self, sequence: u64, time: u64, decision: &Decision<'_>, effects: &[Effect]) -> Result<(), String> {
         let key = self.floor_of(decision)?;
-        let recorded = match key.as_ref().and_then(|key| self.floors.get(key)) {
+        // By its id: the very payload that was decided before, as far as that is known.
+        let by_id = self.requests.get(&tag_of(decision)?.0).filter(|remembered| {
+            remembered.is_kept(time / 1_000_000) && remembered.payload == decision.payload.blake3
+        });
+        let signed = by_id.and_then(|remembered| remembered.signatures.first()).map(|signature| signature.bytes.clone());
+        let recorded = match decision.consensus.as_ref().map(|message| message.position) {
+            None if by_id.is_some() || !self.complete => signed,
+            None => return Err("it repeats nothing: its request id was never given for this payload".to_owned()),
+            Some(position) => self.repeated(key.as_ref(), position, signed)?,
+        };
+        for effect in effects {
+            self.request(effect, decision, time)?;
+        }
+        self.opened(sequence, decision, key, recorded)
+    }
+
+    /// The signature that a replay of a vote repeats, by its floor or, once that has moved on, by its id.
+    fn repeated(&self, key: Option<&FloorKey>, position: Position, signed: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, String> {
+        let recorded = match key.and_then(|key| self.floors.get(key)) {
             Some(floor) if floor.position == position && is_message(floor) => signature(floor),
+            Some(floor) if floor.position > position && signed.is_some() => signed,
             None if !self.complete => None,
             Some(floor) => return Err(format!("it repeats nothing: the floor stands at {}", floor.position)),
             None => return Err("it repeats nothing: no floor was known".to_owned()),
         };
-        self.opened(sequence, decision, key, recorded);
-        Ok(())
+        Ok(recorded)
     }
 
-    fn opened(&mut self, sequence: u64, decision: &Decision<'_>, floor: Option<FloorKey>, recorded: Option<Vec<u8>>) {
+    fn opened(&mut self, sequence: u64, decision: &Decision<'_>, floor: Option<FloorKey>, recorded: Option<Vec<u8>>) -> Result<(), String> {
+        let tag = tag_of(decision)?.0;
         let open = Open {
             sequence,
             decision: decision.decision.to_string(),
             request: decision.request.to_string(),
             caller: decision.caller.to_string(),
             key: decision.key.to_string(),
+            tag,
             inputs: decision.inputs.len(),
             floor: floor.zip(decision.consensus.as_ref().map(|consensus| consensus.position)),
             recorded,
         };
         self.open.insert(sequence, open);
+        Ok(())
     }
 
     /// The floor of a decision's own message; its key must be pinned.
@@ -346,6 +401,17 @@ impl Witness {
             return Err("it repeats a decision with another signature than the one recorded".to_owned());
         }
         for effect in effects {
+            if let Effect::RequestSigned { tag, signatures } = &effect {
+                let same = |(kept, made): (&RawSignature, &record::Signature)| kept.bytes == made.bytes && kept.recovery_id == made.recovery_id;
+                if *tag != open.tag || signatures.len() != made || !signatures.iter().zip(&outcome.signatures).all(same) {
+                    return Err("it remembers other signatures than its own, or for another request".to_owned());
+                }
+                if let Some(remembered) = self.requests.get_mut(tag) {
+                    remembered.signatures.clone_from(signatures);
+                } else if self.complete {
+                    return Err("it remembers signatures for a request id that was never given".to_owned());
+                }
+            }
             if let Effect::FloorSignature { key, position, signature } = effect {
                 let other = open.floor.as_ref().is_some_and(|(own, at)| *own != key || *at != position);
                 if Some(&signature) != first || other || (open.floor.is_none() && self.complete) {
@@ -390,7 +456,44 @@ impl Witness {
                 | Effect::Watermark { .. }
                 | Effect::Store { .. }
                 | Effect::FloorSignature { .. }
+                | Effect::Request { .. }
+                | Effect::RequestSigned { .. }
+                | Effect::RequestForgotten { .. }
                 | Effect::Use { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A request id that is remembered or forgotten.
+    fn request(&mut self, effect: &Effect, decision: &Decision<'_>, time: u64) -> Result<(), String> {
+        let now_ms = time / 1_000_000;
+        if let Effect::Request { tag, version, payload, decision: own, at_ms, .. } = effect {
+            let (wanted, id) = tag_of(decision)?;
+            let body = (decision.payload.blake3, decision.decision.to_string(), id.version, now_ms);
+            if *tag != wanted || (*payload, own.to_string(), *version, *at_ms) != body {
+                return Err("it remembers another request than its own".to_owned());
+            }
+            if self.requests.get(tag).is_some_and(|before| before.is_kept(now_ms)) {
+                return Err("it decides a request id that was decided before".to_owned());
+            }
+            let remembered = Remembered {
+                version: *version,
+                identity: [0; 32],
+                payload: *payload,
+                decision: *own,
+                at_ms: *at_ms,
+                signatures: Vec::new(),
+            };
+            self.requests.insert(*tag, remembered);
+        }
+        if let Effect::RequestForgotten { tag } = effect {
+            let full = self.requests.len() >= REMEMBERED_MAX;
+            match self.requests.remove(tag) {
+                Some(remembered) if full || !remembered.is_kept(now_ms) => {}
+                None if !self.complete => {}
+                Some(_) => return Err("it forgets a request id that is to be kept".to_owned()),
+                None => return Err("it forgets a request id that was never given".to_owned()),
             }
         }
         Ok(())
@@ -406,6 +509,23 @@ impl Witness {
         self.watermarks.insert(name, watermark);
         Ok(())
     }
+}
+
+fn request(tag: RequestTag, remembered: &Remembered) -> RememberedRequest {
+    RememberedRequest {
+        tag,
+        version: remembered.version,
+        payload: remembered.payload,
+        decision: remembered.decision,
+        at_ms: remembered.at_ms,
+        signatures: remembered.signatures.clone(),
+    }
+}
+
+/// A decision's request id in its scope, and its key.
+fn tag_of(decision: &Decision<'_>) -> Result<(RequestTag, KeyId), String> {
+    let id = decision.key.parse::<KeyId>().map_err(|error| error.to_string())?;
+    Ok((RequestTag::of(&decision.caller, &id.name, &decision.request), id))
 }
 
 fn is_message(floor: &Floor) -> bool {
@@ -442,6 +562,8 @@ fn belongs(effect: &Effect, kind: Kind) -> bool {
         Effect::KeyPinned { .. } => kind == Kind::PublicKey,
         Effect::KeyState { .. } => kind == Kind::Lifecycle,
         Effect::PolicyInstance { .. } => kind == Kind::PolicySet,
+        Effect::Request { .. } | Effect::RequestForgotten { .. } => matches!(kind, Kind::Decision | Kind::Replay),
+        Effect::RequestSigned { .. } => kind == Kind::Outcome,
     }
 }
 
@@ -456,5 +578,8 @@ fn name(effect: &Effect) -> &'static str {
         Effect::KeyPinned { .. } => "key-pinned",
         Effect::KeyState { .. } => "key-state",
         Effect::PolicyInstance { .. } => "policy-instance",
+        Effect::Request { .. } => "request",
+        Effect::RequestSigned { .. } => "request-signed",
+        Effect::RequestForgotten { .. } => "request-forgotten",
     }
 }

@@ -4,7 +4,7 @@ use crate::fact::{Decode, SigningInput};
 use crate::floor::FloorRefused;
 use crate::format::Format;
 use crate::ledger::{Commitment, Conflict, Grant, Ledger, LedgerFailure, Receipt};
-use crate::proof::{Approved, Committed, Work};
+use crate::proof::{Approved, Committed, RawSignature, Work};
 use crate::refusal::{Code, Refusal};
 
 /// Commits. `None`: what the policies saw has changed, and nothing was committed; evaluate again.
@@ -18,6 +18,7 @@ pub fn commit(approved: Approved, ledger: &dyn Ledger, decode: Decode) -> Result
         Commitment::Receipt(receipt) => receipt,
         Commitment::Conflict(Conflict::Stale(_)) => return Ok(None),
         Commitment::Conflict(Conflict::Floor(refused)) => return Err(refuse_floor(&refused)),
+        Commitment::Conflict(Conflict::RequestId(reused)) => return Err(Refusal::new(Code::RequestIdReused, reused.to_string())),
         Commitment::Failed(failure) => return Err(refuse_failure(&failure)),
         Commitment::Unknown => ledger.look_up(approved.decision).ok_or_else(|| {
             Refusal::new(
@@ -69,8 +70,13 @@ fn work(approved: &Approved, receipt: &Receipt, decode: Decode) -> Result<Vec<Wo
         .map(|grant| match grant {
             Grant::Sign { input, .. } => Ok(Work::Sign(input.clone())),
             Grant::SignStored { sign_bytes, .. } => Ok(Work::Sign(stored_input(approved, sign_bytes, decode)?)),
+            Grant::Released { input, signature, .. } => Ok(Work::Recorded(input.clone(), signature.clone())),
             Grant::Recorded { signature, sign_bytes, .. } => {
-                Ok(Work::Recorded(stored_input(approved, sign_bytes, decode)?, signature.clone()))
+                let signature = RawSignature {
+                    bytes: signature.clone(),
+                    recovery_id: None,
+                };
+                Ok(Work::Recorded(stored_input(approved, sign_bytes, decode)?, signature))
             }
         })
         .collect()

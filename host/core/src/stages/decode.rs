@@ -6,17 +6,16 @@ use crate::format::Family;
 use crate::policy::RequestView;
 use crate::proof::{Authorized, Request};
 use crate::refusal::{Code, Refusal};
+use crate::request_id::RequestTag;
+use crate::time::Time;
 use crate::vocabulary::Network;
 use std::sync::Arc;
-
-/// How far the wall clock may be behind the ledger's latest record: what a time daemon corrects by a step.
-pub const CLOCK_BEHIND_MAX_MS: u64 = 5_000;
 
 /// Decodes the payload and fixes the request's time.
 ///
 /// # Errors
-/// The payload does not decode, a consensus payload yields no position, or the clock is behind.
-pub fn decode(authorized: Authorized, decode: Decode, network: Network, clock: &dyn Fn() -> u64) -> Result<Request, Refusal> {
+/// The payload does not decode, a consensus payload yields no position, or the clock cannot be right.
+pub(crate) fn decode(authorized: Authorized, decode: Decode, network: Network, time: &Time) -> Result<Request, Refusal> {
     let Authorized {
         envelope,
         key,
@@ -25,7 +24,10 @@ pub fn decode(authorized: Authorized, decode: Decode, network: Network, clock: &
     } = authorized;
     let decoded = decode(envelope.format, key.scheme, &envelope.payload).map_err(refuse)?;
     check_consensus(envelope.format.family(), &decoded)?;
-    let now_ms = now(clock(), snapshot.high_water_ms)?;
+    let now_ms = time.judge(snapshot.high_water_ms)?;
+    let tag = envelope
+        .client_gave_id
+        .then(|| RequestTag::of(envelope.caller.name(), &envelope.key, &envelope.id));
     let view = RequestView {
         id: Arc::clone(&envelope.id),
         operation: envelope.operation,
@@ -42,7 +44,7 @@ pub fn decode(authorized: Authorized, decode: Decode, network: Network, clock: &
         view: Arc::new(view),
         caller: envelope.caller.clone(),
         snapshot,
-        client_gave_id: envelope.client_gave_id,
+        tag,
     })
 }
 
@@ -81,28 +83,5 @@ fn check_consensus(family: Family, decoded: &Decoded) -> Result<(), Refusal> {
             "the decoder's extension and its second signing input do not agree",
         )),
         Some(_) | None => Ok(()),
-    }
-}
-
-/// The request's time never falls: the ledger's high-water mark, if the wall is at most [`CLOCK_BEHIND_MAX_MS`] behind it.
-fn now(wall_ms: u64, high_water_ms: u64) -> Result<u64, Refusal> {
-    let behind = high_water_ms.saturating_sub(wall_ms);
-    if behind > CLOCK_BEHIND_MAX_MS {
-        let message = format!("the wall clock is {behind} ms behind the ledger's latest record; {CLOCK_BEHIND_MAX_MS} are tolerated");
-        return Err(Refusal::new(Code::ClockBehind, message));
-    }
-    Ok(wall_ms.max(high_water_ms))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn time_never_falls_and_a_clock_far_behind_refuses() {
-        assert_eq!(now(10_000, 8_000), Ok(10_000));
-        assert_eq!(now(10_000, 15_000), Ok(15_000));
-        assert_eq!(now(10_000, 15_001).unwrap_err().kind(), Code::ClockBehind);
     }
 }

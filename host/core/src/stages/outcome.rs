@@ -7,6 +7,7 @@ use crate::ledger::{Entry, Grant, Ledger, Outcome};
 use crate::pipeline::Stage;
 use crate::proof::{Committed, DecisionId, Signature, Signed};
 use crate::refusal::{Code, Refusal};
+use crate::request_id::RequestTag;
 use crate::stages::authorize::refuse_state;
 use crate::state::State;
 use crate::vocabulary::Scheme;
@@ -22,6 +23,7 @@ pub struct Origin {
     backend: String,
     scheme: Scheme,
     floor: Option<(FloorKey, Position)>,
+    remember: Option<RequestTag>,
     now_ms: u64,
 }
 
@@ -32,10 +34,9 @@ impl Origin {
         let request = &committed.approved.request;
         let key = request.key();
         // Only a fresh signature is news for the floor.
-        let fresh = match committed.receipt.grants.first() {
-            Some(Grant::Sign { .. } | Grant::SignStored { .. }) => true,
-            Some(Grant::Recorded { .. }) | None => false,
-        };
+        let grants = &committed.receipt.grants;
+        let fresh = grants.first().is_some_and(Grant::is_fresh);
+        let released = |grant: &Grant| matches!(grant, Grant::Released { .. });
         let floor = request
             .decoded()
             .consensus
@@ -58,6 +59,8 @@ impl Origin {
             backend: key.backend.clone(),
             scheme: key.scheme,
             floor,
+            // Signatures that were released by their id are remembered already.
+            remember: request.tag().filter(|_| !grants.iter().all(released)),
             now_ms: request.now_ms(),
         }
     }
@@ -109,6 +112,7 @@ pub fn outcome(
         scheme: origin.scheme,
         result: signed.as_ref().map(|signed| signed.signatures.clone()).map_err(Clone::clone),
         floor: origin.floor,
+        remember: origin.remember,
         stages: stages.to_vec(),
         now_ms: origin.now_ms,
     }));

@@ -48,13 +48,7 @@ pub fn sign(committed: Committed, backends: &BTreeMap<String, Arc<dyn Backend>>)
                     recovery_id: None,
                 }),
             ),
-            Work::Recorded(input, bytes) => (
-                input,
-                RawSignature {
-                    bytes: bytes.clone(),
-                    recovery_id: None,
-                },
-            ),
+            Work::Recorded(input, signature) => (input, signature.clone()),
         };
         verify(key.scheme, &key.public_key, input, &signature).map_err(|invalid| {
             Refusal::new(

@@ -95,6 +95,7 @@ impl Ledger for Memory {
                 sequence: self.decided.fetch_add(1, Ordering::SeqCst) + 1,
                 grants: settlement.grants,
                 replay: settlement.replay,
+                repeats: settlement.repeats,
             })
         };
         approved.iter().map(one).collect()
@@ -103,14 +104,9 @@ impl Ledger for Memory {
         self.found.lock().unwrap().clone()
     }
     fn append(&self, entry: Entry) {
-        if let Entry::Outcome(outcome) = &entry
-            && let (Ok(signatures), Some((key, position))) = (&outcome.result, &outcome.floor)
-        {
-            self.state.lock().unwrap().apply(&Effect::FloorSignature {
-                key: key.clone(),
-                position: *position,
-                signature: signatures[0].bytes.clone(),
-            });
+        if let Entry::Outcome(outcome) = &entry {
+            let mut state = self.state.lock().unwrap();
+            outcome.effects().iter().for_each(|effect| state.apply(effect));
         }
         self.entries.lock().unwrap().push(entry);
     }
@@ -209,6 +205,7 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<Memory>,
     pub(crate) backend: Arc<FakeBackend>,
     pub(crate) clock: Arc<AtomicU64>,
+    pub(crate) boot_clock: Arc<AtomicU64>,
     pub(crate) evaluations: Arc<AtomicU64>,
 }
 
@@ -291,7 +288,8 @@ impl World {
         };
         let backend = Arc::new(FakeBackend(Mutex::new(Hardware::Signs), AtomicU64::new(0)));
         let clock = Arc::new(AtomicU64::new(NOW));
-        let read = Arc::clone(&clock);
+        let boot_clock = Arc::new(AtomicU64::new(NOW));
+        let (read, boot) = (Arc::clone(&clock), Arc::clone(&boot_clock));
         let evaluations = Arc::new(AtomicU64::new(0));
         let policies = PolicySet {
             bindings,
@@ -307,6 +305,7 @@ impl World {
             backends: BTreeMap::from([("fake".to_owned(), Arc::clone(&backend) as Arc<dyn Backend>)]),
             decode,
             clock: Arc::new(move || read.load(Ordering::SeqCst)),
+            boot_clock: Arc::new(move || boot.load(Ordering::SeqCst)),
             limits: Limits {
                 deadline: limits.deadline.max(Duration::from_millis(1)),
                 ..limits
@@ -318,6 +317,7 @@ impl World {
             ledger,
             backend,
             clock,
+            boot_clock,
             evaluations,
         }
     }

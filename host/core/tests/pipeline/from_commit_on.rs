@@ -182,6 +182,7 @@ fn an_unknown_commitment_is_looked_up_and_never_tried_again() {
         sequence: 42,
         grants: vec![grant],
         replay: false,
+        repeats: None,
     });
     let signed = world.message().unwrap();
     assert_eq!((signed.sequence, signed.signatures), (42, vec![signature(7, b"hello")]));
@@ -194,6 +195,7 @@ fn a_receipt_without_a_grant_for_each_input_signs_nothing() {
         sequence: 1,
         grants: Vec::new(),
         replay: false,
+        repeats: None,
     };
     world.ledger.script.lock().unwrap().push_back(Commitment::Receipt(receipt));
     assert_eq!(world.message().unwrap_err().kind(), Code::Internal);

@@ -10,4 +10,6 @@
 
 mod fakes;
 mod from_commit_on;
+mod request_ids;
+mod time;
 mod up_to_approval;

@@ -332,7 +332,10 @@ fn with_too_little_room_nothing_is_decided_and_refusals_are_only_counted() {
     let before = world.ledger.health().last_sequence;
     assert_eq!(world.message(b"x").unwrap_err().kind(), Code::LedgerFull);
     let health = world.ledger.health();
-    assert_eq!((health.full, health.refusals_dropped, health.last_sequence), (true, 1, before));
+    assert_eq!(
+        (health.room, health.refusals_dropped, health.last_sequence),
+        (sigwarden_ledger::Room::Full, 1, before)
+    );
     assert_eq!((world.uses(ACCOUNT), world.signed()), (0, 0));
 }
 

@@ -261,7 +261,8 @@ impl World {
             made: Mutex::default(),
         });
         let clock = Arc::new(AtomicU64::new(NOW));
-        let read = Arc::clone(&clock);
+        // Both move together: no step.
+        let (read, boot) = (Arc::clone(&clock), Arc::clone(&clock));
         let entry = |id: &str, role| KeyEntry {
             id: id.parse().unwrap(),
             roles: BTreeSet::from([role]),
@@ -308,6 +309,7 @@ impl World {
             backends: BTreeMap::from([("test".to_owned(), Arc::clone(&backend) as Arc<dyn Backend>)]),
             decode,
             clock: Arc::new(move || read.load(Ordering::SeqCst)),
+            boot_clock: Arc::new(move || boot.load(Ordering::SeqCst)),
             limits: Limits {
                 // A loaded machine must not make a test fail.
                 deadline: Duration::from_secs(600),

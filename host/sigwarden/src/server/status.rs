@@ -35,12 +35,13 @@ pub fn grpc_code(code: Code) -> Grpc {
     match code {
         Code::CallerUnauthenticated => Grpc::Unauthenticated,
         // Clients may try an `Unavailable` again by themselves: only where nothing was decided, or the decision is asked again.
-        Code::Stopping | Code::ClockBehind | Code::BackendUnavailable => Grpc::Unavailable,
+        Code::Stopping | Code::ClockBehind | Code::ClockStep | Code::ClockAhead | Code::BackendUnavailable => Grpc::Unavailable,
         Code::QueueFull | Code::LedgerFull => Grpc::ResourceExhausted,
         Code::Deadline => Grpc::DeadlineExceeded,
         Code::RequestMalformed
         | Code::RequestTooLarge
         | Code::UnknownOperation
+        | Code::RequestIdReused
         | Code::UnknownFormat
         | Code::UnknownScheme
         | Code::SchemeMismatch
