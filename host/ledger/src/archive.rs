@@ -66,10 +66,11 @@ impl Inner {
         }
         let archive = dir(&self.state_dir);
         match self.disk.create_dir(&archive) {
-            Ok(()) => self.disk.sync_dir(&self.state_dir)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
         }
+        // One that is there may have been made just before a kill.
+        self.disk.sync_dir(&self.state_dir)?;
         if oldest > meta.oldest {
             checkpoint
                 .raise_oldest(oldest)

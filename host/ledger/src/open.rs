@@ -149,7 +149,7 @@ fn rewrite(disk: &dyn Disk, log: &Path, newest: &Header, end: u64) -> Result<(),
     let copy = || {
         let from = disk.open(&path, Access::Read)?;
         let to = disk.open(&temporary, Access::CreateNew)?;
-        let mut piece = vec![0; PIECE];
+        let mut piece = Vec::new();
         let mut at = 0;
         while at < end {
             let len = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);

@@ -8,6 +8,12 @@ use std::io::{self, BufRead, BufReader, Read};
 /// Read at once: large enough for the disk's own speed.
 const BUFFER: usize = 1024 * 1024;
 
+/// Reads a part of a file; a small part with a small buffer, since making a large one takes longer than reading it.
+fn buffered(file: &dyn DiskFile, from: u64, to: u64) -> BufReader<Cursor<'_>> {
+    let len = usize::try_from(to.saturating_sub(from)).unwrap_or(BUFFER);
+    BufReader::with_capacity(len.clamp(1, BUFFER), Cursor::new(file, from, to))
+}
+
 /// Something that does not hold, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -65,7 +71,7 @@ pub(crate) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// Reads the header's frame; the chain goes on from what it says.
     pub(crate) fn open(file: &'a dyn DiskFile) -> Result<(Self, Header), ScanError> {
-        let reader = BufReader::with_capacity(BUFFER, Cursor::new(file, 0, file.len()?));
+        let reader = buffered(file, 0, file.len()?);
         let mut scanner = Self {
             file,
             reader,
@@ -154,7 +160,7 @@ impl<'a> Scanner<'a> {
     /// Goes back to the end of the last valid frame, to read on with what is there now: a writer may have gone on meanwhile.
     pub(crate) fn go_back(&mut self) -> io::Result<()> {
         (self.at, self.line_number) = (self.valid_end, self.valid_lines);
-        self.reader = BufReader::with_capacity(BUFFER, Cursor::new(self.file, self.at, self.file.len()?));
+        self.reader = buffered(self.file, self.at, self.file.len()?);
         Ok(())
     }
 
@@ -214,7 +220,7 @@ pub(crate) enum Tail {
 /// Looks at what is after `valid_end`.
 pub(crate) fn tail(file: &dyn DiskFile, valid_end: u64) -> io::Result<Tail> {
     let len = file.len()?;
-    let mut reader = BufReader::with_capacity(BUFFER, Cursor::new(file, valid_end, len));
+    let mut reader = buffered(file, valid_end, len);
     let mut line = Vec::new();
     let (mut at, mut torn_end) = (valid_end, None);
     loop {
@@ -240,7 +246,7 @@ pub(crate) fn tail(file: &dyn DiskFile, valid_end: u64) -> io::Result<Tail> {
 
 /// The end of what was written after `from`: the byte after the last that is not zero.
 pub(crate) fn written_end(file: &dyn DiskFile, from: u64) -> io::Result<u64> {
-    let mut reader = BufReader::with_capacity(BUFFER, Cursor::new(file, from, file.len()?));
+    let mut reader = buffered(file, from, file.len()?);
     let (mut at, mut end) = (from, from);
     loop {
         let bytes = reader.fill_buf()?;
@@ -258,7 +264,7 @@ pub(crate) fn written_end(file: &dyn DiskFile, from: u64) -> io::Result<u64> {
 
 fn hash(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(BufReader::with_capacity(BUFFER, Cursor::new(file, from, to)))?;
+    hasher.update_reader(Cursor::new(file, from, to))?;
     Ok(hasher.finalize().into())
 }
 

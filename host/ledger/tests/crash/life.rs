@@ -136,6 +136,8 @@ fn transfer(world: &World, model: &Mutex<Model>, random: &mut Random) {
 
 /// Whatever was signed before is not signed otherwise, and what is new is signed.
 pub(crate) fn end(world: &World, model: &Mutex<Model>) -> Result<(), String> {
+    // Behind no record's time.
+    world.clock.fetch_add(10_000, Ordering::SeqCst);
     let Position([height, round, step]) = model.lock().unwrap().highest();
     let before = model.lock().unwrap().signed_at(Position([height, round, step])).map(<[u8]>::to_vec);
     if let Some(before) = before {
@@ -148,8 +150,6 @@ pub(crate) fn end(world: &World, model: &Mutex<Model>) -> Result<(), String> {
             .sign(VALIDATOR, Format::CometBftVote, text.clone().into_bytes())
             .map_err(|refusal| format!("{text} was signed before and is refused now: {}", refusal.message))?;
     }
-    // Behind no record's time.
-    world.clock.fetch_add(10_000, Ordering::SeqCst);
     let new = format!("chain/{}/0/1/1/block", height.saturating_add(1));
     world
         .sign(VALIDATOR, Format::CometBftVote, new.into_bytes())

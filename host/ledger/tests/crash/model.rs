@@ -26,6 +26,8 @@ pub(crate) struct Model {
     pub(crate) account: Option<KeyState>,
     pub(crate) account_asked: Option<KeyState>,
     pub(crate) deployment: Option<String>,
+    /// What an operator took out of the archive.
+    pub(crate) taken_away: Vec<u8>,
 }
 
 /// `chain/height/round/step/seconds/block`, as [`crate::world`] decodes it.
@@ -141,21 +143,25 @@ impl Model {
     /// What the log and the archive hold, read by their files alone.
     pub(crate) fn check_log(&self, disk: &dyn Disk, state_dir: &Path) -> Result<(), String> {
         let mut found: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        let mut look = |bytes: &[u8]| {
+            for line in bytes
+                .split(|byte| *byte == b'\n')
+                .filter(|line| line.starts_with(b"{\"sequence\":"))
+            {
+                let digits = line[b"{\"sequence\":\"".len()..].iter().take_while(|byte| byte.is_ascii_digit());
+                let sequence = digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+                if self.records.contains_key(&sequence) {
+                    found.insert(sequence, line.to_vec());
+                }
+            }
+        };
+        look(&self.taken_away);
         for dir in [state_dir.join("archive"), state_dir.join("log")] {
             for name in disk.list(&dir).unwrap_or_default() {
                 let file = disk.open(&dir.join(&name), Access::Read).map_err(|error| error.to_string())?;
                 let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
                 file.read_at(0, &mut bytes).unwrap();
-                for line in bytes
-                    .split(|byte| *byte == b'\n')
-                    .filter(|line| line.starts_with(b"{\"sequence\":"))
-                {
-                    let digits = line[b"{\"sequence\":\"".len()..].iter().take_while(|byte| byte.is_ascii_digit());
-                    let sequence = digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-                    if self.records.contains_key(&sequence) {
-                        found.insert(sequence, line.to_vec());
-                    }
-                }
+                look(&bytes);
             }
         }
         for (sequence, (kinds, text)) in &self.records {

@@ -3,8 +3,8 @@
 use crate::life;
 use crate::model::Model;
 use crate::world::{NOW, Rule, World, settings};
-use sigwarden_ledger::disk::Disk;
 use sigwarden_ledger::disk::simulated::{Random, SimulatedDisk};
+use sigwarden_ledger::disk::{Access, Disk};
 use sigwarden_ledger::{EmbeddedLedger, OpenError, Settings, verify_on};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -232,7 +232,27 @@ impl Run<'_> {
             // The same disk, without what was armed.
             self.disk = self.disk.copy();
         }
+        if !only_cut && self.random.one_in(4) {
+            self.take_archive_away();
+        }
         Ok(())
+    }
+
+    /// What an operator may do at any time: the start never needs what is archived.
+    fn take_archive_away(&self) {
+        let (log, archive) = (Path::new(STATE).join("log"), Path::new(STATE).join("archive"));
+        let mut model = self.model.lock().unwrap();
+        for name in self.disk.list(&archive).unwrap_or_default() {
+            let path = archive.join(name);
+            let file = self.disk.open(&path, Access::Read).unwrap();
+            let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+            file.read_at(0, &mut bytes).unwrap();
+            model.taken_away.extend(bytes);
+            self.disk.remove(&path).unwrap();
+        }
+        for dir in [log, archive] {
+            self.disk.sync_dir(&dir).unwrap();
+        }
     }
 
     /// Starts the ledger, or makes it. `None` if the armed trouble kept it from starting.
@@ -335,8 +355,9 @@ impl Run<'_> {
         self.lived.archived.fetch_add(archived as u64, Ordering::SeqCst);
         self.model.lock().unwrap().check_log(&self.disk, Path::new(STATE))?;
         let verified = verify_on(&self.disk, Path::new(STATE), &mut |_, _| {}).map_err(|error| format!("it does not verify: {error}"))?;
+        let taken = !self.model.lock().unwrap().taken_away.is_empty();
         match verified.first_sequence {
-            1 => Ok(()),
+            first if first == 1 || taken => Ok(()),
             first => Err(format!("log and archive begin with record {first}")),
         }
     }
