@@ -87,11 +87,11 @@ def position(texts):
 class Meaning:
     """What the records say, and whether it can be."""
 
-    def __init__(self, complete, known=None):
+    def __init__(self, first, known=None):
         # Of a log that begins with record 1 everything is known; else what was never seen is taken as it comes.
-        self.complete, self.keys, self.floors, self.marks, self.open = complete, {}, {}, {}, {}
+        self.first, self.complete, self.keys, self.floors, self.marks, self.open = first, first == 1, {}, {}, {}, {}
         if known:
-            self.complete = known["complete"]
+            self.first, self.complete = 0, known["complete"]
             self.keys = {key["key"]: key["public-key"] for key in known["keys"]}
             self.floors = {self.floor_key(item["key"]): item["floor"] for item in known["floors"]}
             self.marks = {(item["instance"], item["name"]): item["watermark"] for item in known["watermarks"]}
@@ -186,6 +186,8 @@ class Meaning:
     def outcome(self, sequence, body, effects):
         of = int(body["decision-sequence"])
         decision = self.open.pop(of, None)
+        if not decision and of < self.first:
+            return  # decided before what is read
         refuse_if(not decision or of >= sequence or any(body[name] != decision[name] for name in ("decision", "request", "caller", "key")), f"no decision {of} that it could be of waits for an outcome")
         signatures = [signature["bytes"] for signature in body.get("signatures", [])]
         refuse_if(("code" in body) != ("message" in body) or ("code" in body) == bool(signatures), "an outcome has either signatures or a code and a message")
@@ -330,7 +332,7 @@ def verify(directory):
             manifest = json.load(file)["export"]
         if manifest["format"] != FORMAT:
             raise Unreadable(f"an export of format {manifest['format']}; this verifier knows {FORMAT}")
-    meaning = Meaning(files[0][0] == 1, manifest and manifest["state"])
+    meaning = Meaning(files[0][0], manifest and manifest["state"])
     sequence, head, deployment, generation, records = files[0][0] - 1, NONE, None, 0, 0
     for number, path in files:
         try:

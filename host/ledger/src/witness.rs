@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(crate) struct Witness {
     /// The first sequence read is 1, so that all is known. Else what was never seen is taken as it comes.
     complete: bool,
+    /// The first sequence read.
+    first: u64,
     deployment: String,
     generation: u64,
     keys: HashMap<KeyId, Vec<u8>>,
@@ -102,6 +104,7 @@ impl Witness {
     /// Of a log whose first record has this sequence.
     pub(crate) fn new(first: u64) -> Self {
         Self {
+            first,
             complete: first == 1,
             deployment: String::new(),
             generation: 0,
@@ -379,6 +382,10 @@ impl Witness {
     fn outcome(&mut self, sequence: u64, outcome: &Outcome<'_>, effects: Vec<Effect>) -> Result<(), String> {
         let of = outcome.decision_sequence;
         let Some(open) = self.open.remove(&of) else {
+            // Decided before what is read.
+            if of < self.first {
+                return Ok(());
+            }
             return Err(format!("no decision {of} waits for an outcome"));
         };
         if of >= sequence

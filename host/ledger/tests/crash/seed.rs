@@ -238,11 +238,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What an operator may do at any time: the start never needs what is archived.
+    /// What an operator may do at any time, with segments older than any in the log: the start never needs what is archived.
     fn take_archive_away(&self) {
         let (log, archive) = (Path::new(STATE).join("log"), Path::new(STATE).join("archive"));
         let mut model = self.model.lock().unwrap();
-        for name in self.disk.list(&archive).unwrap_or_default() {
+        let oldest = self.disk.list(&log).unwrap_or_default().into_iter().min();
+        let archived = self.disk.list(&archive).unwrap_or_default();
+        for name in archived.into_iter().filter(|name| Some(name) < oldest.as_ref()) {
             let path = archive.join(name);
             let file = self.disk.open(&path, Access::Read).unwrap();
             let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
