@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod adopt;
 mod bad_input;
 mod common;
 mod edges;

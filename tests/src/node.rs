@@ -50,11 +50,25 @@ impl Node {
             dir,
             _home: home,
         };
-        node.expect(&["init", "--network", "devnet", "--generate-passphrase-file"])?;
+        let markers = node.marker_dir().display().to_string();
+        node.expect(&[
+            "init",
+            "--network",
+            "devnet",
+            "--generate-passphrase-file",
+            "--marker-dir",
+            &markers,
+        ])?;
         let config = node.dir.join("sigwarden.toml");
         let text = edit(std::fs::read_to_string(&config)?);
         std::fs::write(&config, text)?;
         Ok(node)
+    }
+
+    /// Where the deployment's marker is: beside it, so that nothing is left behind.
+    #[must_use]
+    pub fn marker_dir(&self) -> PathBuf {
+        self.dir.with_extension("markers")
     }
 
     /// The deployment's directory.

@@ -45,8 +45,13 @@ impl Drop for Ended {
     }
 }
 
+/// Where the marker of a test's deployment is: beside it, and gone with it.
+fn markers(dir: &Path) -> String {
+    dir.with_extension("markers").display().to_string()
+}
+
 fn init(dir: &Path) {
-    let (code, made) = json(dir, &["init", "--generate-passphrase-file"]);
+    let (code, made) = json(dir, &["init", "--generate-passphrase-file", "--marker-dir", &markers(dir)]);
     assert_eq!(code, 0, "{made}");
     assert_eq!(made["keys"][0]["key"], "demo.account.v1");
 }
@@ -58,7 +63,7 @@ fn init_makes_a_deployment_that_would_start_and_serves() {
     init(&dir);
     let (code, checked) = json(&dir, &["check"]);
     assert_eq!((code, &checked["starts"]), (0, &Value::Bool(true)), "{checked}");
-    let (code, again) = json(&dir, &["init", "--generate-passphrase-file"]);
+    let (code, again) = json(&dir, &["init", "--generate-passphrase-file", "--marker-dir", &markers(&dir)]);
     assert_eq!(code, 1);
     assert!(again["error"].as_str().unwrap().contains("not empty"), "{again}");
 
@@ -326,6 +331,7 @@ fn a_generated_passphrase_is_for_devnets() {
     let output = Command::new(env!("CARGO_BIN_EXE_sigwarden"))
         .args(["init", "--network", "mainnet", "--passphrase-env", "TEST_PASSPHRASE", "--dir"])
         .arg(&dir)
+        .args(["--marker-dir", &markers(&dir)])
         .env("TEST_PASSPHRASE", "correct horse battery staple")
         .output()
         .unwrap();

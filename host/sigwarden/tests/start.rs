@@ -40,18 +40,17 @@ fn made(network: &str, tables: &str) -> TempDir {
     let wasm = embedded::policy("network-mode").unwrap();
     std::fs::write(dir.path().join("policies/network-mode.wasm"), wasm).unwrap();
     let settings = Settings::new(sigwarden::deployment::now_ms(), Arc::new(|_| {}));
-    EmbeddedLedger::create(&dir.path().join("state"), settings)
-        .unwrap()
-        .close()
-        .unwrap();
+    let ledger = EmbeddedLedger::create(&dir.path().join("state"), settings).unwrap();
+    ledger.close().unwrap();
     configure(dir.path(), network, tables);
+    sigwarden::deployment::settle(&dir.path().join("markers"), &dir.path().join("state"), &ledger).unwrap();
     dir
 }
 
 fn configure(dir: &Path, network: &str, tables: &str) {
     std::fs::write(
         dir.join("sigwarden.toml"),
-        format!("version = 1\nnetwork = \"{network}\"\n{tables}"),
+        format!("version = 1\nnetwork = \"{network}\"\nstate = {{ marker_dir = \"markers\" }}\n{tables}"),
     )
     .unwrap();
 }

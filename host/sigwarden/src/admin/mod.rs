@@ -2,6 +2,7 @@
 //! ([`service`]); without a daemon the command line takes the deployment's lock and runs the very same ([`reach`]). What goes in and comes
 //! out are the messages of `proto/sigwarden/admin/v1/admin.proto` in both cases.
 
+pub(crate) mod adopt;
 pub(crate) mod edit;
 mod floors;
 mod keys;
@@ -12,7 +13,7 @@ pub mod service;
 pub(crate) use keys::pins;
 
 use crate::config::{Config, Key};
-use crate::deployment::{now_ms, open_vault, operator, settings};
+use crate::deployment::{mark, marker_place, now_ms, open_vault, operator, settings};
 use crate::fatal::Fatal;
 use sigwarden_core::Pipeline;
 use sigwarden_core::key::{KeyId, KeyName};
@@ -160,8 +161,9 @@ impl Administrator {
                 if let Some(ledger) = alone.ledger.get() {
                     return Ok(ledger);
                 }
-                let settings = settings(now_ms(), &Arc::new(Fatal::default()));
-                let ledger = EmbeddedLedger::open(&self.config().state_dir, settings)?;
+                let config = self.config();
+                let settings = settings(&config, now_ms(), &Arc::new(Fatal::default()))?;
+                let ledger = EmbeddedLedger::open(&config.state_dir, settings)?;
                 Ok(alone.ledger.get_or_init(|| ledger))
             }
         }
@@ -211,6 +213,7 @@ impl Administrator {
             && let Some(ledger) = alone.ledger.get()
         {
             ledger.close()?;
+            mark(&marker_place(&self.config())?, ledger)?;
         }
         Ok(())
     }

@@ -80,6 +80,9 @@ pub(super) struct Init {
     /// devnet, testnet-alpha, testnet-beta or mainnet
     #[arg(long, value_name = "NETWORK", default_value = "devnet")]
     pub(super) network: Network,
+    /// Where the deployment's marker goes, outside of it: it tells a copy from the original
+    #[arg(long, value_name = "DIR")]
+    pub(super) marker_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(super) passphrase: InitPassphrase,
 }
@@ -289,6 +292,18 @@ pub(super) enum Floors {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Ledger {
+    /// Let a deployment that was copied here, moved or restored sign again, above what its keys signed anywhere
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer ledger adopt --floor 1200345 --reason 'moved to a new machine'\n  sigwarden -d signer ledger adopt --floor cosmoshub-4=1200345 --floor osmosis-1=99 --reason 'restored from backup'\n\nStop every other copy first, for good: two that sign with one key are how validators are slashed."
+    )]
+    Adopt {
+        /// The last height that was signed anywhere, of each chain that a floor is on
+        #[arg(long = "floor", value_name = "[CHAIN=]HEIGHT")]
+        floors: Vec<crate::admin::adopt::LastHeight>,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Rebuild a checkpoint that is gone, from the log
     #[command(
         after_help = "Example:\n  sigwarden -d signer ledger rebuild-checkpoint --reason 'restored without it'\n\nWithout the checkpoint nobody can tell whether the end of the log was lost. Check floors with `floors show` and raise them before anything is signed."

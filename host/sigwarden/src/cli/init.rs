@@ -6,7 +6,7 @@ use super::output::{Failure, Output};
 use super::template;
 use crate::admin::{edit, pins};
 use crate::config::{Config, FILE_NAME, PassphraseSource};
-use crate::deployment::{now_ms, operator, read_passphrase, settings};
+use crate::deployment::{bare_settings, default_marker_dir, now_ms, operator, read_passphrase, settle};
 use crate::embedded::POLICIES;
 use crate::fatal::Fatal;
 use serde_json::json;
@@ -38,13 +38,23 @@ pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure
         ));
     }
     let (passphrase, source) = passphrase(&args.passphrase, dir)?;
+    let marker_dir = match args.marker_dir {
+        Some(dir) => std::path::absolute(dir)?,
+        None => default_marker_dir()
+            .ok_or_else(|| Failure::cannot("this user has no home for the deployment's marker; --marker-dir names a place"))?,
+    };
+    if marker_dir.starts_with(std::path::absolute(dir)?) {
+        return Err(Failure::no(
+            "--marker-dir lies in the new deployment: it would be copied along with it, and tell nothing",
+        ));
+    }
     let fresh = fresh_beside(dir)?;
-    let made = make(&fresh, args.network, passphrase, &source).and_then(|ids| {
+    let made = make(&fresh, args.network, passphrase, &source, &marker_dir).and_then(|made| {
         std::fs::rename(&fresh, dir).map_err(|error| Failure::cannot(format!("{}: {error}", dir.display())))?;
-        Ok(ids)
+        Ok(made)
     });
-    let ids = match made {
-        Ok(ids) => ids,
+    let Made { ids, ledger } = match made {
+        Ok(made) => made,
         Err(failure) => {
             // It never had its name: nobody uses it, nothing in it was shown.
             drop(std::fs::remove_dir_all(&fresh));
@@ -52,6 +62,8 @@ pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure
         }
     };
     sync_parent(&fresh)?;
+    // Under its name now. Without a marker it does not start, which `ledger adopt` mends.
+    settle(&marker_dir, &dir.join("state"), &ledger)?;
     report(dir, args.network, &ids, output);
     Ok(())
 }
@@ -136,7 +148,14 @@ fn make_dir(dir: &Path) -> Result<(), Failure> {
     made.map_err(|error| Failure::cannot(format!("{}: {error}", dir.display())))
 }
 
-fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source) -> Result<Vec<(KeyId, String)>, Failure> {
+/// A deployment under its temporary name.
+struct Made {
+    ids: Vec<(KeyId, String)>,
+    /// Closed.
+    ledger: EmbeddedLedger,
+}
+
+fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source, marker_dir: &Path) -> Result<Made, Failure> {
     for part in ["policies", "state"] {
         make_dir(&dir.join(part))?;
     }
@@ -161,7 +180,7 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source) -
         blocks.push(edit::key(&id, &BTreeSet::from([role]), scheme, "vault", Some(&public_key)));
         ids.push((id, hex::encode(public_key)));
     }
-    let ledger = EmbeddedLedger::create(&state, settings(now_ms, &Arc::new(Fatal::default())))?;
+    let ledger = EmbeddedLedger::create(&state, bare_settings(now_ms, &Arc::new(Fatal::default())))?;
     ledger.administer(Administration {
         kind: AdminKind::PublicKey,
         operator: operator(),
@@ -173,6 +192,7 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source) -
 
     let text = template::config(&template::Filled {
         network,
+        marker_dir,
         passphrase: match source {
             Source::Asked => "# passphrase_file = \"/etc/sigwarden/passphrase\"".to_owned(),
             Source::File(file) => format!("passphrase_file = {}", toml::Value::from(file.to_string_lossy().into_owned())),
@@ -191,7 +211,7 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source) -
         )));
     }
     edit::replace(&dir.join(FILE_NAME), text.as_bytes(), 0o644).map_err(Failure::of)?;
-    Ok(ids)
+    Ok(Made { ids, ledger })
 }
 
 fn report(dir: &Path, network: Network, ids: &[(KeyId, String)], output: &Output) {

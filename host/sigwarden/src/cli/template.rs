@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 /// What `init` fills in.
 pub(super) struct Filled<'a> {
     pub(super) network: Network,
+    /// Where the deployment's marker is.
+    pub(super) marker_dir: &'a std::path::Path,
     /// The line under `[security]`.
     pub(super) passphrase: String,
     pub(super) uid: u32,
@@ -64,6 +66,10 @@ pub(super) fn config(filled: &Filled<'_>) -> String {
     include_str!("template/sigwarden.toml")
         .replace("{network}", filled.network.name())
         .replace("{passphrase}", &filled.passphrase)
+        .replace(
+            "{marker_dir}",
+            &toml::Value::from(filled.marker_dir.to_string_lossy().into_owned()).to_string(),
+        )
         .replace("{uid}", &filled.uid.to_string())
         .replace("{keys}", filled.keys.join("\n").trim_end())
         .replace("{policies}", policies.trim_end())

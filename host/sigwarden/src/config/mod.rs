@@ -41,6 +41,8 @@ pub struct Config {
     pub admin_socket: PathBuf,
     /// Where ledger and code cache live.
     pub state_dir: PathBuf,
+    /// Where the deployment's marker lives, outside of it; none for the user's own place.
+    pub marker_dir: Option<PathBuf>,
     /// Where the passphrase comes from.
     pub passphrase: PassphraseSource,
     /// Bounds.
@@ -88,6 +90,8 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// How long a stop waits for requests past commit. 10 s: an HSM's own timeout.
     pub stop_grace: Duration,
+    /// How often files' modes and the marker are looked at while the daemon runs. A minute: the most that is promised.
+    pub watch: Duration,
 }
 
 impl Default for Limits {
@@ -103,6 +107,7 @@ impl Default for Limits {
             connections_per_client: 64,
             streams_per_connection: 64,
             stop_grace: Duration::from_secs(10),
+            watch: Duration::from_secs(60),
         }
     }
 }

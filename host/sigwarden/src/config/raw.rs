@@ -39,6 +39,7 @@ pub(super) struct Server {
 #[serde(deny_unknown_fields)]
 pub(super) struct StateDir {
     pub(super) dir: Option<String>,
+    pub(super) marker_dir: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -60,6 +61,7 @@ pub(super) struct Limits {
     pub(super) connections_per_client: Option<u64>,
     pub(super) streams_per_connection: Option<u64>,
     pub(super) stop_grace_ms: Option<u64>,
+    pub(super) watch_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -2,7 +2,9 @@
 
 mod backends;
 mod keys;
+mod marker;
 mod policies;
+mod watch;
 
 pub use backends::BackendError;
 pub(crate) use keys::same_secret;
@@ -10,6 +12,7 @@ pub use keys::{KeyFault, PublicKeySource};
 pub use policies::PolicyError;
 pub(crate) use policies::{MODULE_BYTES_MAX, changed as changed_policies, load as load_policies, read_module_file};
 pub use sigwarden_keys::MockScript;
+pub(crate) use watch::mark;
 
 use crate::admin::{Administrator, Daemon};
 use crate::check::{Finding, Severity, Surroundings, examine};
@@ -17,16 +20,20 @@ use crate::config::{Config, LoadError, PassphraseSource};
 use crate::fatal::Fatal;
 use crate::server;
 use backends::Backends;
+use marker::Place;
 use sigwarden_core::caller::Clients;
 use sigwarden_core::pipeline::{Clock, Limits, Parts};
 use sigwarden_core::state::State;
 use sigwarden_core::{Ledger, Pipeline};
 use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, Vault, VaultError};
-use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, LockError, Settings, VerifyError};
+use sigwarden_ledger::{
+    AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, LockError, Room, Settings, VerifyError,
+};
 use sigwarden_policy::{Engine, EngineError, EngineSettings, Loaded};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use watch::{Watch, Watched};
 
 /// A deployment that is open: this process holds its lock.
 pub struct Deployment {
@@ -38,6 +45,8 @@ pub struct Deployment {
     loaded: Vec<Loaded>,
     findings: Vec<Finding>,
     fatal: Arc<Fatal>,
+    place: Place,
+    watch: Option<Watch>,
     // Last, so that it is released last.
     _lock: DeploymentLock,
 }
@@ -46,6 +55,8 @@ pub struct Deployment {
 pub struct Options {
     /// The wall clock, milliseconds since the Unix epoch.
     pub clock: Clock,
+    /// The boot clock.
+    pub boot_clock: Clock,
     /// The passphrase; none to take it from where the configuration says.
     pub passphrase: Option<Passphrase>,
 }
@@ -54,6 +65,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             clock: Arc::new(now_ms),
+            boot_clock: Arc::new(boot_ms),
             passphrase: None,
         }
     }
@@ -106,6 +118,15 @@ pub enum OpenError {
     /// The system has no randomness.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The marker cannot be written.
+    #[error("the marker in state.marker_dir: {0}")]
+    Marker(std::io::Error),
+    /// Nobody knows where markers are.
+    #[error("there is no place for the deployment's marker: this user has no home; give `marker_dir` under [state] in sigwarden.toml")]
+    NoMarkerDir,
+    /// The system gives no thread.
+    #[error("the thread that watches files could not be started: {0}")]
+    Watch(std::io::Error),
     /// A directory cannot be made.
     #[error("{}: {error}", dir.display())]
     Directory {
@@ -138,7 +159,8 @@ impl Deployment {
         let backends = Backends::open(&config, vault)?;
 
         let fatal = Arc::new(Fatal::default());
-        let ledger = Arc::new(EmbeddedLedger::open(&config.state_dir, settings(now_ms, &fatal))?);
+        let place = marker_place(&config)?;
+        let ledger = Arc::new(EmbeddedLedger::open(&config.state_dir, settings(&config, now_ms, &fatal)?)?);
         let state = ledger.snapshot();
         let keys = keys::check(&config, &backends, &state, now_ms).map_err(OpenError::Keys)?;
         let engine = Engine::new(engine_settings(&config))?;
@@ -147,6 +169,7 @@ impl Deployment {
         record(&ledger, AdminKind::PublicKey, "first use", now_ms, keys.to_pin)?;
         let changed = policies::changed(&loaded, &state);
         record(&ledger, AdminKind::PolicySet, "the policies of this start", now_ms, changed)?;
+        mark(&place, &ledger).map_err(OpenError::Marker)?;
         let mut process_id = [0; 8];
         getrandom::fill(&mut process_id).map_err(OpenError::Random)?;
         let pipeline = Arc::new(Pipeline::new(Parts {
@@ -158,6 +181,7 @@ impl Deployment {
             backends: backends.by_name(),
             decode: sigwarden_formats::decode,
             clock: options.clock,
+            boot_clock: options.boot_clock,
             limits: Limits {
                 payload_bytes: config.limits.payload_bytes,
                 deadline: config.limits.deadline,
@@ -165,6 +189,14 @@ impl Deployment {
             },
             process_id: u64::from_be_bytes(process_id),
         }));
+        let watched = Watched {
+            config: config.clone(),
+            ledger: Arc::clone(&ledger),
+            fatal: Arc::clone(&fatal),
+            place: place.clone(),
+            every: config.limits.watch,
+        };
+        let watch = Watch::start(watched).map_err(OpenError::Watch)?;
         Ok(Self {
             config,
             pipeline,
@@ -174,6 +206,8 @@ impl Deployment {
             loaded,
             findings,
             fatal,
+            place,
+            watch: Some(watch),
             _lock: lock,
         })
     }
@@ -188,6 +222,7 @@ impl Deployment {
         refuse_what_the_network_refuses(config)?;
         let backends = Backends::open(config, open_vault(config, None)?)?;
         let state = state_at_rest(config)?;
+        admitted_at_rest(config)?;
         keys::check(config, &backends, &state, now_ms()).map_err(OpenError::Keys)?;
         let engine = Engine::new(engine_settings(config))?;
         policies::load(config, &engine, backends.vault(), None)?;
@@ -251,7 +286,7 @@ impl Deployment {
                 let health = ledger.health();
                 server::Condition {
                     trouble: health.poisoned,
-                    full: health.full,
+                    full: health.room == Room::Full,
                     deployment_id: ledger.deployment_id().to_owned(),
                     last_sequence: health.last_sequence,
                 }
@@ -268,9 +303,15 @@ impl Deployment {
     ///
     /// # Errors
     /// The ledger failed, now or before.
-    pub fn close(self) -> Result<(), sigwarden_core::ledger::LedgerFailure> {
+    pub fn close(mut self) -> Result<(), sigwarden_core::ledger::LedgerFailure> {
         self.pipeline.stop();
-        self.ledger.close()
+        drop(self.watch.take());
+        self.ledger.close()?;
+        if let Err(error) = mark(&self.place, &self.ledger) {
+            // The next start finds it behind, which is no fault.
+            tracing::error!(%error, "the marker could not be written");
+        }
+        Ok(())
     }
 }
 
@@ -308,14 +349,71 @@ pub(crate) fn state_at_rest(config: &Config) -> Result<State, OpenError> {
         Err(VerifyError::Partial { .. }) => {}
         replayed => return Ok(replayed?),
     }
-    let ledger = EmbeddedLedger::open(&config.state_dir, settings(now_ms(), &Arc::new(Fatal::default())))?;
+    let ledger = EmbeddedLedger::open(&config.state_dir, settings(config, now_ms(), &Arc::new(Fatal::default()))?)?;
     let state = ledger.snapshot();
     drop(ledger.close());
     Ok(state)
 }
 
-/// How the ledger is opened: a failed write sets off `fatal`.
-pub(crate) fn settings(now_ms: u64, fatal: &Arc<Fatal>) -> Settings {
+/// Whether the ledger is where its marker says, without opening it.
+fn admitted_at_rest(config: &Config) -> Result<(), OpenError> {
+    let log = sigwarden_ledger::verify(&config.state_dir, &mut |_, _| ())?;
+    let found = Found {
+        deployment_id: &log.deployment_id,
+        generation: log.generation,
+        sequence: log.last_sequence,
+    };
+    let admitted = marker_place(config)?.judge(&found);
+    admitted.map_err(|what| OpenError::Ledger(sigwarden_ledger::OpenError::NotAdmitted(what)))
+}
+
+/// Where the deployment's marker is: where the configuration says, else where a service of root's or a user's programs keep their state.
+///
+/// # Errors
+/// There is no such place.
+pub(crate) fn marker_place(config: &Config) -> Result<Place, OpenError> {
+    let dir = match &config.marker_dir {
+        Some(dir) => dir.clone(),
+        None => default_marker_dir().ok_or(OpenError::NoMarkerDir)?,
+    };
+    Ok(Place::new(&dir, &config.state_dir))
+}
+
+/// Writes the marker of a deployment that was made here, so that it starts here and nowhere else.
+///
+/// # Errors
+/// It cannot be written.
+pub fn settle(marker_dir: &Path, state_dir: &Path, ledger: &EmbeddedLedger) -> std::io::Result<()> {
+    mark(&Place::new(marker_dir, state_dir), ledger)
+}
+
+/// The directory of markers that `init` names in sigwarden.toml unless it is told another.
+pub(crate) fn default_marker_dir() -> Option<std::path::PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Some("/var/lib/sigwarden/markers".into());
+    }
+    // XDG Base Directory Specification: state that belongs to this machine.
+    let absolute = |name| {
+        std::env::var_os(name)
+            .map(std::path::PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join("sigwarden/markers"))
+}
+
+/// How the ledger of a deployment is opened: only where its marker says, and a failed write sets off `fatal`.
+///
+/// # Errors
+/// There is no place for a marker.
+pub(crate) fn settings(config: &Config, now_ms: u64, fatal: &Arc<Fatal>) -> Result<Settings, OpenError> {
+    let mut settings = bare_settings(now_ms, fatal);
+    settings.admit = Some(marker_place(config)?.admit());
+    Ok(settings)
+}
+
+/// [`settings`], wherever the deployment is: for making and adopting one.
+pub(crate) fn bare_settings(now_ms: u64, fatal: &Arc<Fatal>) -> Settings {
     let fatal = Arc::clone(fatal);
     Settings::new(now_ms, Arc::new(move |reason: &str| fatal.set_off(reason)))
 }
@@ -338,6 +436,14 @@ pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     // A clock before 1970 reads as 0, which every ledger refuses as behind.
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Milliseconds since the machine started, suspended or not (`CLOCK_BOOTTIME`): nobody sets it.
+#[must_use]
+pub fn boot_ms() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let millis = i128::from(time.tv_sec) * 1000 + i128::from(time.tv_nsec) / 1_000_000;
+    u64::try_from(millis).unwrap_or(0)
 }
 
 /// Who this process works for, in records.

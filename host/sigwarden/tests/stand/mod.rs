@@ -300,6 +300,7 @@ fn pipeline(clients: &Clients, ledger: &Arc<EmbeddedLedger>, gate: &Arc<Gate>, s
         backends: BTreeMap::from([("mock".to_owned(), backend)]),
         decode: sigwarden_formats::decode,
         clock: Arc::new(now_ms),
+        boot_clock: Arc::new(sigwarden::deployment::boot_ms),
         limits: CoreLimits::default(),
         process_id: 1,
     }))

@@ -171,6 +171,11 @@ impl Checker<'_> {
             );
         }
         let state_dir = self.path(way!["state", "dir"], root.state.dir.as_deref().unwrap_or("state"));
+        let marker_dir = root
+            .state
+            .marker_dir
+            .as_deref()
+            .map(|dir| self.path(way!["state", "marker_dir"], dir));
         let passphrase = self.passphrase(&root.security);
         let limits = self.limits(&root.limits);
         let declared: Vec<String> = root.backend.iter().map(|backend| backend.name.clone()).collect();
@@ -187,6 +192,7 @@ impl Checker<'_> {
             admin_socket,
             socket_group_access: root.server.socket_group_access.unwrap_or(false),
             state_dir,
+            marker_dir,
             passphrase,
             limits,
             backends,
@@ -237,6 +243,7 @@ impl Checker<'_> {
             streams_per_connection: u32::try_from(self.limit("streams_per_connection", raw.streams_per_connection, streams, 1..=4096))
                 .unwrap_or(default.streams_per_connection),
             stop_grace: to_duration(self.limit("stop_grace_ms", raw.stop_grace_ms, millis(default.stop_grace), 100..=120_000)),
+            watch: to_duration(self.limit("watch_ms", raw.watch_ms, millis(default.watch), 50..=60_000)),
         }
     }
 

@@ -1,0 +1,215 @@
+//! What a running daemon looks at again at least every minute: the modes of its files, and its marker.
+
+use super::marker::Place;
+use crate::config::{Config, PassphraseSource};
+use crate::fatal::Fatal;
+use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Found};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Changes told one by one in one look; the rest is counted. A `chmod -R` of ten thousand sealed files is one event.
+const TOLD_MAX: usize = 16;
+
+/// Mode bits that matter, and the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Access {
+    mode: u32,
+    uid: u32,
+}
+
+/// Files and who may do what with them.
+type Seen = BTreeMap<PathBuf, Access>;
+
+/// The thread; it ends when this is dropped.
+pub(super) struct Watch {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is watched.
+pub(super) struct Watched {
+    pub(super) config: Config,
+    pub(super) ledger: Arc<EmbeddedLedger>,
+    pub(super) fatal: Arc<Fatal>,
+    pub(super) place: Place,
+    pub(super) every: Duration,
+}
+
+impl Watch {
+    /// Looks for the first time, and starts.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn start(watched: Watched) -> io::Result<Self> {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let stopped = Arc::clone(&stop);
+        let mut seen = look(&watched.config);
+        let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
+            let (flag, woken) = &*stopped;
+            loop {
+                let guard = flag.lock().unwrap_or_else(PoisonError::into_inner);
+                let waited = woken.wait_timeout_while(guard, watched.every, |stop| !*stop);
+                let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                if *guard {
+                    return;
+                }
+                drop(guard);
+                watched.once(&mut seen);
+            }
+        })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let (flag, woken) = &*self.stop;
+        *flag.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        woken.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // It does not panic; if it did, its message is in the log.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Watched {
+    fn once(&self, seen: &mut Seen) {
+        let now = look(&self.config);
+        let mut changes = changed(seen, &now);
+        *seen = now;
+        let more = changes.split_off(changes.len().min(TOLD_MAX)).len();
+        if more > 0 {
+            changes.push(format!("{more} more files changed so at once"));
+        }
+        for what in changes {
+            tracing::error!(alarm = "file-mode", "{what}");
+            self.record(&what);
+        }
+        self.keep_marker();
+    }
+
+    fn record(&self, what: &str) {
+        let alarm = Administration {
+            kind: AdminKind::Alarm,
+            operator: "sigwarden".to_owned(),
+            reason: what.to_owned(),
+            now_ms: super::now_ms(),
+            effects: Vec::new(),
+        };
+        if let Err(error) = self.ledger.administer(alarm) {
+            tracing::error!(%error, "an alarm could not be recorded");
+        }
+    }
+
+    /// Says how far the ledger came; stops everything if another copy was adopted meanwhile.
+    fn keep_marker(&self) {
+        let opening = self.ledger.opening();
+        if let Ok(Some(marker)) = self.place.read(&opening.deployment_id)
+            && marker.generation > opening.generation
+        {
+            let reason = format!(
+                "a copy of this deployment was adopted (generation {}, this is {}): two must not sign",
+                marker.generation, opening.generation
+            );
+            return self.fatal.set_off(&reason);
+        }
+        if let Err(error) = mark(&self.place, &self.ledger) {
+            tracing::error!(%error, "the marker could not be written");
+        }
+    }
+}
+
+/// Writes the marker: here, and so far.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn mark(place: &Place, ledger: &EmbeddedLedger) -> io::Result<()> {
+    let opening = ledger.opening();
+    place.write(&Found {
+        deployment_id: &opening.deployment_id,
+        generation: opening.generation,
+        sequence: ledger.health().durable_sequence,
+    })
+}
+
+/// Every file that would tell secrets or decide something.
+fn look(config: &Config) -> Seen {
+    let mut seen = Seen::new();
+    let mut add = |path: &Path| {
+        if let Ok(metadata) = std::fs::symlink_metadata(path) {
+            let access = Access {
+                mode: metadata.permissions().mode() & 0o7777,
+                uid: metadata.uid(),
+            };
+            seen.insert(path.to_owned(), access);
+        }
+    };
+    add(&config.file);
+    add(&config.socket);
+    add(&config.admin_socket);
+    match &config.passphrase {
+        PassphraseSource::File(file) => add(file),
+        PassphraseSource::Prompt | PassphraseSource::Variable(_) => {}
+    }
+    for policy in &config.policies {
+        add(&policy.module);
+    }
+    let dirs = [
+        Some(config.state_dir.clone()),
+        Some(config.state_dir.join("log")),
+        config.vault_dir().map(Path::to_owned),
+    ];
+    for dir in dirs.into_iter().flatten() {
+        add(&dir);
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            add(&entry.path());
+        }
+    }
+    seen
+}
+
+/// What is another's now, or open to others in another way, than it was. New files are ours to make; those that go, to remove.
+fn changed(before: &Seen, now: &Seen) -> Vec<String> {
+    let change = |(path, now): (&PathBuf, &Access)| {
+        let was = before.get(path)?;
+        (was != now).then(|| {
+            format!(
+                "{}: mode {:04o} of uid {} became mode {:04o} of uid {}",
+                path.display(),
+                was.mode,
+                was.uid,
+                now.mode,
+                now.uid
+            )
+        })
+    };
+    now.iter().filter_map(change).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_opens_up_is_told_and_new_ones_are_not() {
+        let seen = |files: &[(&str, u32)]| {
+            files
+                .iter()
+                .map(|(file, mode)| (file.into(), Access { mode: *mode, uid: 7 }))
+                .collect::<Seen>()
+        };
+        let before = seen(&[("/s/a", 0o600), ("/s/b", 0o600), ("/s/gone", 0o600)]);
+        let now = seen(&[("/s/a", 0o644), ("/s/b", 0o600), ("/s/new", 0o644)]);
+        assert_eq!(changed(&before, &now), ["/s/a: mode 0600 of uid 7 became mode 0644 of uid 7"]);
+        assert!(changed(&before, &before).is_empty());
+    }
+}
