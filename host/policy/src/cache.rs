@@ -92,6 +92,10 @@ impl CodeCache {
     }
 
     fn read(&self, engine: &Engine, key: &CodeKey<'_>, path: &Path) -> Result<Configured, Unusable> {
+        // A pipe under the name would make the start wait for ever.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("is no regular file").into());
+        }
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         if size > FILE_BYTES_MAX {

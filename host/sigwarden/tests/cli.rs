@@ -322,6 +322,25 @@ fn the_matrix_and_the_help_need_no_deployment() {
 }
 
 #[test]
+fn wrong_arguments_are_json_too_where_json_is_asked_for() {
+    let (code, wrong) = json(Path::new("/nowhere"), &["keys", "suspend"]);
+    let said = wrong["error"].as_str().unwrap();
+    assert!(code == 2 && said.contains("--reason") && !said.starts_with("error"), "{wrong}");
+}
+
+#[test]
+fn the_clock_is_accepted_on_the_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().join("signer");
+    init(&dir);
+    let (code, accepted) = json(&dir, &["ledger", "accept-clock", "--reason", "date checked"]);
+    assert_eq!(code, 0, "{accepted}");
+    let output = sigwarden(&dir, &["--json", "audit", "tail"]);
+    let tail = text(&output.stdout);
+    assert!(tail.contains("\"kind\":\"clock\"") && tail.contains("date checked"), "{tail}");
+}
+
+#[test]
 fn a_generated_passphrase_is_for_devnets() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("signer");

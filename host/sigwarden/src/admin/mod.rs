@@ -15,6 +15,7 @@ pub(crate) use keys::pins;
 use crate::config::{Config, Key};
 use crate::deployment::{mark, marker_place, now_ms, open_vault, operator, settings};
 use crate::fatal::Fatal;
+use crate::proto::admin as wire;
 use sigwarden_core::Pipeline;
 use sigwarden_core::key::{KeyId, KeyName};
 use sigwarden_core::state::Effect;
@@ -30,6 +31,7 @@ macro_rules! commands {
             set_key_state: SetKeyStateRequest => SetKeyStateResponse;
             add_key: AddKeyRequest => AddKeyResponse;
             raise_floors: RaiseFloorsRequest => RaiseFloorsResponse;
+            accept_clock: AcceptClockRequest => AcceptClockResponse;
             pin_policy: PinPolicyRequest => PinPolicyResponse;
         }
     };
@@ -184,6 +186,21 @@ impl Administrator {
                 Ok(Arc::clone(alone.vault.get_or_init(|| vault)))
             }
         }
+    }
+
+    /// Accepts the wall clock as it is now: its step, or the time since the last record, refuses nothing any more.
+    ///
+    /// # Errors
+    /// The ledger failed.
+    pub fn accept_clock(&self, request: wire::AcceptClockRequest) -> Result<wire::AcceptClockResponse, NotDone> {
+        let _turn = self.turn();
+        wanted(&request.reason)?;
+        let now_ms = now_ms();
+        let sequence = self.record(AdminKind::Clock, &request.reason, Vec::new())?;
+        if let Some(daemon) = self.daemon() {
+            daemon.pipeline.accept_clock();
+        }
+        Ok(wire::AcceptClockResponse { sequence, now_ms })
     }
 
     /// Records a change; durable when it returns.

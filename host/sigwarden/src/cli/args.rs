@@ -304,6 +304,13 @@ pub(super) enum Ledger {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Say that the clock is right, after requests were refused with `clock/step` or `clock/ahead`
+    #[command(after_help = "Example:\n  sigwarden -d signer ledger accept-clock --reason 'ntp was off, date checked'")]
+    AcceptClock {
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Rebuild a checkpoint that is gone, from the log
     #[command(
         after_help = "Example:\n  sigwarden -d signer ledger rebuild-checkpoint --reason 'restored without it'\n\nWithout the checkpoint nobody can tell whether the end of the log was lost. Check floors with `floors show` and raise them before anything is signed."

@@ -1,11 +1,13 @@
 //! `sigwarden ledger`.
 
+use super::administer;
 use super::args::Ledger;
-use super::output::{Failure, Output, Style};
+use super::output::{Failure, Output, Style, time};
 use crate::admin::adopt::{LastHeight, adopt};
 use crate::config::Config;
 use crate::deployment::{mark, marker_place, now_ms, operator, settings};
 use crate::fatal::Fatal;
+use crate::proto::admin::AcceptClockRequest;
 use serde_json::json;
 use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger};
 use std::path::Path;
@@ -20,8 +22,18 @@ pub(super) fn run(command: Ledger, dir: &Path, output: &Output) -> Result<(), Fa
     let config = Config::load(dir)?;
     match command {
         Ledger::RebuildCheckpoint { reason } => rebuild(&config, &reason, output),
+        Ledger::AcceptClock { reason } => accept_clock(&config, reason, output),
         Ledger::Adopt { floors, reason } => run_adopt(&config, &floors, &reason, output),
     }
+}
+
+fn accept_clock(config: &Config, reason: String, output: &Output) -> Result<(), Failure> {
+    let accepted = administer(config, |reach| reach.accept_clock(AcceptClockRequest { reason }))?;
+    let value = json!({ "now_ms": accepted.now_ms, "sequence": accepted.sequence });
+    output.print(&value, || {
+        format!("accepted: it is {}  (record {})", time(accepted.now_ms), accepted.sequence)
+    });
+    Ok(())
 }
 
 fn run_adopt(config: &Config, floors: &[LastHeight], reason: &str, output: &Output) -> Result<(), Failure> {

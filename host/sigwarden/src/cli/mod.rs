@@ -35,7 +35,10 @@ pub fn main() -> ExitCode {
     if std::env::var_os("SW_NOLIMIT").is_none() {
         sigwarden_keys::limit_allocator();
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_arguments(&error),
+    };
     let output = Output::new(cli.json);
     logs::start(&cli);
     if let Err(error) = hardened {
@@ -47,6 +50,19 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => output.fail(&failure),
     }
+}
+
+/// What clap says of the arguments; with `--json` among them, as JSON like any other error. Help and version are no errors.
+fn refuse_arguments(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        // A closed pipe is the reader's wish.
+        drop(error.print());
+        return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+    }
+    let text = error.to_string();
+    let text = text.trim_end().strip_prefix("error: ").unwrap_or(text.trim_end());
+    Output::new(true).fail(&Failure::cannot(text))
 }
 
 /// Runs a command that changes the deployment: in its daemon, or here if none runs.

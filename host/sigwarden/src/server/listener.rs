@@ -117,6 +117,7 @@ impl Socket {
     pub(super) async fn accept(self, bounds: Bounds, known: impl Fn(Peer) -> bool, accepted: mpsc::Sender<io::Result<Connection>>) {
         let free = Arc::new(Semaphore::new(bounds.all));
         let open = Open::default();
+        let mut told = Told::default();
         loop {
             let Ok(permit) = Arc::clone(&free).acquire_owned().await else {
                 return;
@@ -139,10 +140,13 @@ impl Socket {
                 continue;
             }
             let Some(counted) = open.count(peer.uid, bounds.of_one_uid) else {
-                tracing::warn!(
-                    uid = peer.uid,
-                    "closed a connection: this uid has limits.connections_per_client already"
-                );
+                if let Some(before) = told.count() {
+                    tracing::warn!(
+                        uid = peer.uid,
+                        before,
+                        "closed a connection: this uid has limits.connections_per_client already; `before` more since the last line"
+                    );
+                }
                 continue;
             };
             if accepted.send(Ok(Connection::new(stream, peer, permit, counted))).await.is_err() {
@@ -180,6 +184,25 @@ fn prepare_directory(field: &'static str, dir: &Path) -> Result<(), SocketError>
             std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(at)
         }
         Err(error) => Err(at(error)),
+    }
+}
+
+/// Log lines about closed connections: one a second, the others counted. Who fills the log hides in it.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    last: Option<std::time::Instant>,
+    unsaid: u64,
+}
+
+impl Told {
+    /// Counts one; how many were not told before it, if it may be told.
+    pub(super) fn count(&mut self) -> Option<u64> {
+        if self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
+            self.unsaid += 1;
+            return None;
+        }
+        self.last = Some(std::time::Instant::now());
+        Some(std::mem::take(&mut self.unsaid))
     }
 }
 

@@ -15,14 +15,14 @@ use crate::admin::Administrator;
 use crate::config::Limits;
 use crate::fatal::Fatal;
 use crate::proto::signer_server::SignerServer;
-use listener::{Bounds, Socket};
+use listener::{Bounds, Socket, Told};
 use pool::Pool;
 use signer::Signer;
 use sigwarden_core::caller::{Clients, Peer};
 use sigwarden_core::pipeline::SignCall;
 use sigwarden_core::{Network, Pipeline};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
@@ -187,6 +187,7 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
 /// Lets configured clients stay. Others are closed at once, with a record.
 fn known_peer(parts: &Parts) -> impl Fn(Peer) -> bool + Send + use<> {
     let (pipeline, clients) = (Arc::clone(&parts.pipeline), parts.clients.clone());
+    let told = Mutex::new(Told::default());
     move |peer| match sigwarden_core::stages::authenticate::authenticate(&clients, peer) {
         Ok(_) => true,
         Err(refusal) => {
@@ -200,7 +201,10 @@ fn known_peer(parts: &Parts) -> impl Fn(Peer) -> bool + Send + use<> {
                 received: Instant::now(),
             };
             let refusal = pipeline.refuse(peer, &nothing, refusal);
-            tracing::warn!(uid = peer.uid, gid = peer.gid, %refusal, "closed a connection");
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(before) = told.count() {
+                tracing::warn!(uid = peer.uid, gid = peer.gid, before, %refusal, "closed a connection; `before` more since the last line");
+            }
             false
         }
     }
