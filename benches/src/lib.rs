@@ -11,6 +11,7 @@
 )]
 
 pub mod daemon;
+pub mod group;
 pub mod in_process;
 pub mod machine;
 pub mod measure;

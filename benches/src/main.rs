@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use sigwarden_benches::table::{Row, head};
-use sigwarden_benches::{daemon, in_process, machine, policies, start};
+use sigwarden_benches::{daemon, group, in_process, machine, policies, start};
 use sigwarden_core::Scheme;
 use std::io::Write;
 use std::path::PathBuf;
@@ -51,8 +51,8 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
     let one = |row: Result<Row>| row.map(|row| vec![row]);
     let (ecdsa, ed25519) = (Scheme::Secp256k1Ecdsa, Scheme::Ed25519);
     let window = Duration::from_secs(8);
-    let dirs = [dir.clone(), dir.clone(), dir.clone(), dir];
-    let [a, b, c, d] = dirs;
+    let dirs = [dir.clone(), dir.clone(), dir.clone(), dir.clone(), dir.clone(), dir];
+    let [a, b, c, d, e, f] = dirs;
     vec![
         ("policy-1k", Box::new(move || one(policies::one("policy-1k", 1_000, 0.25, 20_000)))),
         (
@@ -70,6 +70,8 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
         ),
         ("daemon-16", Box::new(move || daemon::daemon("daemon-16", 16, ecdsa, window))),
         ("start-10k", Box::new(move || one(start::start_10k(10_000)))),
+        ("group-commit", Box::new(move || group::group_commit(&e, window))),
+        ("slow-disk-256", Box::new(move || one(group::slow_disk(&f, window)))),
         (
             "request-1-ed25519",
             Box::new(move || one(in_process::request_1(&c, "request-1-ed25519", ed25519, 4_000))),

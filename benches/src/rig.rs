@@ -9,6 +9,7 @@ use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::state::Effect;
 use sigwarden_core::{Backend, KeyState, Network, Operation, Pipeline, PolicySet, Role, Scheme, SignCall, Signed};
 use sigwarden_keys::{Passphrase, SealedFileBackend, Vault};
+use sigwarden_ledger::disk::{Disk, RealDisk};
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Settings};
 use sigwarden_policy::{Engine, EngineSettings, Loaded, ModuleSource, PolicyLimits, Sandbox};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +81,14 @@ impl Rig {
     /// # Errors
     /// Any part fails.
     pub fn new(base: &Path, scheme: Scheme, role: Role, modules: Vec<ModuleSource>) -> Result<Self> {
+        Self::on(Arc::new(RealDisk), base, scheme, role, modules)
+    }
+
+    /// [`Rig::new`] with its ledger on another disk.
+    ///
+    /// # Errors
+    /// Any part fails.
+    pub fn on(disk: Arc<dyn Disk>, base: &Path, scheme: Scheme, role: Role, modules: Vec<ModuleSource>) -> Result<Self> {
         let home = tempfile::Builder::new().prefix("sigwarden-bench-").tempdir_in(base)?;
         let dir = home.path().to_owned();
         let passphrase = Passphrase::from_bytes(b"benchmarks only".to_vec())?;
@@ -88,7 +97,7 @@ impl Rig {
         let public_key = vault.generate(&id, scheme, now_ms())?;
 
         let fatal = Arc::new(|reason: &str| eprintln!("the ledger failed: {reason}"));
-        let ledger = Arc::new(EmbeddedLedger::create(&dir.join("state"), Settings::new(now_ms(), fatal))?);
+        let ledger = Arc::new(EmbeddedLedger::create_on(disk, &dir.join("state"), Settings::new(now_ms(), fatal))?);
         let pinned = Effect::KeyPinned {
             key: id.clone(),
             scheme,

@@ -6,6 +6,7 @@ mod fuzz;
 mod mutants;
 mod policies;
 mod python;
+mod soak;
 mod test;
 
 use anyhow::{Result, bail};
@@ -23,6 +24,9 @@ usage: cargo xtask CHORE
                   fuzzes, ten minutes a target unless told; without cargo fuzz runs the corpus once
   bench [--json FILE] [NAME]
                   the benchmark table; --json writes the same as JSON lines
+  soak [--minutes N] [--out DIR]
+                  a daemon under load through kills, restarts, full disks and clock steps, ten minutes unless told:
+                  a table, and a plot under target/soak
   policies        builds the reference policies into target/policies/*.wasm
   install-deps    fetches what the chores need and exits
 
@@ -67,6 +71,10 @@ fn main() -> Result<()> {
             ];
             arguments.extend(rest.iter().map(String::as_str));
             cargo::run(&arguments)
+        }
+        "soak" => {
+            policies::build_all()?;
+            soak::run(rest)
         }
         "policies" => {
             for path in policies::build_all()? {

@@ -286,7 +286,7 @@ fn minor_version_wanted() -> u32 {
         .unwrap_or(u32::MAX)
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     output("id", &["-u"]).is_some_and(|id| id.trim() == "0")
 }
 

@@ -116,6 +116,8 @@ pub struct Health {
     pub last_sequence: u64,
     /// The last durable one.
     pub durable_sequence: u64,
+    /// Durable writes since it was opened: fewer than decisions, if these come together.
+    pub writes: u64,
     /// BLAKE3 of the last line.
     pub head: [u8; 32],
     /// Refusals that were only counted, for want of room.
@@ -260,6 +262,7 @@ impl EmbeddedLedger {
             room: self.inner.room.get(),
             last_sequence: sequencer.link.sequence,
             durable_sequence: sequencer.durable,
+            writes: sequencer.writes,
             head: sequencer.link.head,
             refusals_dropped: sequencer.refusals_dropped,
         }

@@ -62,6 +62,8 @@ pub(crate) struct Sequencer {
     pub(crate) link: Link,
     /// The last durable sequence.
     pub(crate) durable: u64,
+    /// Durable writes so far.
+    pub(crate) writes: u64,
     /// What the checkpoint lacks.
     pub(crate) dirty: Dirty,
     /// Receipts by decision.
@@ -90,6 +92,7 @@ impl Sequencer {
             state,
             link,
             durable: link.sequence,
+            writes: 0,
             dirty: Dirty::NOTHING,
             decisions: RecentDecisions::default(),
             poisoned: None,
@@ -180,6 +183,7 @@ impl Sequencer {
     /// Notes that a batch is durable. Returns the gate of the one who leads next, if one waits.
     pub(crate) fn written(&mut self, last: u64, mut lines: Vec<u8>) -> Option<Arc<Gate>> {
         self.durable = last;
+        self.writes += 1;
         if lines.capacity() <= SPARE_MAX {
             lines.clear();
             self.spare = lines;
