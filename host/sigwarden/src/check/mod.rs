@@ -83,6 +83,8 @@ rules! {
     ConfigMode = "config-mode",                           [Warn,   Warn,   Refuse, Refuse];
     /// Only its owner reads the passphrase file.
     PassphraseMode = "passphrase-mode",                   [Refuse, Refuse, Refuse, Refuse];
+    /// The passphrase file lies outside the deployment: a copy or a backup of it does not carry what opens it.
+    PassphrasePlace = "passphrase-place",                 [Silent, Warn,   Warn,   Refuse];
     /// Only its owner enters the directory of sealed files.
     VaultMode = "vault-mode",                             [Warn,   Warn,   Refuse, Refuse];
     /// Only its owner enters the state directory: the audit log says who signed what.

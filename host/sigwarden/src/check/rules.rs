@@ -1,7 +1,7 @@
 //! Each rule: what it found, and if that is not right, what is wanted and what mends it.
 
 use super::{FileMode, Rule, Surroundings};
-use crate::config::{BackendKind, Key};
+use crate::config::{BackendKind, Key, PassphraseSource};
 
 /// What is wanted, and what mends it.
 type Wrong = (String, String);
@@ -60,6 +60,17 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>) -> (String, Option<Wro
         Rule::PassphraseMode => match &around.passphrase_mode {
             Some(_) => mode(around.passphrase_mode.as_ref(), 0o077, "readable by its owner only", "go="),
             None => ("no passphrase file".to_owned(), None),
+        },
+        Rule::PassphrasePlace => match &config.passphrase {
+            PassphraseSource::File(file) if file.starts_with(&config.dir) => (
+                format!("the passphrase file {} lies in the deployment", file.display()),
+                Some((
+                    "a passphrase that does not lie beside what it opens".to_owned(),
+                    "move it elsewhere, and name the new place in `passphrase_file`; or use `passphrase_env`".to_owned(),
+                )),
+            ),
+            PassphraseSource::File(file) => (format!("{} lies outside the deployment", file.display()), None),
+            PassphraseSource::Prompt | PassphraseSource::Variable(_) => ("no passphrase file".to_owned(), None),
         },
         Rule::VaultMode => mode(around.vault_mode.as_ref(), 0o077, "open to its owner only", "go="),
         Rule::StateMode => mode(around.state_mode.as_ref(), 0o077, "open to its owner only", "go="),

@@ -131,6 +131,12 @@ fn files_that_others_reach_are_refused_where_money_is() {
 }
 
 #[test]
+fn a_passphrase_beside_what_it_opens_is_for_devnets() {
+    let beside = |config: &mut Config| config.passphrase = crate::config::PassphraseSource::File("dep/passphrase".into());
+    assert_eq!(row(Rule::PassphrasePlace, beside, |_| {}), [Silent, Warn, Warn, Refuse]);
+}
+
+#[test]
 fn core_dumps_are_refused_where_money_is() {
     let dumps = |around: &mut Surroundings<'_>| around.core_dumps = Some("dumpable".into());
     assert_eq!(row(Rule::CoreDumps, |_| {}, dumps), [Warn, Warn, Refuse, Refuse]);
