@@ -17,4 +17,5 @@ mod kill;
 mod main_job;
 mod modules;
 mod races;
+mod request_ids;
 mod start;

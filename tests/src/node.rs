@@ -15,6 +15,7 @@ pub struct Node {
     // Dropped last: the daemon writes there.
     daemon: Option<Child>,
     dir: PathBuf,
+    env: Vec<(String, String)>,
     _home: tempfile::TempDir,
 }
 
@@ -48,6 +49,7 @@ impl Node {
         let node = Self {
             daemon: None,
             dir,
+            env: Vec::new(),
             _home: home,
         };
         let markers = node.marker_dir().display().to_string();
@@ -129,13 +131,19 @@ impl Node {
         }
     }
 
+    /// Sets a variable in the environment of daemons that are started from now on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts the daemon and waits until it answers.
     ///
     /// # Errors
     /// It ends, or does not answer in time; with its log.
     pub fn start(&mut self) -> Result<()> {
         let log = std::fs::File::create(self.log_file())?;
-        let child = self.command(&["serve"])?.stdout(Stdio::null()).stderr(log).spawn()?;
+        let env = self.env.clone();
+        let child = self.command(&["serve"])?.envs(env).stdout(Stdio::null()).stderr(log).spawn()?;
         let child = self.daemon.insert(child);
         let begun = Instant::now();
         loop {

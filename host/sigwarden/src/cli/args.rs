@@ -127,7 +127,7 @@ pub(super) struct Sign {
     pub(super) format: String,
     #[command(flatten)]
     pub(super) payload: Payload,
-    /// Your own id of the request, at most 64 visible characters: a label in the audit log; asking again with it is a new request
+    /// Your own id of the request, at most 64 visible characters: asking again with it gets the same signature, never a second one
     #[arg(long, value_name = "ID", default_value = "")]
     pub(super) request_id: String,
     /// Refuse unless the key signs so
