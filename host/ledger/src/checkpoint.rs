@@ -263,11 +263,13 @@ impl<E: Into<redb::Error>> From<E> for Trouble {
         let redb::Error::Io(error) = error else {
             return Self::damaged(error);
         };
-        match error.kind() {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
             // It is shorter than its own pages say.
-            io::ErrorKind::UnexpectedEof => Self::damaged("it was cut short"),
-            io::ErrorKind::InvalidData => Self::damaged(error),
-            _ => Self::Io(error),
+            return Self::damaged("it was cut short");
+        }
+        match error.kind() == io::ErrorKind::InvalidData {
+            true => Self::damaged(error),
+            false => Self::Io(error),
         }
     }
 }

@@ -39,6 +39,7 @@ pub(crate) enum Rule {
     Count,
     /// Allows with a note of so many bytes.
     Note(usize),
+    #[allow(dead_code, reason = "the crash test's")]
     /// For an account, whose payloads are `transfer/NONCE`: takes, raises a watermark to the nonce, counts. For others: takes.
     Mixed,
     /// Raises a watermark by one, and takes from a bucket of twelve.
