@@ -108,7 +108,8 @@ impl Chain {
 
     fn end_frame(&mut self) {
         let (first, last, bytes, hash) = (self.first, self.sequence, self.frame.len(), blake3::hash(&self.frame).to_hex());
-        let terminator = format!("{{\"frame\":{{\"first\":\"{first}\",\"last\":\"{last}\",\"bytes\":\"{bytes}\",\"blake3\":\"{hash}\"}}}}\n");
+        let terminator =
+            format!("{{\"frame\":{{\"first\":\"{first}\",\"last\":\"{last}\",\"bytes\":\"{bytes}\",\"blake3\":\"{hash}\"}}}}\n");
         self.frame.extend_from_slice(terminator.as_bytes());
         self.first = last + 1;
     }
@@ -118,7 +119,10 @@ impl Chain {
         let height = n + 2;
         let sign_bytes = format!("{height:0>110}");
         let input = blake3::hash(sign_bytes.as_bytes()).to_hex();
-        let key = format!("\"key\":{{\"public-key\":\"{}\",\"chain-id\":\"chain\",\"class\":\"cometbft\"}}", "07".repeat(32));
+        let key = format!(
+            "\"key\":{{\"public-key\":\"{}\",\"chain-id\":\"chain\",\"class\":\"cometbft\"}}",
+            "07".repeat(32)
+        );
         let position = format!("[\"{height}\",\"0\",\"3\"]");
         let effects = format!(
             "{{\"effect\":\"floor\",{key},\"floor\":{{\"position\":{position},\"taken\":{{\"by\":\"message\",\"identity\":\"{input}\",\"sign-bytes\":\"{}\",\

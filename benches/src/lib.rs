@@ -13,6 +13,8 @@
 pub mod daemon;
 pub mod group;
 pub mod in_process;
+pub mod ledger_files;
+pub mod ledger_log;
 pub mod machine;
 pub mod measure;
 pub mod policies;

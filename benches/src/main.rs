@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use sigwarden_benches::table::{Row, head};
-use sigwarden_benches::{daemon, group, in_process, machine, policies, start};
+use sigwarden_benches::{daemon, group, in_process, ledger_files, machine, policies, start};
 use sigwarden_core::Scheme;
 use std::io::Write;
 use std::path::PathBuf;
@@ -51,8 +51,7 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
     let one = |row: Result<Row>| row.map(|row| vec![row]);
     let (ecdsa, ed25519) = (Scheme::Secp256k1Ecdsa, Scheme::Ed25519);
     let window = Duration::from_secs(8);
-    let dirs = [dir.clone(), dir.clone(), dir.clone(), dir.clone(), dir.clone(), dir];
-    let [a, b, c, d, e, f] = dirs;
+    let [a, b, c, d, e, f, g, h, i] = std::array::from_fn(|_| dir.clone());
     vec![
         ("policy-1k", Box::new(move || one(policies::one("policy-1k", 1_000, 0.25, 20_000)))),
         (
@@ -87,6 +86,12 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
         (
             "daemon-1-ed25519",
             Box::new(move || daemon::daemon("daemon-1-ed25519", 1, ed25519, window)),
+        ),
+        ("verify-speed", Box::new(move || one(ledger_files::verify_speed(&g, 500_000)))),
+        ("catch-up", Box::new(move || one(ledger_files::catch_up(&h, 500_000)))),
+        (
+            "start-1m-floors",
+            Box::new(move || one(ledger_files::start_with_floors(&i, 1_000_000))),
         ),
     ]
 }

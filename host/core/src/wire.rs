@@ -3,7 +3,7 @@
 
 /// `u64` as a decimal string.
 pub mod decimal {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserializer, Serializer};
 
     /// Writes it.
     ///
@@ -18,7 +18,7 @@ pub mod decimal {
     /// # Errors
     /// Not such a string.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        super::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        super::text(deserializer, super::parse)
     }
 }
 
@@ -71,7 +71,7 @@ pub mod decimal_list {
 
 /// Bytes as lower-case hex.
 pub mod bytes {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserializer, Serializer};
 
     /// Writes them.
     ///
@@ -86,7 +86,7 @@ pub mod bytes {
     /// # Errors
     /// Not hex.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        super::unhex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+        super::text(deserializer, super::unhex)
     }
 }
 
@@ -118,7 +118,7 @@ pub mod optional_bytes {
 
 /// Thirty-two bytes as lower-case hex.
 pub mod array32 {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserializer, Serializer, de::Error};
 
     /// Writes them.
     ///
@@ -133,26 +133,55 @@ pub mod array32 {
     /// # Errors
     /// Not 64 hex digits.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let bytes = super::unhex(&String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        let bytes = super::text(deserializer, super::unhex)?;
         bytes.try_into().map_err(|_| D::Error::custom("64 hex digits are wanted"))
     }
 }
 
+/// Reads a text without copying it first.
+fn text<'de, D: serde::Deserializer<'de>, T>(deserializer: D, read: fn(&str) -> Result<T, String>) -> Result<T, D::Error> {
+    struct Text<T>(fn(&str) -> Result<T, String>);
+    impl<T> serde::de::Visitor<'_> for Text<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            (self.0)(text).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Text(read))
+}
+
 /// One spelling only: what was changed and means the same was changed all the same.
 pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err("lower-case hex is wanted".to_owned());
+    let wrong = || "an even number of lower-case hex digits is wanted".to_owned();
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        0..=b'/' | b':'..=b'`' | b'g'.. => u8::MAX,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return Err(wrong());
+    };
+    let mut bytes = Vec::with_capacity(pairs.len());
+    for [high, low] in pairs {
+        let (high, low) = (digit(*high), digit(*low));
+        if (high | low) > 15 {
+            return Err(wrong());
+        }
+        bytes.push((high << 4) | low);
     }
-    hex::decode(text).map_err(|error| error.to_string())
+    Ok(bytes)
 }
 
 fn parse(text: &str) -> Result<u64, String> {
-    let value: u64 = text
+    let value = text
         .parse()
         .map_err(|_| "a decimal string of a 64-bit integer is wanted".to_owned())?;
-    if value.to_string() == text {
-        Ok(value)
-    } else {
-        Err("a decimal string without sign and leading zeros is wanted".to_owned())
+    if text.starts_with('+') || (text.starts_with('0') && text != "0") {
+        return Err("a decimal string without sign and leading zeros is wanted".to_owned());
     }
+    Ok(value)
 }

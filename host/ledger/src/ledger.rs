@@ -1,10 +1,10 @@
 //! The embedded ledger as the host uses it.
 
 use crate::administer::{AdministerError, Administration};
+use crate::budget::Budget;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
-use crate::budget::Budget;
 use crate::hold::Hold;
 use crate::keeper::Keeper;
 use crate::open::{self, Opened};

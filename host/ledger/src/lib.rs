@@ -15,6 +15,7 @@
 
 mod administer;
 mod archive;
+mod budget;
 mod checkpoint;
 mod commit;
 mod decisions;
@@ -23,12 +24,12 @@ mod error;
 mod export;
 mod frame;
 mod gate;
-mod budget;
 mod hold;
 mod keeper;
 mod ledger;
 mod lock;
 mod open;
+mod parse_ahead;
 mod probe;
 pub mod record;
 mod recover;

@@ -5,8 +5,9 @@ use crate::checkpoint::{Checkpoint, Dirty};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::OpenError;
 use crate::frame::Header;
+use crate::parse_ahead::{self, Batch};
 use crate::record::{Line, NONE};
-use crate::scan::{self, Link, ScanError, Scanner, Tail};
+use crate::scan::{self, Fault, Link, ScanError, Scanner, Tail};
 use crate::segment;
 use sigwarden_core::state::{Effect, State};
 use std::path::{Path, PathBuf};
@@ -174,6 +175,30 @@ fn catch_up(
     })
 }
 
+/// What a line does to the state.
+struct Change {
+    sequence: u64,
+    time_ms: u64,
+    effects: Vec<Effect>,
+}
+
+impl Change {
+    fn parse(line: &str) -> Result<Self, String> {
+        let line = Line::parse(line.as_bytes()).map_err(|error| format!("this is no record: {error}"))?;
+        Ok(Self {
+            sequence: line.sequence,
+            time_ms: if line.kind.time_is_judged() { line.time_ms() } else { 0 },
+            effects: line.effects().map_err(|error| format!("an effect of it cannot be read: {error}"))?,
+        })
+    }
+}
+
+/// Why frames are read no further.
+enum Stopped {
+    Fault(Fault),
+    Refused(OpenError),
+}
+
 /// The state on its way through the log.
 struct Replay {
     state: State,
@@ -221,43 +246,50 @@ impl Replay {
     fn read(&mut self, segment: &Segment, file: &dyn DiskFile, newest: bool) -> Result<u64, OpenError> {
         let (mut scanner, _) = Scanner::open(file).map_err(OpenError::scan(&segment.path))?;
         let absorbed = self.absorbed;
-        let mut forks = false;
-        let mut frame: Vec<(u64, Vec<Effect>)> = Vec::new();
-        let stopped = loop {
-            frame.clear();
-            let read = scanner.frame(&mut |line: &Line<'_>, _, head| {
-                forks |= line.sequence == absorbed.sequence && head != absorbed.head;
-                if line.sequence > absorbed.sequence {
-                    let time_ms = if line.kind.time_is_judged() { line.time_ms() } else { 0 };
-                    let effects = line.effects().map_err(|error| format!("an effect of it cannot be read: {error}"))?;
-                    frame.push((time_ms, effects));
-                }
+        let left = scanner.left();
+        let mut next = |batch: &mut Batch| {
+            let (begin, lines_before) = (scanner.valid_end(), scanner.line_number());
+            let mut forks = false;
+            let frame = scanner.frame(&mut |line, link| {
+                forks |= link.sequence == absorbed.sequence && link.head != absorbed.head;
+                batch.line(line);
                 Ok(())
             });
-            match read {
-                Ok(Some(_)) => {}
-                Ok(None) => break None,
-                Err(ScanError::Fault(fault)) => break Some(fault),
-                Err(error) => return Err(OpenError::scan(&segment.path)(error)),
-            }
-            if forks {
-                return Err(OpenError::CheckpointForks {
+            match frame {
+                Ok(_) if forks => Err(Stopped::Refused(OpenError::CheckpointForks {
                     file: segment.path.clone(),
                     sequence: absorbed.sequence,
-                });
+                })),
+                Ok(whole) => Ok(whole.map(|_| (begin, lines_before))),
+                Err(ScanError::Fault(fault)) => Err(Stopped::Fault(fault)),
+                Err(error) => Err(Stopped::Refused(OpenError::scan(&segment.path)(error))),
             }
-            for (time_ms, effects) in frame.drain(..) {
-                self.caught_up += 1;
-                self.state.note_time(time_ms);
-                for effect in effects {
-                    self.state.apply(&effect);
-                    self.dirty.push(effect);
+        };
+        let (state, dirty, caught_up) = (&mut self.state, &mut self.dirty, &mut self.caught_up);
+        let read = parse_ahead::read(left, &mut next, Change::parse, &mut |change, _, _| {
+            if change.sequence > absorbed.sequence {
+                *caught_up += 1;
+                state.note_time(change.time_ms);
+                for effect in change.effects {
+                    state.apply(&effect);
+                    dirty.push(effect);
                 }
+            }
+            Ok(())
+        });
+        let stopped = match read {
+            Ok(Ok(())) => None,
+            Ok(Err(Stopped::Fault(fault))) => Some(fault),
+            Ok(Err(Stopped::Refused(error))) => return Err(error),
+            // A whole frame that holds a line of nonsense was never torn: whatever follows it, it is damage.
+            Err(Fault { offset, line, what }) => {
+                let file = segment.path.clone();
+                return Err(OpenError::Damaged { file, offset, line, what });
             }
         };
         self.link = Some(scanner.link());
         let end = scanner.valid_end();
-        let fault = stopped.unwrap_or_else(|| scan::Fault {
+        let fault = stopped.unwrap_or_else(|| Fault {
             offset: end,
             line: scanner.line_number(),
             what: "it goes on with bytes that are no frame".to_owned(),

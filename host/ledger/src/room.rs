@@ -106,15 +106,10 @@ mod tests {
     #[test]
     fn refusals_give_way_first_and_consensus_keys_last() {
         let of = |free| Room::of(free, 64);
-        assert_eq!([of(1024), of(1023), of(256), of(255), of(64), of(63), of(0)].map(Room::name), [
-            "plenty",
-            "short",
-            "short",
-            "consensus-only",
-            "consensus-only",
-            "full",
-            "full"
-        ]);
+        assert_eq!(
+            [of(1024), of(1023), of(256), of(255), of(64), of(63), of(0)].map(Room::name),
+            ["plenty", "short", "short", "consensus-only", "consensus-only", "full", "full"]
+        );
         let shared = SharedRoom::plenty();
         assert!(shared.set(Room::ConsensusOnly) && !shared.set(Room::ConsensusOnly));
         assert_eq!(shared.get(), Room::ConsensusOnly);

@@ -51,8 +51,52 @@ pub(crate) struct Link {
     pub(crate) head: [u8; 32],
 }
 
-/// Takes a line, its bytes without LF, and their hash.
-pub(crate) type OnLine<'a> = dyn FnMut(&Line<'_>, &[u8], [u8; 32]) -> Result<(), String> + 'a;
+/// Takes a line without its LF, which may still be no record, and where the chain stands after it.
+pub(crate) type OnLine<'a> = dyn FnMut(&[u8], Link) -> Result<(), String> + 'a;
+
+/// Hashes a frame in pieces that are large enough for the processor to hash several chunks at once.
+#[derive(Default)]
+struct FrameHasher {
+    hasher: blake3::Hasher,
+    waiting: Vec<u8>,
+}
+
+impl FrameHasher {
+    const PIECE: usize = 64 * 1024;
+
+    fn line(&mut self, line: &[u8]) {
+        self.waiting.extend_from_slice(line);
+        self.waiting.push(b'\n');
+        if self.waiting.len() >= Self::PIECE {
+            self.hasher.update(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
+    fn finalize(&mut self) -> blake3::Hash {
+        self.hasher.update(&self.waiting).finalize()
+    }
+}
+
+/// Sequence and previous hash of a line that is spelled as we spell it. `None` for any other, which may be a record all the same.
+fn places(line: &[u8]) -> Option<(u64, [u8; 32])> {
+    fn text<'a>(rest: &mut &'a [u8], before: &[u8]) -> Option<&'a [u8]> {
+        let begun = rest.strip_prefix(before)?;
+        let (text, after) = begun.split_at(begun.iter().position(|byte| *byte == b'"')?);
+        *rest = after;
+        Some(text)
+    }
+    let rest = &mut &*line;
+    let sequence = text(rest, b"{\"sequence\":\"")?;
+    text(rest, b"\",\"kind\":\"")?;
+    text(rest, b"\",\"time\":\"")?;
+    let previous = text(rest, b"\",\"previous\":\"")?;
+    let plain = sequence.iter().all(u8::is_ascii_digit) && !sequence.starts_with(b"0");
+    let hex = previous.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let mut hash = [0; 32];
+    hex::decode_to_slice(previous, &mut hash).ok().filter(|()| plain && hex)?;
+    Some((std::str::from_utf8(sequence).ok()?.parse().ok()?, hash))
+}
 
 /// One segment being read.
 pub(crate) struct Scanner<'a> {
@@ -114,12 +158,28 @@ impl<'a> Scanner<'a> {
     /// Reads one frame and hands its lines to `on_line`, which must not act on them until this returns: only then is the frame known
     /// to be whole. `None` at the end of the file, or where zeros begin (reserved and never written).
     pub(crate) fn frame(&mut self, on_line: &mut OnLine<'_>) -> Result<Option<Link>, ScanError> {
+        let read = self.read_frame(on_line, false);
+        let Err(ScanError::Fault(fault)) = read else { return read };
+        // Lines were looked at as little as it takes to follow the chain. Now which is the first that is none matters.
+        let stood = (self.link, self.valid_end, self.valid_lines, self.line_number);
+        self.go_back()?;
+        let first = self.read_frame(&mut |_, _| Ok(()), true);
+        (self.link, self.valid_end, self.valid_lines, self.line_number) = stood;
+        match first {
+            Err(ScanError::Fault(first)) if first.offset < fault.offset => Err(ScanError::Fault(first)),
+            Err(ScanError::Io(error)) => Err(ScanError::Io(error)),
+            Ok(_) | Err(ScanError::Fault(_) | ScanError::Newer(_)) => Err(ScanError::Fault(fault)),
+        }
+    }
+
+    /// Reads one frame. `strictly`: every line is looked at as a whole.
+    fn read_frame(&mut self, on_line: &mut OnLine<'_>, strictly: bool) -> Result<Option<Link>, ScanError> {
         if matches!(self.reader.fill_buf()?.first(), None | Some(0)) {
             return Ok(None);
         }
         let first = self.link.sequence + 1;
         let begin = self.at;
-        let mut hasher = blake3::Hasher::new();
+        let mut hasher = FrameHasher::default();
         let mut link = self.link;
         loop {
             let at = self.read_line()?;
@@ -140,20 +200,26 @@ impl<'a> Scanner<'a> {
                 (self.valid_end, self.valid_lines) = (self.at, self.line_number);
                 return Ok(Some(link));
             }
-            hasher.update(&self.line).update(b"\n");
-            let line = Line::parse(&self.line).map_err(|error| self.fault(at, format!("this is no record: {error}")))?;
-            if line.sequence != link.sequence + 1 {
+            hasher.line(&self.line);
+            let (sequence, previous) = match places(&self.line).filter(|_| !strictly) {
+                Some(places) => places,
+                None => {
+                    let line = Line::parse(&self.line).map_err(|error| self.fault(at, format!("this is no record: {error}")))?;
+                    (line.sequence, line.previous)
+                }
+            };
+            if sequence != link.sequence + 1 {
                 let wanted = link.sequence + 1;
-                return Err(self.fault(at, format!("its sequence is {}, {wanted} comes next", line.sequence)));
+                return Err(self.fault(at, format!("its sequence is {sequence}, {wanted} comes next")));
             }
-            if line.previous != link.head {
+            if previous != link.head {
                 return Err(self.fault(at, "its `previous` is not the hash of the line before: one of the two was changed"));
             }
             link = Link {
-                sequence: line.sequence,
+                sequence,
                 head: blake3::hash(&self.line).into(),
             };
-            on_line(&line, &self.line, link.head).map_err(|what| self.fault(at, what))?;
+            on_line(&self.line, link).map_err(|what| self.fault(at, what))?;
         }
     }
 
@@ -172,6 +238,11 @@ impl<'a> Scanner<'a> {
     /// The end of the last valid frame.
     pub(crate) fn valid_end(&self) -> u64 {
         self.valid_end
+    }
+
+    /// Bytes behind the last valid frame, when reading began.
+    pub(crate) fn left(&self) -> u64 {
+        self.reader.get_ref().left() + self.reader.buffer().len() as u64
     }
 
     /// The line that the scanner is at, from 1.

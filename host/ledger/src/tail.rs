@@ -64,7 +64,7 @@ fn last_of(path: &Path, count: usize) -> Result<VecDeque<String>, TailError> {
     let mut lines = VecDeque::new();
     loop {
         let mut frame = Vec::new();
-        let read = scanner.frame(&mut |_, raw, _| {
+        let read = scanner.frame(&mut |raw, _| {
             frame.push(String::from_utf8_lossy(raw).into_owned());
             Ok(())
         });

@@ -4,7 +4,8 @@
 use crate::archive;
 use crate::disk::{Access, Disk, DiskFile, RealDisk};
 use crate::frame::Header;
-use crate::record::{Line, NONE};
+use crate::parse_ahead::{self, Batch};
+use crate::record::{NONE, Record};
 use crate::scan::{self, Fault, Link, ScanError, Scanner, Tail};
 use crate::segment;
 use crate::witness::Witness;
@@ -160,7 +161,6 @@ pub(crate) fn walk(
         let mut reader = Reader {
             witness: &mut witness,
             state: state.as_deref_mut(),
-            frame: Vec::new(),
         };
         so_far.unfinished_bytes = read_to_end(file.as_ref(), &path, &mut scanner, is_newest, &mut reader, &mut |at| {
             progress(done + at, total);
@@ -228,12 +228,16 @@ fn read_to_end(
     }
 }
 
-/// What is made of the frames that hold.
+/// What is made of the records of frames that hold.
 struct Reader<'a> {
     witness: &'a mut Witness,
     state: Option<&'a mut State>,
-    /// The lines of the frame being read.
-    frame: Vec<u8>,
+}
+
+/// Why frames are read no further.
+enum Stopped {
+    Fault(Fault),
+    Failed(VerifyError),
 }
 
 /// Reads frames while they hold. Returns what stopped it, if it was not the end or zeros.
@@ -244,53 +248,48 @@ fn read_frames(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Option<Fault>, VerifyError> {
     let mut told = scanner.valid_end();
-    loop {
+    let left = scanner.left();
+    let mut next = |batch: &mut Batch| {
         let (begin, lines_before) = (scanner.valid_end(), scanner.line_number());
-        reader.frame.clear();
-        let frame = scanner.frame(&mut |_, line, _| {
-            reader.frame.extend_from_slice(line);
-            reader.frame.push(b'\n');
+        let frame = scanner.frame(&mut |line, _| {
+            batch.line(line);
             Ok(())
         });
-        match frame {
-            // The frame is whole: now what it says counts.
-            Ok(Some(_)) => reader.take(begin, lines_before).map_err(bad_at(path))?,
-            Ok(None) => return Ok(None),
-            Err(ScanError::Fault(fault)) => return Ok(Some(fault)),
-            Err(error) => return Err(failed_at(path)(error)),
-        }
         if scanner.valid_end() - told >= PROGRESS_EVERY {
             told = scanner.valid_end();
             progress(told);
         }
+        match frame {
+            // The frame is whole: now what it says counts.
+            Ok(whole) => Ok(whole.map(|_| (begin, lines_before))),
+            Err(ScanError::Fault(fault)) => Err(Stopped::Fault(fault)),
+            Err(error) => Err(Stopped::Failed(failed_at(path)(error))),
+        }
+    };
+    let read = parse_ahead::read(left, &mut next, parse, &mut |record, offset, line| {
+        reader.take(record).map_err(|what| Fault { offset, line, what })
+    });
+    match read.map_err(bad_at(path))? {
+        Ok(()) => Ok(None),
+        Err(Stopped::Fault(fault)) => Ok(Some(fault)),
+        Err(Stopped::Failed(error)) => Err(error),
     }
+}
+
+fn parse(line: &str) -> Result<Record, String> {
+    Record::parse(line).map_err(|error| format!("this is no record: {error}"))
 }
 
 impl Reader<'_> {
-    /// Takes the lines of a whole frame that begins at `begin`, after so many lines.
-    fn take(&mut self, begin: u64, lines_before: u64) -> Result<(), Fault> {
-        let (mut offset, mut line) = (begin, lines_before);
-        for raw in self.frame.split_inclusive(|byte| *byte == b'\n') {
-            line += 1;
-            let raw_line = raw.strip_suffix(b"\n").unwrap_or(raw);
-            let mut read = self.witness.read(raw_line);
-            if let Some(state) = self.state.as_deref_mut() {
-                read = read.and_then(|()| replay_line(state, raw_line).map_err(|error| error.to_string()));
+    fn take(&mut self, record: Record) -> Result<(), String> {
+        if let Some(state) = self.state.as_deref_mut() {
+            record.effects.iter().for_each(|effect| state.apply(effect));
+            if record.kind.time_is_judged() {
+                state.note_time(record.time / 1_000_000);
             }
-            read.map_err(|what| Fault { offset, line, what })?;
-            offset += raw.len() as u64;
         }
-        Ok(())
+        self.witness.read(record)
     }
-}
-
-fn replay_line(state: &mut State, line: &[u8]) -> Result<(), serde_json::Error> {
-    let line = Line::parse(line)?;
-    line.effects()?.iter().for_each(|effect| state.apply(effect));
-    if line.kind.time_is_judged() {
-        state.note_time(line.time_ms());
-    }
-    Ok(())
 }
 
 fn io_at(file: &Path) -> impl FnOnce(io::Error) -> VerifyError {

@@ -147,12 +147,11 @@ impl Witness {
         }
     }
 
-    /// Reads the next line, without its LF, of a frame that holds.
+    /// Reads the next record of a frame that holds.
     ///
     /// # Errors
     /// What it says cannot be.
-    pub(crate) fn read(&mut self, line: &[u8]) -> Result<(), String> {
-        let text = std::str::from_utf8(line).map_err(|error| format!("it is no UTF-8: {error}"))?;
+    pub(crate) fn read(&mut self, record: Record) -> Result<(), String> {
         let Record {
             sequence,
             kind,
@@ -160,7 +159,7 @@ impl Witness {
             body,
             time,
             ..
-        } = Record::parse(text).map_err(|error| format!("this is no record: {error}"))?;
+        } = record;
         for effect in &effects {
             if !belongs(effect, kind) {
                 return Err(format!("a `{}` record has no such effect: {}", kind.name(), name(effect)));
@@ -181,7 +180,9 @@ impl Witness {
             (Kind::Refusal, Body::Refusal(_)) | (Kind::Refusals, Body::Refusals(_)) => Ok(()),
             (Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor, Body::Administration(_)) => self.administration(effects),
             (Kind::Clock | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) if effects.is_empty() => Ok(()),
-            (Kind::Clock | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => Err("it only tells something, and changes the state".to_owned()),
+            (Kind::Clock | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => {
+                Err("it only tells something, and changes the state".to_owned())
+            }
             (
                 Kind::Start
                 | Kind::Decision
@@ -320,10 +321,13 @@ impl Witness {
     fn replay(&mut self, sequence: u64, time: u64, decision: &Decision<'_>, effects: &[Effect]) -> Result<(), String> {
         let key = self.floor_of(decision)?;
         // By its id: the very payload that was decided before, as far as that is known.
-        let by_id = self.requests.get(&tag_of(decision)?.0).filter(|remembered| {
-            remembered.is_kept(time / 1_000_000) && remembered.payload == decision.payload.blake3
-        });
-        let signed = by_id.and_then(|remembered| remembered.signatures.first()).map(|signature| signature.bytes.clone());
+        let by_id = self
+            .requests
+            .get(&tag_of(decision)?.0)
+            .filter(|remembered| remembered.is_kept(time / 1_000_000) && remembered.payload == decision.payload.blake3);
+        let signed = by_id
+            .and_then(|remembered| remembered.signatures.first())
+            .map(|signature| signature.bytes.clone());
         let recorded = match decision.consensus.as_ref().map(|message| message.position) {
             None if by_id.is_some() || !self.complete => signed,
             None => return Err("it repeats nothing: its request id was never given for this payload".to_owned()),
@@ -409,7 +413,8 @@ impl Witness {
         }
         for effect in effects {
             if let Effect::RequestSigned { tag, signatures } = &effect {
-                let same = |(kept, made): (&RawSignature, &record::Signature)| kept.bytes == made.bytes && kept.recovery_id == made.recovery_id;
+                let same =
+                    |(kept, made): (&RawSignature, &record::Signature)| kept.bytes == made.bytes && kept.recovery_id == made.recovery_id;
                 if *tag != open.tag || signatures.len() != made || !signatures.iter().zip(&outcome.signatures).all(same) {
                     return Err("it remembers other signatures than its own, or for another request".to_owned());
                 }
@@ -475,7 +480,15 @@ impl Witness {
     /// A request id that is remembered or forgotten.
     fn request(&mut self, effect: &Effect, decision: &Decision<'_>, time: u64) -> Result<(), String> {
         let now_ms = time / 1_000_000;
-        if let Effect::Request { tag, version, payload, decision: own, at_ms, .. } = effect {
+        if let Effect::Request {
+            tag,
+            version,
+            payload,
+            decision: own,
+            at_ms,
+            ..
+        } = effect
+        {
             let (wanted, id) = tag_of(decision)?;
             let body = (decision.payload.blake3, decision.decision.to_string(), id.version, now_ms);
             if *tag != wanted || (*payload, own.to_string(), *version, *at_ms) != body {

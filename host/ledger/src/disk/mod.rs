@@ -116,6 +116,11 @@ impl<'a> Cursor<'a> {
     pub(crate) fn new(file: &'a dyn DiskFile, from: u64, end: u64) -> Self {
         Self { file, at: from, end }
     }
+
+    /// Bytes that are still to be read.
+    pub(crate) fn left(&self) -> u64 {
+        self.end.saturating_sub(self.at)
+    }
 }
 
 impl io::Read for Cursor<'_> {
