@@ -30,6 +30,7 @@ pub(crate) struct Load {
     tally: Mutex<Tally>,
     nonce: AtomicU64,
     height: AtomicU64,
+    ids: AtomicU64,
     /// What was signed of votes: by height, every signature.
     votes: Mutex<BTreeMap<u64, Vec<u8>>>,
     /// The first thing that must not happen.
@@ -56,6 +57,7 @@ impl Load {
             tally: Mutex::default(),
             nonce: AtomicU64::new(0),
             height: AtomicU64::new(1),
+            ids: AtomicU64::new(0),
             votes: Mutex::default(),
             broken: Mutex::default(),
         }
@@ -143,7 +145,7 @@ impl Load {
             0..3 => self.vote(self.height.load(Ordering::SeqCst), 1, number),
             3 => self.vote(self.height.load(Ordering::SeqCst), 2, number),
             4..6 => Ask {
-                refused_with: Some("policy/payload-rules/evm-recipient"),
+                refused_with: Some("policy/payload-rules/evm/recipient"),
                 ..free(pay([0xBB; 20]))
             },
             6 => Ask {
@@ -152,6 +154,7 @@ impl Load {
             },
             7..10 => {
                 let request = pay(ALLOWED);
+                self.ids.fetch_add(1, Ordering::Relaxed);
                 free(SignRequest {
                     request_id: format!("soak-{client}-{number}"),
                     ..request
@@ -218,6 +221,11 @@ impl Load {
 
     fn breaks(&self, what: String) {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(what);
+    }
+
+    /// Request ids that were given so far: the daemon remembers them for a day.
+    pub(crate) fn ids(&self) -> u64 {
+        self.ids.load(Ordering::Relaxed)
     }
 
     /// Nothing happened that must not, and every vote that a client saw signed is in the log, once.

@@ -98,7 +98,7 @@ fn main() -> Result<()> {
     print!("{}", watch::table(&seconds, &happened));
     println!("\nplot: {}\n{}", svg.display(), verified.trim_end());
     load.judge(&node)?;
-    watch::judge(&seconds)
+    watch::judge(&seconds, load.ids())
 }
 
 fn arguments() -> Result<(u64, PathBuf)> {

@@ -13,6 +13,9 @@ const AFTER: f64 = 5.0;
 /// How much of the first quiet minutes' memory may be added by the last ones.
 const GROWTH_MAX: f64 = 0.15;
 
+/// What a remembered request id takes: its hash, three others, a signature, its place by age.
+const ID_BYTES: f64 = 450.0;
+
 /// One second.
 #[derive(Debug, Clone)]
 pub(crate) struct Second {
@@ -123,18 +126,28 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Memory and descriptors are flat: the last quarter's medians are those of the second, when caches are warm.
-pub(crate) fn judge(seconds: &[Second]) -> Result<()> {
+/// Memory and descriptors are flat: the last quarter's medians are those of the second, when caches are warm. What remembered request ids
+/// take, which the daemon keeps for a day, is explained and taken off.
+pub(crate) fn judge(seconds: &[Second], ids: u64) -> Result<()> {
     let quarter = seconds.len() / 4;
     let of = |begin: usize, value: fn(&Second) -> f64| median(seconds.iter().skip(begin).take(quarter).map(value));
-    for (name, value) in [
-        ("memory", (|second| second.mib) as fn(&Second) -> f64),
-        ("descriptors", |second| second.descriptors),
-    ] {
+    // Half of the time lies between the two quarters' middles.
+    #[allow(clippy::cast_precision_loss, reason = "a count of ids")]
+    let remembered = ids as f64 / 2.0 * ID_BYTES / (1024.0 * 1024.0);
+    let lines: [(&str, fn(&Second) -> f64, f64); 2] = [
+        ("memory", |second| second.mib, remembered),
+        ("descriptors", |second| second.descriptors, 0.0),
+    ];
+    for (name, value, explained) in lines {
         let (early, late) = (of(quarter, value), of(3 * quarter, value));
-        let growth = late / early - 1.0;
+        let growth = (late - explained) / early - 1.0;
+        let told = if explained > 0.0 {
+            format!(", of which {explained:.1} MiB are request ids, remembered for a day")
+        } else {
+            String::new()
+        };
         println!(
-            "{name}: {early:.1} in the second quarter, {late:.1} in the last ({:+.1} %)",
+            "{name}: {early:.1} in the second quarter, {late:.1} in the last{told}: {:+.1} %",
             growth * 100.0
         );
         if growth > GROWTH_MAX {

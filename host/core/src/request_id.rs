@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// How long an id is remembered: a day, in which a client that retries has long given up.
 pub const KEPT_MS: u64 = 24 * 60 * 60 * 1000;
-/// The most ids that are remembered; beyond it the oldest are forgotten first. A million are some 400 MB.
+/// The most ids that are remembered; beyond it the oldest are forgotten first. A million are some 450 MB.
 pub const REMEMBERED_MAX: usize = 1_000_000;
 
 /// A request id in its scope: BLAKE3 of caller, key and id, each after its length.

@@ -81,7 +81,7 @@ pub struct Maps {
     /// Policy instances that ever ran, with what they ran.
     pub policies: imbl::HashMap<Arc<str>, PolicyInstance>,
     /// Request ids that clients gave.
-    pub requests: imbl::HashMap<RequestTag, Remembered>,
+    pub requests: imbl::HashMap<RequestTag, Arc<Remembered>>,
     /// The same by age, oldest first.
     pub requests_by_age: imbl::OrdSet<(u64, RequestTag)>,
     /// The latest time of any record, milliseconds since the Unix epoch.
@@ -95,7 +95,7 @@ impl Maps {
     pub fn remember(&mut self, tag: RequestTag, remembered: Remembered) {
         self.forget(tag);
         self.requests_by_age.insert((remembered.at_ms, tag));
-        self.requests.insert(tag, remembered);
+        self.requests.insert(tag, Arc::new(remembered));
     }
 
     fn forget(&mut self, tag: RequestTag) {
@@ -359,7 +359,7 @@ impl State {
     /// What the request's id stands for, if it was given before and still counts.
     fn seen(&self, request: &Request) -> Result<Option<&Remembered>, Conflict> {
         let remembered = request.tag().and_then(|tag| self.requests.get(&tag));
-        let Some(seen) = remembered.filter(|seen| seen.is_kept(request.now_ms())) else {
+        let Some(seen) = remembered.map(Arc::as_ref).filter(|seen| seen.is_kept(request.now_ms())) else {
             return Ok(None);
         };
         if seen.identity != request.identity() {
@@ -497,7 +497,7 @@ impl State {
             }
             Effect::RequestSigned { tag, signatures } => {
                 if let Some(remembered) = maps.requests.get_mut(tag) {
-                    remembered.signatures.clone_from(signatures);
+                    Arc::make_mut(remembered).signatures.clone_from(signatures);
                 }
             }
             Effect::RequestForgotten { tag } => maps.forget(*tag),
