@@ -161,7 +161,7 @@ fn request(state: &State, tag: RequestTag) -> Result<Row, serde_json::Error> {
             signatures: remembered.signatures.clone(),
         })
     };
-    let value = state.requests.get(&tag).map(row).transpose()?;
+    let value = state.requests.get(&tag).map(|remembered| row(remembered)).transpose()?;
     Ok((tagged(REQUEST, &tag.0), value))
 }
 
