@@ -10,7 +10,7 @@ use sigwarden_core::wire;
 pub(crate) const FORMAT: u32 = 1;
 
 /// How a terminator's line begins, and no other line.
-const TERMINATOR_BEGINS: &[u8] = b"{\"frame\":";
+pub(crate) const TERMINATOR_BEGINS: &[u8] = b"{\"frame\":";
 
 /// The longest terminator: fixed text, three integers of 20 digits, a hash.
 pub(crate) const TERMINATOR_MAX: usize = 200;

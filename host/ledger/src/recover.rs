@@ -302,6 +302,12 @@ impl Replay {
         };
         match scan::tail(file, end).map_err(OpenError::io(&segment.path))? {
             Tail::ValidFrameAt(at) => Err(damaged(format!("{}; a valid frame ends at byte {at} behind it", fault.what))),
+            Tail::Torn(bytes) if newest && scan::was_written_whole(file, end, bytes).map_err(OpenError::io(&segment.path))? => {
+                Err(damaged(format!(
+                    "{}; the frame was written whole, so that it was damaged afterwards",
+                    fault.what
+                )))
+            }
             Tail::Clean | Tail::Torn(_) if newest => Ok(end),
             Tail::Clean if file.len().map_err(OpenError::io(&segment.path))? == end => Ok(end),
             Tail::Clean | Tail::Torn(_) => Err(damaged(format!("{}, though another segment follows", fault.what))),

@@ -1,7 +1,7 @@
 //! Reads a segment frame by frame, checking lines, chain and terminators, in constant memory.
 
 use crate::disk::{Cursor, DiskFile};
-use crate::frame::{Header, HeaderFault, Terminator};
+use crate::frame::{Header, HeaderFault, TERMINATOR_BEGINS, TERMINATOR_MAX, Terminator};
 use crate::record::{LINE_MAX, Line};
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -313,6 +313,28 @@ pub(crate) fn tail(file: &dyn DiskFile, valid_end: u64) -> io::Result<Tail> {
         at += count;
     }
     Ok(torn_end.map_or(Tail::Clean, |end| Tail::Torn(end - valid_end)))
+}
+
+/// Whether the bytes of a frame that does not hold were all written: none of them is zero, as in a part that never reached the disk, and
+/// they end with a terminator, or what was one. Then the frame was not torn; it was damaged after it was written.
+pub(crate) fn was_written_whole(file: &dyn DiskFile, from: u64, len: u64) -> io::Result<bool> {
+    let mut reader = buffered(file, from, from + len);
+    let mut last = Vec::new();
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.contains(&0) {
+            return Ok(false);
+        }
+        if bytes.is_empty() {
+            break;
+        }
+        last.extend_from_slice(bytes.get(bytes.len().saturating_sub(TERMINATOR_MAX)..).unwrap_or_default());
+        let count = bytes.len();
+        reader.consume(count);
+        last.drain(..last.len().saturating_sub(TERMINATOR_MAX));
+    }
+    let terminated = last.windows(TERMINATOR_BEGINS.len()).any(|bytes| bytes == TERMINATOR_BEGINS);
+    Ok(terminated && last.ends_with(b"\n"))
 }
 
 /// The end of what was written after `from`: the byte after the last that is not zero.

@@ -350,3 +350,81 @@ fn a_file_that_others_may_read_does_not_start() {
     assert!(matches!(&error, OpenError::Io { path, .. } if *path == newest));
     assert!(error.to_string().contains("chmod go= "), "{error}");
 }
+
+#[test]
+fn a_flipped_bit_in_the_last_frame_is_not_taken_for_a_torn_write() {
+    let dir = crashed(3);
+    let newest = segments(dir.path()).pop().unwrap();
+    let begins = frames(&newest);
+    let [begin, end] = begins[begins.len() - 2..].try_into().unwrap();
+    let terminator = fs::read(&newest).unwrap()[..usize::try_from(end).unwrap() - 1]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .unwrap() as u64
+        + 1;
+    let mut unnoticed = Vec::new();
+    for at in begin..end {
+        flip(&newest, at);
+        match open(dir.path()) {
+            Err(OpenError::Damaged { file, offset, .. }) => assert!(file == newest && offset >= begin, "{at}"),
+            Err(other) => panic!("{at}: {other}"),
+            Ok(_) => unnoticed.push(at),
+        }
+        if !unnoticed.is_empty() && unnoticed.last() == Some(&at) {
+            // It was cut, as a torn write is: begin again.
+            break;
+        }
+        flip(&newest, at);
+    }
+    // Nine bytes that tell a terminator, and its LF, are what the rest is known by.
+    assert!(
+        unnoticed
+            .iter()
+            .all(|at| (terminator..terminator + 9).contains(at) || at + 1 == end),
+        "{unnoticed:?}"
+    );
+    assert!(unnoticed.first().is_none_or(|at| *at >= terminator));
+}
+
+#[test]
+fn a_full_disk_and_one_that_cannot_be_written_do_not_start_and_say_so() {
+    use sigwarden_ledger::disk::simulated::SimulatedDisk;
+    let disk = SimulatedDisk::new(1);
+    let dir = Path::new("/state");
+    let settings = Settings {
+        segment_bytes: 100_000,
+        keeper: false,
+        ..settings()
+    };
+    EmbeddedLedger::create_on(Arc::new(disk.clone()), dir, settings.clone())
+        .unwrap()
+        .close()
+        .unwrap();
+    disk.set_capacity(Some(disk.used()));
+    match EmbeddedLedger::open_on(Arc::new(disk.clone()), dir, settings.clone()) {
+        Err(OpenError::Io { path, source }) => {
+            assert!(path.starts_with(dir), "{}", path.display());
+            assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+        }
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it opened"),
+    }
+    disk.set_capacity(None);
+    let calls = disk.calls().all;
+    EmbeddedLedger::open_on(Arc::new(disk.copy()), dir, settings.clone()).unwrap();
+    // Whichever call of a start fails, it says which file, and the next start is as if nothing had been.
+    for call in 1..calls {
+        let copy = disk.copy();
+        copy.fail_at(Some(call));
+        let opened = EmbeddedLedger::open_on(Arc::new(copy.clone()), dir, settings.clone());
+        if copy.calls().failed == 0 {
+            assert!(call > 20, "a start has more calls than that");
+            break;
+        }
+        if let Err(error) = opened {
+            assert!(error.to_string().contains("/state"), "{call}: {error}");
+        }
+        copy.fail_at(None);
+        EmbeddedLedger::open_on(Arc::new(copy), dir, settings.clone()).unwrap_or_else(|error| panic!("after call {call} failed: {error}"));
+    }
+}
