@@ -53,5 +53,5 @@ pub use lock::{DeploymentLock, LockError};
 pub use probe::AppendProbe;
 pub use record::Record;
 pub use room::Room;
-pub use tail::{TailError, tail};
+pub use tail::{TAIL_MAX, TailError, tail};
 pub use verify::{Verified, VerifyError, replay, verify, verify_on};

@@ -1,14 +1,14 @@
 //! The last records, for people. Complete frames only; a daemon may be at work meanwhile.
 
+use crate::archive;
 use crate::disk::{Access, Disk, RealDisk};
 use crate::scan::{ScanError, Scanner};
-use crate::segment;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// As many as are held in memory at once; a line has at most 16 KiB.
-const COUNT_MAX: usize = 10_000;
+pub const TAIL_MAX: usize = 10_000;
 
 /// Why the last records cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +36,10 @@ pub enum TailError {
 /// The log cannot be read.
 pub fn tail(state_dir: &Path, count: usize) -> Result<Vec<String>, TailError> {
     let log = state_dir.join("log");
-    let count = count.min(COUNT_MAX);
+    let count = count.min(TAIL_MAX);
     let mut lines: VecDeque<String> = VecDeque::new();
-    let segments = segment::list(&RealDisk, &log).map_err(|source| TailError::Io { file: log.clone(), source })?;
-    for first in segments.into_iter().rev() {
-        let path = log.join(segment::name(first));
+    let segments = archive::all_segments(&RealDisk, state_dir).map_err(|source| TailError::Io { file: log.clone(), source })?;
+    for (_, path) in segments.into_iter().rev() {
         let mut own = last_of(&path, count - lines.len())?;
         own.append(&mut lines);
         lines = own;

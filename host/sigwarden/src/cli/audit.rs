@@ -21,6 +21,9 @@ pub(super) fn run(command: Audit, dir: &Path, output: &Output) -> Result<(), Fai
 
 fn tail(config: &Config, number: usize, output: &Output) -> Result<(), Failure> {
     let lines = sigwarden_ledger::tail(&config.state_dir, number)?;
+    if number > lines.len() && lines.len() == sigwarden_ledger::TAIL_MAX {
+        output.note(&format!("the last {} records; the files in log/ have the others", lines.len()));
+    }
     if output.is_json() {
         for line in &lines {
             output.line(line);
