@@ -95,7 +95,7 @@ const MUTANTS: &[Mutant] = &[
         name: "retried-vote-signed-as-sent",
         file: "host/core/src/state.rs",
         from: "                        None => Grant::SignStored { sign_bytes, timestamp },\n",
-        to: "                        None => first,\n",
+        to: "                        None => Grant::SignStored { sign_bytes: message.sign_bytes.clone(), timestamp },\n",
     },
 ];
 
