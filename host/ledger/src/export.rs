@@ -113,7 +113,7 @@ fn export_from(
     };
     let mut known: Option<(u64, [u8; 32], Known)> = None;
     let mut holds = Vec::new();
-    let verified = verify::walk(disk, state_dir, progress, None, &mut |path, passing| {
+    let verified = verify::walk(disk, state_dir, progress, None, None, &mut |path, passing| {
         match passing {
             // The last segment that begins no later than the record is the one that holds it.
             Passing::Begins(header, witness) => {

@@ -54,4 +54,4 @@ pub use probe::AppendProbe;
 pub use record::Record;
 pub use room::Room;
 pub use tail::{TAIL_MAX, TailError, tail};
-pub use verify::{Verified, VerifyError, replay, verify, verify_on};
+pub use verify::{Verified, VerifyError, replay, verify, verify_on, verify_with_head};

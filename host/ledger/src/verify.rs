@@ -82,12 +82,34 @@ pub fn verify(state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Ve
     verify_on(&RealDisk, state_dir, progress)
 }
 
+/// [`verify`], and looks for the line whose BLAKE3 is `head`, which somebody kept elsewhere: a log that was cut before it, or replaced by
+/// another that holds in itself, does not have it. Gives the sequence of its record.
+///
+/// # Errors
+/// As there.
+pub fn verify_with_head(
+    state_dir: &Path,
+    head: [u8; 32],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(Verified, Option<u64>), VerifyError> {
+    let mut sought = Sought { head, at: None };
+    let verified = walk(&RealDisk, state_dir, progress, None, Some(&mut sought), &mut |_, _| Ok(()))?;
+    let last = (verified.head == head).then_some(verified.last_sequence);
+    Ok((verified, sought.at.or(last)))
+}
+
+/// A head that somebody kept, and the record whose line it is of.
+pub(crate) struct Sought {
+    head: [u8; 32],
+    at: Option<u64>,
+}
+
 /// [`verify`] on another disk.
 ///
 /// # Errors
 /// As there.
 pub fn verify_on(disk: &dyn Disk, state_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, VerifyError> {
-    walk(disk, state_dir, progress, None, &mut |_, _| Ok(()))
+    walk(disk, state_dir, progress, None, None, &mut |_, _| Ok(()))
 }
 
 /// Verifies the log of a deployment and replays it: the state as of its last whole frame. Takes no lock, so that it shows floors and
@@ -97,7 +119,7 @@ pub fn verify_on(disk: &dyn Disk, state_dir: &Path, progress: &mut dyn FnMut(u64
 /// The first thing that does not hold, or the log does not begin with record 1.
 pub fn replay(state_dir: &Path) -> Result<State, VerifyError> {
     let mut state = State::default();
-    let verified = walk(&RealDisk, state_dir, &mut |_, _| {}, Some(&mut state), &mut |_, _| Ok(()))?;
+    let verified = walk(&RealDisk, state_dir, &mut |_, _| {}, Some(&mut state), None, &mut |_, _| Ok(()))?;
     if verified.first_sequence != 1 {
         return Err(VerifyError::Partial {
             log: state_dir.join("log"),
@@ -124,6 +146,7 @@ pub(crate) fn walk(
     state_dir: &Path,
     progress: &mut dyn FnMut(u64, u64),
     mut state: Option<&mut State>,
+    mut sought: Option<&mut Sought>,
     on_segment: &mut OnSegment<'_>,
 ) -> Result<Verified, VerifyError> {
     let log = state_dir.join("log");
@@ -161,6 +184,7 @@ pub(crate) fn walk(
         let mut reader = Reader {
             witness: &mut witness,
             state: state.as_deref_mut(),
+            sought: sought.as_deref_mut(),
         };
         so_far.unfinished_bytes = read_to_end(file.as_ref(), &path, &mut scanner, is_newest, &mut reader, &mut |at| {
             progress(done + at, total);
@@ -232,6 +256,7 @@ fn read_to_end(
 struct Reader<'a> {
     witness: &'a mut Witness,
     state: Option<&'a mut State>,
+    sought: Option<&'a mut Sought>,
 }
 
 /// Why frames are read no further.
@@ -282,6 +307,9 @@ fn parse(line: &str) -> Result<Record, String> {
 
 impl Reader<'_> {
     fn take(&mut self, record: Record) -> Result<(), String> {
+        if let Some(sought) = self.sought.as_deref_mut().filter(|sought| sought.head == record.previous) {
+            sought.at = record.sequence.checked_sub(1);
+        }
         if let Some(state) = self.state.as_deref_mut() {
             record.effects.iter().for_each(|effect| state.apply(effect));
             if record.kind.time_is_judged() {
@@ -376,7 +404,7 @@ mod tests {
 
         let disk = CountingDisk::default();
         let mut state = State::default();
-        let verified = walk(&disk, dir.path(), &mut |_, _| {}, Some(&mut state), &mut |_, _| Ok(())).unwrap();
+        let verified = walk(&disk, dir.path(), &mut |_, _| {}, Some(&mut state), None, &mut |_, _| Ok(())).unwrap();
         assert!(verified.segments >= STARTS as u64);
         assert_eq!(disk.most(), 1);
     }

@@ -358,3 +358,25 @@ fn a_generated_passphrase_is_for_devnets() {
     let config = std::fs::read_to_string(dir.join("sigwarden.toml")).unwrap();
     assert!(config.contains("passphrase_env = \"TEST_PASSPHRASE\"") && !config.contains("correct horse"));
 }
+
+#[test]
+fn a_head_kept_elsewhere_is_found_in_the_log_that_it_is_of_and_in_no_other() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, other) = (home.path().join("one"), home.path().join("two"));
+    init(&dir);
+    init(&other);
+    let (code, before) = json(&dir, &["audit", "verify"]);
+    let head = before["head"].as_str().unwrap();
+    assert_eq!((code, before["holds"].as_bool()), (0, Some(true)));
+    // The log goes on; the head is that of a record in its middle.
+    let (code, _) = json(&dir, &["ledger", "accept-clock", "--reason", "a test"]);
+    assert_eq!(code, 0);
+    let (code, found) = json(&dir, &["audit", "verify", "--head", head]);
+    assert_eq!((code, &found["head_found_at"]), (0, &before["last_sequence"]));
+    assert_ne!(found["head"], before["head"]);
+    // Another log holds as well, and is not the one.
+    let (code, missing) = json(&other, &["audit", "verify", "--head", head]);
+    assert_eq!((code, missing["holds"].as_bool()), (1, Some(false)));
+    assert!(missing["trouble"].as_str().unwrap().contains(head), "{missing}");
+    assert_eq!(json(&dir, &["audit", "verify", "--head", "xyz"]).0, 2, "not a hash");
+}

@@ -294,6 +294,9 @@ fn every_line_says_who_what_and_why_and_no_payload() {
 fn a_refusal_under_a_wrong_clock_does_not_raise_the_time() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Allow);
+    // Nor does what an operator did before.
+    assert_eq!(world.ledger.snapshot().high_water_ms, 0);
+    world.message(b"first").unwrap();
     world.clock.store(NOW + 1_000_000_000, Ordering::SeqCst);
     world.sign(VALIDATOR, Format::RawMessageNone, b"x".to_vec()).unwrap_err();
     assert_eq!(world.ledger.snapshot().high_water_ms, NOW);

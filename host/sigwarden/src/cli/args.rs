@@ -330,8 +330,15 @@ pub(super) enum Audit {
         #[arg(short, long, value_name = "N", default_value_t = 20)]
         number: usize,
     },
-    /// Verify the hash chain from its beginning
-    Verify,
+    /// Verify the hash chain from its beginning, and what its records say
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer audit verify\n  sigwarden -d signer audit verify --head 9f2c…  and that a record with this hash, noted before, is still there"
+    )]
+    Verify {
+        /// The head that an earlier verification printed, kept elsewhere: a log that was cut or replaced since does not have it
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+    },
     /// Write what an auditor needs: the segments from a record on, and a manifest of what stood before
     #[command(
         after_help = "Examples:\n  sigwarden -d signer audit export --since 1                     the whole log, to ./sigwarden-audit-1\n  sigwarden -d signer audit export --since 40000 --to /mnt/audit  from the segment that holds record 40000"

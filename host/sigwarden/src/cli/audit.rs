@@ -3,15 +3,18 @@
 use super::args::Audit;
 use super::output::{Failure, Output, Style, table, time};
 use crate::config::Config;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sigwarden_ledger::{Verified, VerifyError};
+use std::io::IsTerminal;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 pub(super) fn run(command: Audit, dir: &Path, output: &Output) -> Result<(), Failure> {
     let config = Config::load(dir)?;
     match command {
         Audit::Tail { number } => tail(&config, number, output),
-        Audit::Verify => verify(&config, output),
+        Audit::Verify { head } => verify(&config, head.as_deref(), output),
         Audit::Export { since, to } => {
             let to = to.unwrap_or_else(|| format!("sigwarden-audit-{since}").into());
             export(&config, since, &to, output)
@@ -94,37 +97,101 @@ fn visible(text: &str) -> String {
     shown
 }
 
-fn verify(config: &Config, output: &Output) -> Result<(), Failure> {
-    match sigwarden_ledger::verify(&config.state_dir, &mut progress(output)) {
-        Ok(verified) => {
-            output.print(&verified_json(&verified), || verified_human(&verified, output));
+fn verify(config: &Config, head: Option<&str>, output: &Output) -> Result<(), Failure> {
+    let mut progress = Progress::new(output);
+    let mut tell = |bytes, total| progress.tell(bytes, total);
+    let verified = match head.map(read_head).transpose()? {
+        None => sigwarden_ledger::verify(&config.state_dir, &mut tell).map(|verified| (verified, None)),
+        Some(head) => {
+            let found = sigwarden_ledger::verify_with_head(&config.state_dir, head, &mut tell);
+            found.map(|(verified, at)| (verified, Some(at)))
+        }
+    };
+    progress.end();
+    let does_not_hold = |trouble: String| {
+        let value = json!({ "holds": false, "trouble": trouble });
+        output.print(&value, || {
+            format!("{}\n{trouble}", output.style(Style::Bad, "the chain does not hold"))
+        });
+        Err(Failure::said_no())
+    };
+    match verified {
+        Ok((verified, Some(None))) => does_not_hold(format!(
+            "the log of {} records holds in itself, but none of them has the hash {}: it was cut before that record, or is another log; \
+             take the one that has it, or find out who changed this one",
+            verified.records,
+            head.unwrap_or_default()
+        )),
+        Ok((verified, found)) => {
+            let at = found.flatten();
+            let mut value = verified_json(&verified);
+            if let (Some(at), Some(fields)) = (at, value.as_object_mut()) {
+                fields.insert("head_found_at".to_owned(), json!(at));
+            }
+            output.print(&value, || {
+                let mut text = verified_human(&verified, output);
+                if let Some(at) = at {
+                    text.push_str(&format!("  the head that was given is that of record {at}\n"));
+                }
+                text
+            });
             Ok(())
         }
-        Err(error @ VerifyError::Bad { .. }) => {
-            let value = json!({ "holds": false, "trouble": error.to_string() });
-            output.print(&value, || {
-                format!("{}\n{error}", output.style(Style::Bad, "the chain does not hold"))
-            });
-            Err(Failure::said_no())
-        }
+        Err(error @ VerifyError::Bad { .. }) => does_not_hold(error.to_string()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Tells how far a verification is: only if it takes over a second, and once a second.
-fn progress(output: &Output) -> impl FnMut(u64, u64) {
-    let begun = std::time::Instant::now();
-    let mut told = std::time::Duration::ZERO;
-    move |bytes, total| {
-        if begun.elapsed() - told >= std::time::Duration::from_secs(1) {
-            told = begun.elapsed();
-            output.note(&format!("verified {} of {} MiB", bytes >> 20, total >> 20));
+fn read_head(text: &str) -> Result<[u8; 32], Failure> {
+    let mut head = [0; 32];
+    hex::decode_to_slice(text, &mut head)
+        .map_err(|_| Failure::cannot("--head: 64 hexadecimal digits are wanted, as `audit verify` prints them"))?;
+    Ok(head)
+}
+
+/// How far a reading of the log is: a bar on a terminal, elsewhere a line a second once it has taken that long.
+struct Progress<'a> {
+    output: &'a Output,
+    bar: Option<ProgressBar>,
+    begun: Instant,
+    told: Duration,
+}
+
+impl<'a> Progress<'a> {
+    fn new(output: &'a Output) -> Self {
+        let shown = !output.is_json() && std::io::stderr().is_terminal();
+        let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
+        let bar = style.ok().filter(|_| shown).map(|style| ProgressBar::new(0).with_style(style));
+        Self {
+            output,
+            bar,
+            begun: Instant::now(),
+            told: Duration::ZERO,
+        }
+    }
+
+    fn tell(&mut self, bytes: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(bytes);
+        } else if self.begun.elapsed() - self.told >= Duration::from_secs(1) {
+            self.told = self.begun.elapsed();
+            self.output.note(&format!("read {} of {} MiB", bytes >> 20, total >> 20));
+        }
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }
 
 fn export(config: &Config, since: u64, to: &Path, output: &Output) -> Result<(), Failure> {
-    let exported = sigwarden_ledger::export(&config.state_dir, since, to, &mut progress(output))?;
+    let mut progress = Progress::new(output);
+    let exported = sigwarden_ledger::export(&config.state_dir, since, to, &mut |bytes, total| progress.tell(bytes, total));
+    progress.end();
+    let exported = exported?;
     let head = hex::encode(exported.head);
     let value = json!({
         "directory": to.display().to_string(),
