@@ -51,7 +51,7 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
     let one = |row: Result<Row>| row.map(|row| vec![row]);
     let (ecdsa, ed25519) = (Scheme::Secp256k1Ecdsa, Scheme::Ed25519);
     let window = Duration::from_secs(8);
-    let [a, b, c, d, e, f, g, h, i] = std::array::from_fn(|_| dir.clone());
+    let [a, b, c, d, e, f, g, h, i, j] = std::array::from_fn(|_| dir.clone());
     vec![
         ("policy-1k", Box::new(move || one(policies::one("policy-1k", 1_000, 0.25, 20_000)))),
         (
@@ -92,6 +92,10 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
         (
             "start-1m-floors",
             Box::new(move || one(ledger_files::start_with_floors(&i, 1_000_000))),
+        ),
+        (
+            "request-1m-floors",
+            Box::new(move || one(ledger_files::request_with_floors(&j, 1_000_000, 2_000))),
         ),
     ]
 }
