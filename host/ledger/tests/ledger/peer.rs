@@ -21,7 +21,7 @@ fn python() -> PathBuf {
 /// What the witness says of each of these directories, in order.
 pub(crate) fn ask(dirs: &[PathBuf]) -> Vec<serde_json::Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/verify.py");
-    let output = Command::new(python()).arg(script).arg("--json").args(dirs).output().unwrap();
+    let output = Command::new(python()).arg(script).args(dirs).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let answers: Vec<_> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers.len(), dirs.len(), "{}", String::from_utf8_lossy(&output.stderr));
