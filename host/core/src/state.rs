@@ -65,13 +65,14 @@ impl std::ops::Deref for State {
     }
 }
 
-/// What a [`State`] holds. The maps share their nodes between versions, so that a changed copy costs a path, not a map.
+/// What a [`State`] holds. The maps share their nodes between versions, so that a changed copy costs a path, not a map; entries that
+/// own memory are shared as well, since a node of the path is copied with all of its entries.
 #[derive(Debug, Clone, Default)]
 pub struct Maps {
     /// Keys by id.
-    pub keys: imbl::HashMap<KeyId, KeyStatus>,
+    pub keys: imbl::HashMap<KeyId, Arc<KeyStatus>>,
     /// Floors.
-    pub floors: imbl::HashMap<FloorKey, Floor>,
+    pub floors: imbl::HashMap<Arc<FloorKey>, Arc<Floor>>,
     /// Rate-limit buckets of policies.
     pub buckets: imbl::HashMap<StateName, Bucket>,
     /// Watermarks of policies.
@@ -296,7 +297,7 @@ impl State {
         let mut replay = false;
         let mut grants: Vec<Grant> = decoded.inputs.iter().map(|input| fresh(input, None)).collect();
         if let Some(message) = &decoded.consensus {
-            let judged = floor::judge(|key| self.floors.get(key), &key.public_key, message);
+            let judged = floor::judge(|key| self.floors.get(key).map(Arc::as_ref), &key.public_key, message);
             match judged {
                 Ok(FloorPassed::Advance(floors)) => {
                     if let Some(first) = grants.first_mut() {
@@ -437,21 +438,18 @@ impl State {
                 };
             }
             Effect::Floor { key, floor } => {
-                maps.floors.insert(key.clone(), floor.clone());
+                maps.floors.insert(Arc::new(key.clone()), Arc::new(floor.clone()));
             }
             Effect::FloorSignature { key, position, signature } => {
-                if let Some(Floor {
-                    position: stands,
-                    taken: Taken::Message { signature: slot, .. },
-                }) = maps.floors.get_mut(key)
-                    && stands == position
+                if let Some(floor) = maps.floors.get_mut(key).filter(|floor| floor.position == *position)
+                    && let Taken::Message { signature: slot, .. } = &mut Arc::make_mut(floor).taken
                 {
                     *slot = Some(signature.clone());
                 }
             }
             Effect::Use { key } => {
                 if let Some(status) = maps.keys.get_mut(key) {
-                    status.uses += 1;
+                    Arc::make_mut(status).uses += 1;
                 }
             }
             Effect::KeyPinned {
@@ -469,10 +467,11 @@ impl State {
                     version: maps.revision,
                     uses: 0,
                 };
-                maps.keys.insert(key.clone(), status);
+                maps.keys.insert(key.clone(), Arc::new(status));
             }
             Effect::KeyState { key, state } => {
                 if let Some(status) = maps.keys.get_mut(key) {
+                    let status = Arc::make_mut(status);
                     status.state = *state;
                     status.version = maps.revision;
                 }

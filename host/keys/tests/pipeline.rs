@@ -51,6 +51,7 @@ impl Ledger for Forgetful {
                 sequence: 1,
                 grants: settlement.grants,
                 replay: settlement.replay,
+                repeats: settlement.repeats,
             })
         };
         approved
@@ -105,7 +106,7 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
             version: 1,
             uses: 0,
         };
-        state.maps_mut().keys.insert(id(*scheme), status);
+        state.maps_mut().keys.insert(id(*scheme), status.into());
     }
     let client = Client {
         name: "client".into(),

@@ -134,7 +134,7 @@ fn key_row(state: &State, key: &KeyId) -> Result<Row, serde_json::Error> {
             uses: status.uses,
         })
     };
-    let value = state.keys.get(key).map(row).transpose()?;
+    let value = state.keys.get(key).map(|status| row(status)).transpose()?;
     Ok((tagged(KEY, key.to_string().as_bytes()), value))
 }
 
@@ -199,7 +199,7 @@ pub(crate) fn load(state: &mut State, key: &[u8], value: &[u8]) -> Option<()> {
                 version,
                 uses: row.uses,
             };
-            state.keys.insert(std::str::from_utf8(name).ok()?.parse().ok()?, status);
+            state.keys.insert(std::str::from_utf8(name).ok()?.parse().ok()?, status.into());
         }
         POLICY => {
             let row: PolicyRow = serde_json::from_slice(value).ok()?;

@@ -87,7 +87,7 @@ pub(crate) fn removal() -> Effect {
 pub(crate) fn assert_same(one: &State, other: &State) {
     let keys = |state: &State| {
         let mut keys: Vec<_> = state.keys.iter().map(|(id, status)| (id.clone(), status.clone())).collect();
-        keys.iter_mut().for_each(|(_, status)| status.version = 0);
+        keys.iter_mut().for_each(|(_, status)| std::sync::Arc::make_mut(status).version = 0);
         keys.sort_by(|a, b| a.0.cmp(&b.0));
         keys
     };

@@ -35,7 +35,7 @@ impl Keyring {
         let versions = self.0.get(name)?;
         let status = |key: &Arc<KeyEntry>| {
             Some(Readable {
-                status: state.keys.get(&key.id)?.clone(),
+                status: KeyStatus::clone(state.keys.get(&key.id)?),
                 key: Arc::clone(key),
             })
         };
@@ -129,7 +129,7 @@ pub fn list(caller: &Caller, keys: &Keyring, snapshot: &State) -> Vec<Readable> 
     versions
         .filter_map(|key| {
             Some(Readable {
-                status: snapshot.keys.get(&key.id)?.clone(),
+                status: KeyStatus::clone(snapshot.keys.get(&key.id)?),
                 key: Arc::clone(key),
             })
         })

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::deployment::{bare_settings, mark, marker_place, now_ms, operator};
 use crate::fatal::Fatal;
 use sigwarden_core::Ledger;
-use sigwarden_core::floor::{Floor, MessageClass, Position, Taken};
+use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::{Effect, State};
 use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger, Found, VerifyError};
 use std::collections::BTreeSet;
@@ -107,7 +107,7 @@ fn record(ledger: &EmbeddedLedger, heights: &[LastHeight], reason: &str) -> Resu
     Ok((count, floors(&state).count()))
 }
 
-fn floors(state: &State) -> impl Iterator<Item = (&sigwarden_core::floor::FloorKey, &Floor)> {
+fn floors(state: &State) -> impl Iterator<Item = (&Arc<FloorKey>, &Arc<Floor>)> {
     state.floors.iter().filter(|(key, _)| key.class == MessageClass::CometBft)
 }
 
@@ -170,7 +170,7 @@ fn raised(state: &State, heights: &[LastHeight]) -> Result<Vec<Effect>, NotDone>
                 position,
                 taken: Taken::Operator,
             };
-            effects.push(Effect::Floor { key: key.clone(), floor });
+            effects.push(Effect::Floor { key: FloorKey::clone(key), floor });
         }
     }
     Ok(effects)

@@ -11,6 +11,7 @@ use serde_json::json;
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::State;
 use std::path::Path;
+use std::sync::Arc;
 
 pub(super) fn run(command: Floors, dir: &Path, output: &Output) -> Result<(), Failure> {
     let config = Config::load(dir)?;
@@ -262,7 +263,7 @@ fn show(config: &Config, state: &State, output: &Output) {
         Taken::Message { .. } => "message",
         Taken::Extension { .. } => "extension",
     };
-    let all = |(name, key, floor): &(String, &FloorKey, &Floor)| {
+    let all = |(name, key, floor): &(String, &Arc<FloorKey>, &Arc<Floor>)| {
         json!({
             "key": name,
             "public_key": hex::encode(&key.public_key),

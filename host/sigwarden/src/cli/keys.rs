@@ -168,7 +168,7 @@ fn rows(config: &Config) -> Result<Vec<Row>, Failure> {
 }
 
 fn rows_of(config: &Config, state: &State) -> Vec<Row> {
-    let row = |(id, status): (&KeyId, &sigwarden_core::state::KeyStatus)| {
+    let row = |(id, status): (&KeyId, &std::sync::Arc<sigwarden_core::state::KeyStatus>)| {
         let configured = config.key(id);
         Row {
             key: id.to_string(),
