@@ -178,10 +178,10 @@ impl Pipeline {
             let authorized = trail.step(Stage::Authorize, || {
                 authorize::authorize(Arc::clone(&envelope), &self.keys(), snapshot)
             })?;
-            let request = trail.step(Stage::Decode, || {
+            let mut request = trail.step(Stage::Decode, || {
                 decode::decode(authorized, self.parts.decode, self.parts.network, &self.time)
             })?;
-            let _place = self.wait_for_the_same(&request, deadline)?;
+            let _place = self.wait_for_the_same(&mut request, deadline)?;
             let announced = Announced::to(self.parts.ledger.as_ref());
             let evaluation = trail.step(Stage::Evaluate, || {
                 evaluate::evaluate(request, policies, &self.evaluations, deadline)
@@ -295,14 +295,20 @@ impl Pipeline {
     }
 
     /// Waits for a request with the same id, or with a vote for the same position, so that this one sees what became of it.
-    fn wait_for_the_same(&self, request: &Request, deadline: Instant) -> Result<Place<'_>, Refusal> {
+    fn wait_for_the_same(&self, request: &mut Request, deadline: Instant) -> Result<Place<'_>, Refusal> {
         let wanted = exclusive(request.tag(), &request.key().public_key, request.decoded().consensus.as_ref());
-        self.in_flight.enter(wanted, deadline).ok_or_else(|| {
+        let alone = wanted.is_empty();
+        let place = self.in_flight.enter(wanted, deadline).ok_or_else(|| {
             Refusal::new(
                 Code::Deadline,
                 "a request with the same id, or with a vote for the same position, is still in flight; ask again",
             )
-        })
+        })?;
+        if !alone {
+            // The policies see what the one before left.
+            request.snapshot = self.parts.ledger.snapshot();
+        }
+        Ok(place)
     }
 
     /// An operator says that the wall clock is right as it is now. Call it once that is durable.

@@ -52,7 +52,7 @@ codes! {
     SchemeMismatch = "key/scheme-mismatch", "The request names a scheme that is not the key's.", "Leave the scheme out, or name the key's.";
     KeyState = "key/state", "The key's state does not let it sign.", "See `sigwarden keys show`.";
     RequestIdReused = "request/id-reused", "The request id was given before, for another payload, format or key version.", "Give each request an id of its own; repeat one only with the very same request.";
-    ClockBehind = "clock/behind", "The wall clock is more than 5 s behind the ledger's latest record.", "Set the clock right; signing goes on by itself once it has caught up.";
+    ClockBehind = "clock/behind", "The wall clock is more than 5 s behind the ledger's latest record.", "Set the clock right; signing goes on by itself once it has caught up. If it is right, and a wrong one has signed before: `sigwarden ledger accept-clock --reason TEXT`.";
     ClockStep = "clock/step", "The wall clock has stepped more than 60 s ahead of the machine's boot clock since the start.", "Find out why; if the clock is right, `sigwarden ledger accept-clock --reason TEXT`.";
     ClockAhead = "clock/ahead", "The wall clock is more than a year ahead of the ledger's latest record.", "If the clock is right, `sigwarden ledger accept-clock --reason TEXT`.";
     PayloadMalformed = "payload/malformed", "The payload does not decode completely: cut short, trailing bytes, a field of the wrong type or size.", "Send the format's exact encoding; see the message for the place.";

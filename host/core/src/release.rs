@@ -28,8 +28,11 @@ impl Releases {
     /// Makes a change. No outcome is recorded meanwhile, and those recorded later know of it.
     pub(crate) fn change<T>(&self, change: impl FnOnce() -> T) -> T {
         let _no_release = self.order.write().unwrap_or_else(PoisonError::into_inner);
+        // Before, for whoever is past looking at the state; and after, for whoever looked between the first and the change itself.
         self.changes.fetch_add(1, Ordering::SeqCst);
-        change()
+        let changed = change();
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        changed
     }
 }
 

@@ -99,6 +99,21 @@ impl Maps {
         self.requests.insert(tag, Arc::new(remembered));
     }
 
+    fn set_time(&mut self, now_ms: u64) {
+        self.high_water_ms = now_ms;
+        let now_ns = now_ms.saturating_mul(1_000_000);
+        let ahead = |bucket: &Bucket| bucket.arrival_ns > now_ns;
+        let wrong: Vec<_> = self
+            .buckets
+            .iter()
+            .filter(|(_, bucket)| ahead(bucket))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in wrong {
+            self.buckets.insert(name, Bucket { arrival_ns: now_ns });
+        }
+    }
+
     fn forget(&mut self, tag: RequestTag) {
         if let Some(remembered) = self.requests.remove(&tag) {
             self.requests_by_age.remove(&(remembered.at_ms, tag));
@@ -224,6 +239,13 @@ pub enum Effect {
         /// The id in its scope.
         tag: RequestTag,
     },
+    /// An operator said that this is the time. Alone among effects it may lower something: the high-water mark and the arrival times of
+    /// buckets, which a clock that was wrong has raised. Floors and watermarks know no time.
+    ClockAccepted {
+        /// Milliseconds since the Unix epoch.
+        #[serde(with = "wire::decimal")]
+        now_ms: u64,
+    },
     /// A policy instance began to run this module with this configuration.
     PolicyInstance {
         /// The instance.
@@ -321,9 +343,12 @@ impl State {
                             None => Grant::SignStored { sign_bytes, timestamp },
                         };
                     }
-                    // Another extension beside the same precommit is something new: the policies' state counts it.
-                    replay = floors.is_empty();
-                    effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
+                    // Another extension beside the same precommit is something new, and the policies' state counts it; but not the one
+                    // that was decided under this very id.
+                    replay = floors.is_empty() || seen.is_some();
+                    if !replay {
+                        effects.extend(floors.into_iter().map(|(key, floor)| Effect::Floor { key, floor }));
+                    }
                 }
                 // What was signed for this very payload may leave once more, though the floor has moved on. Nothing is signed.
                 Err(refused @ FloorRefused::Regression { .. }) => {
@@ -500,6 +525,7 @@ impl State {
                 }
             }
             Effect::RequestForgotten { tag } => maps.forget(*tag),
+            Effect::ClockAccepted { now_ms } => maps.set_time(*now_ms),
             Effect::PolicyInstance {
                 instance,
                 module_digest,

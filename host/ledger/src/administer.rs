@@ -20,7 +20,7 @@ pub enum AdminKind {
     PolicySet,
     /// Floors are set: [`Effect::Floor`].
     Floor,
-    /// The wall clock is right: no effects.
+    /// The wall clock is right: [`Effect::ClockAccepted`].
     Clock,
     /// Something was done to the deployment that has no effects.
     Maintenance,
@@ -44,8 +44,8 @@ impl AdminKind {
     /// Whether it tells something without changing the state.
     fn only_tells(self) -> bool {
         match self {
-            Self::Clock | Self::Maintenance | Self::Alarm => true,
-            Self::PublicKey | Self::Lifecycle | Self::PolicySet | Self::Floor => false,
+            Self::Maintenance | Self::Alarm => true,
+            Self::PublicKey | Self::Lifecycle | Self::PolicySet | Self::Floor | Self::Clock => false,
         }
     }
 }
@@ -156,6 +156,7 @@ fn check(state: &State, kind: Kind, effects: &[Effect]) -> Result<(), Administer
                 }
             }
             Effect::PolicyInstance { .. } if kind == Kind::PolicySet => {}
+            Effect::ClockAccepted { .. } if kind == Kind::Clock => {}
             Effect::Floor { key, floor } if kind == Kind::Floor => {
                 if let Some(stands) = state.floors.get(key).filter(|stands| floor.position <= stands.position) {
                     return Err(AdministerError::FloorNotAbove {
@@ -176,6 +177,7 @@ fn check(state: &State, kind: Kind, effects: &[Effect]) -> Result<(), Administer
             | Effect::Request { .. }
             | Effect::RequestSigned { .. }
             | Effect::RequestForgotten { .. }
+            | Effect::ClockAccepted { .. }
             | Effect::Use { .. } => return Err(foreign(kind, format!("{effect:?}"))),
         }
         state.apply(effect);

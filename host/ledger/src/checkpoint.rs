@@ -99,6 +99,8 @@ impl Dirty {
     /// Notes one more.
     pub(crate) fn push(&mut self, effect: Effect) {
         match self {
+            // It may have touched any bucket.
+            Self::Effects(_) if matches!(effect, Effect::ClockAccepted { .. }) => *self = Self::All,
             Self::Effects(effects) if effects.len() < Self::MAX => effects.push(effect),
             Self::Effects(_) => *self = Self::All,
             Self::All => {}

@@ -120,6 +120,8 @@ impl Inner {
         self.hold.wait();
         let Some(mut batch) = self.sequencer().take_pending() else {
             watch.end();
+            // Whoever poisoned it has sent away who waited then; this batch's own may have come since.
+            self.poison("the ledger failed before");
             return false;
         };
         let begun = Instant::now();
@@ -146,7 +148,12 @@ impl Inner {
     fn write(&self, batch: &mut Batch) -> std::io::Result<()> {
         segment::terminate(&mut batch.lines, batch.first, batch.last);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.is_over(batch.time_ms) {
+        // A start copies the newest segment, and must find the room for it in what is kept free.
+        let most = match self.room.get() {
+            Room::Plenty => u64::MAX,
+            Room::Short | Room::ConsensusOnly | Room::Full => self.reserve_bytes / 2,
+        };
+        if writer.is_over(batch.time_ms, most) {
             writer.roll(self.disk.as_ref(), &self.log, batch.first, batch.previous, batch.time_ms)?;
         }
         writer.append(&batch.lines)
@@ -216,7 +223,9 @@ impl Inner {
     /// Records what was counted so far.
     pub(crate) fn record_counted(&self) -> Result<(), LedgerFailure> {
         let counted = self.budget().counted();
-        counted.iter().try_for_each(|counted| self.record_count(counted))
+        // Each of them, whatever became of the others.
+        let recorded: Vec<_> = counted.iter().map(|counted| self.record_count(counted)).collect();
+        recorded.into_iter().collect()
     }
 
     fn record_count(&self, counted: &Counted) -> Result<(), LedgerFailure> {

@@ -162,5 +162,10 @@ fn rewrite(disk: &dyn Disk, log: &Path, newest: &Header, end: u64) -> Result<(),
         disk.rename(&temporary, &path)?;
         disk.sync_dir(log)
     };
-    copy().map_err(OpenError::io(&path))
+    let copied = copy();
+    if copied.is_err() {
+        // It takes room that the next attempt needs.
+        drop(disk.remove(&temporary));
+    }
+    copied.map_err(OpenError::io(&path))
 }

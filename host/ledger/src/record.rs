@@ -71,13 +71,13 @@ impl Kind {
         }
     }
 
-    /// Whether its time raises the ledger's high-water mark: that of a request that was judged, or of a clock that an operator
-    /// accepted. Others are told by a wall clock that nobody has judged, and one that was wrong for a moment must not refuse
+    /// Whether its time raises the ledger's high-water mark: that of a request that was judged. A clock that an operator accepted
+    /// sets it. Others are told by a wall clock that nobody has judged, and one that was wrong for a moment must not refuse
     /// everything afterwards.
     #[must_use]
     pub fn time_is_judged(self) -> bool {
         match self {
-            Self::Decision | Self::Replay | Self::Outcome | Self::Clock => true,
+            Self::Decision | Self::Replay | Self::Outcome => true,
             Self::Start
             | Self::Refusal
             | Self::Refusals
@@ -85,6 +85,7 @@ impl Kind {
             | Self::Lifecycle
             | Self::PolicySet
             | Self::Floor
+            | Self::Clock
             | Self::Maintenance
             | Self::Alarm => false,
         }

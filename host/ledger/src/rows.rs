@@ -62,6 +62,8 @@ pub(crate) fn of_effect(effect: &Effect, state: &State) -> Result<Row, serde_jso
         Effect::Floor { key, .. } | Effect::FloorSignature { key, .. } => floor(state, key),
         Effect::Use { key } | Effect::KeyPinned { key, .. } | Effect::KeyState { key, .. } => key_row(state, key),
         Effect::PolicyInstance { instance, .. } => policy(state, instance),
+        // All rows are written after this one.
+        Effect::ClockAccepted { .. } => Ok((Vec::new(), None)),
         Effect::Request { tag, .. } | Effect::RequestSigned { tag, .. } | Effect::RequestForgotten { tag } => request(state, *tag),
     }
 }

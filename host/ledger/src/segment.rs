@@ -99,9 +99,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether the segment is full or old, so that the next frame begins another.
-    pub(crate) fn is_over(&self, now_ms: u64) -> bool {
-        self.end >= self.max_bytes || now_ms.saturating_sub(self.header.time / 1_000_000) >= SEGMENT_MS
+    /// Whether the segment is full, has `most` bytes, or is old, so that the next frame begins another.
+    pub(crate) fn is_over(&self, now_ms: u64, most: u64) -> bool {
+        self.end >= self.max_bytes.min(most) || now_ms.saturating_sub(self.header.time / 1_000_000) >= SEGMENT_MS
     }
 
     /// Ends it: gives back what was reserved.

@@ -178,11 +178,11 @@ impl Witness {
             (Kind::Replay, Body::Decision(decision)) => self.replay(sequence, time, &decision, &effects),
             (Kind::Outcome, Body::Outcome(outcome)) => self.outcome(sequence, &outcome, effects),
             (Kind::Refusal, Body::Refusal(_)) | (Kind::Refusals, Body::Refusals(_)) => Ok(()),
-            (Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor, Body::Administration(_)) => self.administration(effects),
-            (Kind::Clock | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) if effects.is_empty() => Ok(()),
-            (Kind::Clock | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => {
-                Err("it only tells something, and changes the state".to_owned())
+            (Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor | Kind::Clock, Body::Administration(_)) => {
+                self.administration(effects)
             }
+            (Kind::Maintenance | Kind::Alarm, Body::Administration(_)) if effects.is_empty() => Ok(()),
+            (Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => Err("it only tells something, and changes the state".to_owned()),
             (
                 Kind::Start
                 | Kind::Decision
@@ -218,7 +218,8 @@ impl Witness {
                 | Effect::PolicyInstance { .. }
                 | Effect::Request { .. }
                 | Effect::RequestSigned { .. }
-                | Effect::RequestForgotten { .. } => None,
+                | Effect::RequestForgotten { .. }
+                | Effect::ClockAccepted { .. } => None,
             });
             self.keys.extend(public_key.map(|public_key| (id.clone(), public_key)));
         }
@@ -245,7 +246,8 @@ impl Witness {
                 | Effect::KeyPinned { .. }
                 | Effect::KeyState { .. }
                 | Effect::PolicyInstance { .. }
-                | Effect::RequestSigned { .. } => {}
+                | Effect::RequestSigned { .. }
+                | Effect::ClockAccepted { .. } => {}
                 Effect::Request { .. } | Effect::RequestForgotten { .. } => self.request(&effect, decision, time)?,
             }
         }
@@ -471,6 +473,7 @@ impl Witness {
                 | Effect::Request { .. }
                 | Effect::RequestSigned { .. }
                 | Effect::RequestForgotten { .. }
+                | Effect::ClockAccepted { .. }
                 | Effect::Use { .. } => {}
             }
         }
@@ -584,6 +587,7 @@ fn belongs(effect: &Effect, kind: Kind) -> bool {
         Effect::PolicyInstance { .. } => kind == Kind::PolicySet,
         Effect::Request { .. } | Effect::RequestForgotten { .. } => matches!(kind, Kind::Decision | Kind::Replay),
         Effect::RequestSigned { .. } => kind == Kind::Outcome,
+        Effect::ClockAccepted { .. } => kind == Kind::Clock,
     }
 }
 
@@ -601,5 +605,6 @@ fn name(effect: &Effect) -> &'static str {
         Effect::Request { .. } => "request",
         Effect::RequestSigned { .. } => "request-signed",
         Effect::RequestForgotten { .. } => "request-forgotten",
+        Effect::ClockAccepted { .. } => "clock-accepted",
     }
 }

@@ -37,6 +37,12 @@ impl Origin {
         let grants = &committed.receipt.grants;
         let fresh = grants.first().is_some_and(Grant::is_fresh);
         let released = |grant: &Grant| matches!(grant, Grant::Released { .. });
+        // A retry got the signature over the first one's bytes: that is not remembered as one over its own.
+        let sign_bytes = request.decoded().consensus.as_ref().map(|message| &message.sign_bytes);
+        let over_its_own = |grant: &Grant| match grant {
+            Grant::Sign { .. } | Grant::Released { .. } => true,
+            Grant::SignStored { sign_bytes: stored, .. } | Grant::Recorded { sign_bytes: stored, .. } => Some(stored) == sign_bytes,
+        };
         let floor = request
             .decoded()
             .consensus
@@ -60,7 +66,9 @@ impl Origin {
             scheme: key.scheme,
             floor,
             // Signatures that were released by their id are remembered already.
-            remember: request.tag().filter(|_| !grants.iter().all(released)),
+            remember: request
+                .tag()
+                .filter(|_| !grants.iter().all(released) && grants.iter().all(over_its_own)),
             now_ms: request.now_ms(),
         }
     }

@@ -244,3 +244,27 @@ fn a_request_keeps_the_id_that_its_client_gave_and_others_get_one_of_their_own()
     assert_eq!(ids.len(), 10);
     world.call(vote("2/1/a")).unwrap();
 }
+
+/// The change is being recorded: its counter has risen, its record has no place yet. What is decided in between is withheld as well.
+#[test]
+fn a_decision_made_while_a_change_is_recorded_is_withheld() {
+    let world = World::new(vec![allow()]);
+    let (at_backend, answers) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (reached, go_on) = (Arc::clone(&at_backend), Arc::clone(&answers));
+    *world.backend.0.lock().unwrap() = Hardware::SignsAfter(Arc::new(move || {
+        reached.wait();
+        go_on.wait();
+    }));
+    std::thread::scope(|scope| {
+        let signer = world.pipeline.change_key_states(|| {
+            let signer = scope.spawn(|| world.message());
+            at_backend.wait();
+            let key = "own.account.v1".parse().unwrap();
+            let state = KeyState::Suspended;
+            world.ledger.state.lock().unwrap().apply(&Effect::KeyState { key, state });
+            signer
+        });
+        answers.wait();
+        assert_eq!(signer.join().unwrap().unwrap_err().kind(), Code::KeyState);
+    });
+}

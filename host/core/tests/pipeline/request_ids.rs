@@ -229,3 +229,16 @@ fn an_unsure_ledger_leaves_the_id_to_whoever_knows() {
     assert_eq!(world.send("pay", "1").unwrap_err().kind(), Code::LedgerUnknown);
     assert!(!world.send("pay", "1").unwrap().replay, "it never became durable");
 }
+
+/// The retry was answered with the signature over the first one's bytes, which is none over its own.
+#[test]
+fn an_id_of_a_retry_with_another_timestamp_does_not_outlive_the_floor() {
+    let world = World::new(vec![allow()]);
+    let first = world.send_vote("5/100/a", "x").unwrap();
+    let retry = world.send_vote("5/200/a", "y").unwrap();
+    assert_eq!(retry.signatures, first.signatures);
+    assert_eq!(world.send_vote("5/200/a", "y").unwrap().signatures, first.signatures);
+    world.send_vote("6/100/a", "z").unwrap();
+    assert_eq!(world.send_vote("5/200/a", "y").unwrap_err().kind(), Code::FloorRegression);
+    assert_eq!(world.send_vote("5/100/a", "x").unwrap().signatures, first.signatures);
+}

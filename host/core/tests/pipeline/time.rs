@@ -2,6 +2,7 @@
 
 use crate::fakes::{NOW, World, allow};
 use sigwarden_core::Code;
+use sigwarden_core::state::Effect;
 use std::sync::atomic::Ordering;
 
 #[test]
@@ -50,4 +51,28 @@ fn a_year_without_a_record_refuses_whatever_the_boot_clock_says() {
     assert_eq!(world.vote("5/100/a").unwrap_err().kind(), Code::ClockAhead);
     world.ledger.state.lock().unwrap().note_time(NOW + year);
     world.vote("5/100/b").unwrap();
+}
+
+/// A clock that was ahead when the daemon started has signed; now it is right, and behind what was recorded.
+#[test]
+fn an_accepted_clock_ends_what_a_wrong_one_has_recorded() {
+    let world = World::new(vec![allow()]);
+    let wrong = NOW + 330 * 86_400_000;
+    world.ledger.state.lock().unwrap().note_time(wrong);
+    assert_eq!(world.message().unwrap_err().kind(), Code::ClockBehind);
+    let bucket = Effect::Bucket {
+        instance: "limit".into(),
+        name: "all".into(),
+        arrival_ns: wrong * 1_000_000,
+    };
+    let mut state = world.ledger.state.lock().unwrap();
+    state.apply(&bucket);
+    state.apply(&Effect::ClockAccepted { now_ms: NOW });
+    assert_eq!(
+        state.buckets.values().map(|bucket| bucket.arrival_ns).collect::<Vec<_>>(),
+        [NOW * 1_000_000]
+    );
+    drop(state);
+    world.pipeline.accept_clock();
+    world.message().unwrap();
 }

@@ -188,7 +188,8 @@ impl Administrator {
         }
     }
 
-    /// Accepts the wall clock as it is now: its step, or the time since the last record, refuses nothing any more.
+    /// Accepts the wall clock as it is now: neither its step, nor the time since the last record, nor a record of a clock that was ahead
+    /// refuses anything any more.
     ///
     /// # Errors
     /// The ledger failed.
@@ -196,7 +197,7 @@ impl Administrator {
         let _turn = self.turn();
         wanted(&request.reason)?;
         let now_ms = now_ms();
-        let sequence = self.record(AdminKind::Clock, &request.reason, Vec::new())?;
+        let sequence = self.record(AdminKind::Clock, &request.reason, vec![Effect::ClockAccepted { now_ms }])?;
         if let Some(daemon) = self.daemon() {
             daemon.pipeline.accept_clock();
         }
