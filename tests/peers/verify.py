@@ -25,14 +25,14 @@ BODIES = {
     "outcome": "decision-sequence decision request caller key scheme backend signatures? code? message? micros",
     "refusal": "code message denials? stage request? caller? uid operation key format micros", "refusals": "caller? uid? count"}
 BODIES |= dict.fromkeys(("public-key", "lifecycle", "policy-set", "floor", "clock", "maintenance", "alarm"), "operator reason")
-TELLS = ("refusal", "refusals", "clock", "maintenance", "alarm")  # and change nothing
+TELLS = ("refusal", "refusals", "maintenance", "alarm")  # and change nothing
 EFFECTS = {
     "bucket": ("decision", "instance name arrival-ns"), "watermark": ("decision", "instance name watermark"),
     "store": ("decision", "instance name value"), "use": ("decision", "key"), "floor": ("decision floor", "key floor"),
     "request": ("decision replay", "tag version identity payload decision at-ms"), "request-forgotten": ("decision replay", "tag"),
     "floor-signature": ("outcome", "key position signature"), "request-signed": ("outcome", "tag signatures"),
     "key-pinned": ("public-key", "key scheme public-key created-ms state"), "key-state": ("lifecycle", "key state"),
-    "policy-instance": ("policy-set", "instance module-digest config-digest version")}
+    "clock-accepted": ("clock", "now-ms"), "policy-instance": ("policy-set", "instance module-digest config-digest version")}
 DECIDED, REMEMBERED = ("decision", "request", "caller", "key"), ("tag", "payload", "decision", "version", "at-ms")
 TAKEN = {"operator": "by", "extension": "by hash", "message": "by identity sign-bytes timestamp signature?"}
 
