@@ -117,7 +117,7 @@ impl Header {
         Ok(out)
     }
 
-    /// Reads a line without its LF.
+    /// Reads a line without its LF; no other spelling than that of [`Header::frame`].
     pub(crate) fn parse(line: &[u8]) -> Result<Self, HeaderFault> {
         // The version decides how the rest is read, so it is read by itself.
         #[derive(Deserialize)]
@@ -132,8 +132,13 @@ impl Header {
         if versioned.segment.format > FORMAT {
             return Err(HeaderFault::Newer(versioned.segment.format));
         }
-        let HeaderLine { segment } = serde_json::from_slice(line).map_err(|_| HeaderFault::Malformed)?;
-        Ok(segment)
+        let read: HeaderLine = serde_json::from_slice(line).map_err(|_| HeaderFault::Malformed)?;
+        let again = serde_json::to_vec(&read).map_err(|_| HeaderFault::Malformed)?;
+        let deployment = read.segment.deployment.as_bytes();
+        if again != line || deployment.len() != 32 || !deployment.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(HeaderFault::Malformed);
+        }
+        Ok(read.segment)
     }
 
     /// Of a deployment's first segment.
@@ -166,6 +171,29 @@ mod tests {
         let text = std::str::from_utf8(line).unwrap();
         for other in [text.replace("\"last\"", " \"last\""), text.to_uppercase(), format!("{text} ")] {
             assert_eq!(Terminator::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_header_reads_back_and_no_other_spelling_of_it_does() {
+        let header = Header::first("0a".repeat(16), 5);
+        let frame = header.frame().unwrap();
+        let text = std::str::from_utf8(frame.split(|b| *b == b'\n').next().unwrap()).unwrap();
+        assert_eq!(Header::parse(text.as_bytes()).unwrap(), header);
+        let others = [
+            text.replace("\"first\"", " \"first\""),
+            text.replace("\"first\"", "\"f\\u0069rst\""),
+            text.replace("\"format\":1", "\"format\":1.0"),
+            text.replace("0a0a", "0A0A"),
+            text.replace("0a0a", "0a"),
+            text.replace("\"first\":\"1\"", "\"first\":\"01\""),
+            text.replace("\"format\":1,", "").replace("}}", ",\"format\":1}}"),
+            format!("{text} "),
+            format!("{text}\r"),
+        ];
+        for other in others {
+            assert_ne!(other, text);
+            assert!(matches!(Header::parse(other.as_bytes()), Err(HeaderFault::Malformed)), "{other}");
         }
     }
 

@@ -322,11 +322,11 @@ impl Witness {
 
     fn replay(&mut self, sequence: u64, time: u64, decision: &Decision<'_>, effects: &[Effect]) -> Result<(), String> {
         let key = self.floor_of(decision)?;
-        // By its id: the very payload that was decided before, as far as that is known.
-        let by_id = self
-            .requests
-            .get(&tag_of(decision)?.0)
-            .filter(|remembered| remembered.is_kept(time / 1_000_000) && remembered.payload == decision.payload.blake3);
+        // By its id: the very payload and key that were decided before, as far as that is known.
+        let (tag, id) = tag_of(decision)?;
+        let own = |remembered: &&Remembered| remembered.payload == decision.payload.blake3 && remembered.version == id.version;
+        let kept = self.requests.get(&tag).filter(|remembered| remembered.is_kept(time / 1_000_000));
+        let by_id = kept.filter(own);
         let signed = by_id
             .and_then(|remembered| remembered.signatures.first())
             .map(|signature| signature.bytes.clone());

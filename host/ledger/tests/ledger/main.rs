@@ -10,8 +10,10 @@
 
 mod commits;
 mod disks;
+mod forgeries;
 mod mutations;
 mod peer;
 mod recovery;
+mod request_ids;
 mod verification;
 mod world;

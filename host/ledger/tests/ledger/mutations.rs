@@ -2,24 +2,27 @@
 //! those that do not.
 
 use crate::disks::QuickDisk;
-use crate::peer::{Log, ask, with, write};
+use crate::forgeries::forgery;
+use crate::peer::{Log, ask, write};
 use crate::recovery::segments;
-use crate::world::{Rule, World, administer, floor_key};
-use sigwarden_core::KeyState;
+use crate::world::{ACCOUNT, Rule, World, administer, floor_key};
 use sigwarden_core::floor::{Floor, Position, Taken};
+use sigwarden_core::request_id::KEPT_MS;
 use sigwarden_core::state::Effect;
+use sigwarden_core::{Format, KeyState};
 use sigwarden_ledger::{AdminKind, ExportError, VerifyError, export, verify};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 const MUTATIONS: u64 = 1000;
 
 /// `SplitMix64`: seeded, so that a failure names its seed and comes again.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -27,12 +30,36 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end.max(1) as u64).unwrap()
     }
 }
 
-/// A real log: votes, retries, precommits with extensions, messages, denials, floor and key changes, four segments, no torn end.
+/// Requests with ids: repeated with their recorded signature, without one, below the floor; refused, and too many of these to be recorded
+/// one by one. A clock that an operator accepts.
+fn with_ids(world: &World, part: u64) {
+    let id = |name: &str| format!("{name}-{part}");
+    world.message_as(&id("paid"), b"pay").unwrap();
+    assert!(world.message_as(&id("paid"), b"pay").unwrap().replay);
+    world.message_as(&id("paid"), b"pay more").unwrap_err();
+    world.without_backend(|| world.message_as(&id("late"), b"late").unwrap_err());
+    assert!(world.message_as(&id("late"), b"late").unwrap().replay);
+    let height = 10 * part + 9;
+    let voted = world.vote_as(&id("vote"), height, 100, "a").unwrap();
+    world.vote_as(&id("next"), height + 1, 100, "a+one").unwrap();
+    assert_eq!(
+        world.vote_as(&id("vote"), height, 100, "a").unwrap().signatures,
+        voted.signatures,
+        "below the floor"
+    );
+    let now_ms = world.clock.load(Ordering::SeqCst);
+    administer(&world.ledger, AdminKind::Clock, vec![Effect::ClockAccepted { now_ms }]);
+    for _ in 0..25 {
+        world.send(2, ACCOUNT, Format::RawMessageNone, vec![1], "").unwrap_err();
+    }
+}
+
+/// A real log: votes, retries, precommits with extensions, messages, denials, request ids, floor and key changes, a crash, no torn end.
 fn real_log(dir: &Path) -> Log {
     for (part, rule) in [Rule::Allow, Rule::Raise, Rule::Count].into_iter().enumerate() {
         let disk = Arc::new(QuickDisk::default());
@@ -52,10 +79,17 @@ fn real_log(dir: &Path) -> Log {
         world.vote(height, 100, "a+one").unwrap();
         // Another extension beside the same precommit.
         world.vote(height, 100, "a+two").unwrap();
+        if part == 2 {
+            // What the first part's ids stood for is forgotten.
+            world.pass(KEPT_MS);
+        }
+        if part != 1 {
+            with_ids(&world, part as u64);
+        }
         let denied = (0..4).filter(|n| world.message(&[10 + n]).is_err()).count();
         assert_eq!(denied, if part == 1 { 2 } else { 0 });
         let floor = Floor {
-            position: Position::end_of_height(height + 1),
+            position: Position::end_of_height(height + 4),
             taken: Taken::Operator,
         };
         administer(&world.ledger, AdminKind::Floor, vec![Effect::Floor { key: floor_key(), floor }]);
@@ -63,6 +97,16 @@ fn real_log(dir: &Path) -> Log {
         let state = if part == 2 { KeyState::Suspended } else { KeyState::Active };
         administer(&world.ledger, AdminKind::Lifecycle, vec![Effect::KeyState { key, state }]);
         world.ledger.close().unwrap();
+        drop(world);
+        if part == 0 {
+            // Decided, and then the power goes: nobody knows what came of it.
+            let world = World::open(Arc::new(QuickDisk::default()), dir, rule).unwrap();
+            world.message_as("cut", b"cut").unwrap();
+            drop(world);
+            let world = World::open(Arc::new(QuickDisk::default()), dir, rule).unwrap();
+            assert!(world.message_as("cut", b"cut").unwrap().replay);
+            world.ledger.close().unwrap();
+        }
     }
     Log::read(&segments(dir))
 }
@@ -173,170 +217,6 @@ fn damage(random: &mut Random, log: &Log, other: &Log) -> (&'static str, Vec<(St
     (name, files)
 }
 
-/// What is said changed, and every hash made anew: only the meaning can tell.
-fn forgery(random: &mut Random, log: &Log) -> (&'static str, Vec<(String, Vec<u8>)>) {
-    let mut log = log.clone();
-    let mut renumber = false;
-    let count = log.lines().len();
-    let segment = random.below(log.0.len());
-    let of = |log: &mut Log, part: &str, random: &mut Random| {
-        let mut lines = log.lines();
-        let having: Vec<usize> = (0..lines.len()).filter(|n| lines[*n].contains(part)).collect();
-        let chosen = having[random.below(having.len())];
-        std::mem::take(lines[chosen])
-    };
-    // Puts a line back where `of` left none.
-    let back = |log: &mut Log, line: String| {
-        *log.lines().into_iter().find(|line| line.is_empty()).unwrap() = line;
-    };
-    let edit = |log: &mut Log, random: &mut Random, part: &str, change: &dyn Fn(&str) -> String| {
-        let line = of(log, part, random);
-        back(log, change(&line));
-    };
-    let small = random.next() % 40;
-    let name = match random.below(22) {
-        0 => {
-            edit(&mut log, random, "\"effect\":\"floor\",", &|line| {
-                let at = line.find("\"position\":[\"").unwrap() + 13;
-                let end = at + line[at..].find('"').unwrap();
-                format!("{}{small}{}", &line[..at], &line[end..])
-            });
-            "a floor's height"
-        }
-        1 => {
-            edit(&mut log, random, "\"effect\":\"floor\",", &|line| {
-                let parts: Vec<&str> = line.split("\"position\":[\"").collect();
-                let rest = parts[1..]
-                    .iter()
-                    .map(|part| format!("\"position\":[\"{small}{}", &part[part.find('"').unwrap()..]));
-                parts[0].to_owned() + &rest.collect::<String>()
-            });
-            "a floor's height, and its decision's"
-        }
-        2 => {
-            edit(&mut log, random, "\"kind\":\"floor\"", &|line| {
-                with(line, "position", "").replace("\"position\":[\"\"", "\"position\":[\"0\"")
-            });
-            "an operator's floor"
-        }
-        3 => {
-            edit(&mut log, random, "\"sign-bytes\"", &|line| with(line, "sign-bytes", "00ff"));
-            "other sign bytes"
-        }
-        4 => {
-            edit(&mut log, random, "\"identity\"", &|line| with(line, "identity", &"ab".repeat(32)));
-            "another identity"
-        }
-        5 => {
-            edit(&mut log, random, "\"effect\":\"use\",\"key\":\"cosmos", &|line| {
-                line.replace("{\"effect\":\"use\",\"key\":\"cosmos", "{\"effect\":\"use\",\"key\":\"other")
-            });
-            "another key's use"
-        }
-        6 => {
-            edit(&mut log, random, "\"effects\":", &|line| {
-                let (begin, end) = (line.find("\"effects\":").unwrap(), line.find("\"body\":").unwrap());
-                format!("{}{}", &line[..begin], &line[end..])
-            });
-            "no effects"
-        }
-        7 => {
-            edit(&mut log, random, "\"kind\":\"decision\"", &|line| with(line, "kind", "replay"));
-            "a decision as a replay"
-        }
-        8 => {
-            edit(&mut log, random, "\"kind\":\"replay\"", &|line| with(line, "kind", "decision"));
-            "a replay as a decision"
-        }
-        9 => {
-            edit(&mut log, random, "\"signatures\":[{\"bytes\"", &|line| {
-                let at = line.find("\"signatures\":[{\"bytes\":\"").unwrap() + 24;
-                format!("{}{}{}", &line[..at], "0f", &line[at + 2..])
-            });
-            "another signature"
-        }
-        10 => {
-            edit(&mut log, random, "\"decision-sequence\"", &|line| {
-                with(line, "decision-sequence", &small.to_string())
-            });
-            "an outcome of another decision"
-        }
-        11 => {
-            edit(&mut log, random, "\"effect\":\"watermark\"", &|line| {
-                let at = line.find("\"watermark\":{\"position\":[\"").unwrap() + 26;
-                let end = at + line[at..].find('"').unwrap();
-                format!("{}{}{}", &line[..at], small % 6, &line[end..])
-            });
-            "a watermark"
-        }
-        12 => {
-            let line = of(&mut log, "{", random);
-            for frame in log.0.iter_mut().flat_map(|segment| &mut segment.frames) {
-                frame.retain(|line| !line.is_empty());
-            }
-            renumber = random.below(2) == 0;
-            assert!(!line.is_empty());
-            "a record is gone"
-        }
-        13 => {
-            let (one, other) = (random.below(count), random.below(count));
-            let mut lines = log.lines();
-            let saved = lines[one].clone();
-            *lines[one] = std::mem::replace(lines[other], saved);
-            renumber = random.below(4) > 0;
-            "two records are swapped"
-        }
-        14 => {
-            let frames = &mut log.0[segment].frames;
-            let frame = frames[random.below(frames.len())].clone();
-            frames.push(frame);
-            renumber = random.below(4) > 0;
-            "a frame again"
-        }
-        15 => {
-            edit(&mut log, random, "\"body\":{", &|line| {
-                line.replacen("\"body\":{", "\"body\":{\"unheard\":\"of\",", 1)
-            });
-            "a field that is not known"
-        }
-        16 => {
-            log.0[segment].header = with(&log.0[segment].header, "generation", &(small % 3).to_string());
-            "a segment's generation"
-        }
-        17 => {
-            for part in &mut log.0[segment..] {
-                part.header = part.header.replace("\"generation\":\"1\"", "\"generation\":\"2\"");
-                for line in part.frames.iter_mut().flatten().filter(|line| line.contains("\"kind\":\"start\"")) {
-                    *line = with(line, "generation", "2");
-                }
-            }
-            "another life, as an adoption begins it"
-        }
-        18 => {
-            log.0[segment].header = log.0[segment].header.replace("\"format\":1", "\"format\":2");
-            "a newer format"
-        }
-        19 => {
-            edit(&mut log, random, "\"time\"", &|line| {
-                with(line, "time", &(small * 1_000_000).to_string())
-            });
-            "another time"
-        }
-        20 => {
-            let frames = &mut log.0[segment].frames;
-            let at = random.below(frames.len());
-            frames.truncate(at + 1);
-            log.0.truncate(segment + 1);
-            "an older log"
-        }
-        _ => {
-            edit(&mut log, random, "\"hash\"", &|line| with(line, "hash", &"cd".repeat(32)));
-            "another extension"
-        }
-    };
-    (name, log.files(renumber))
-}
-
 /// What a verifier found, as far as two can be compared: the file, line and byte of the first bad line, or what holds.
 type Found = Result<(u64, u64, String, u64), (String, u64, u64)>;
 
@@ -416,10 +296,20 @@ fn an_outside_witness_agrees_on_a_thousand_logs() {
         "a replay as a decision",
         "a field that is not known",
         "a newer format",
+        "another payload under a known id",
+        "a replay of an id that was never given",
+        "another signature is remembered than was made",
+        "an id is forgotten too early",
+        "an id is decided twice",
+        "a clock that changes something else",
     ] {
         assert!(tally[name].0 == 0 && tally[name].1 > 0, "{name}: {:?}", tally[name]);
     }
-    for name in ["another time", "another life, as an adoption begins it", "an older log"] {
+    for name in [
+        "another life, as an adoption begins it",
+        "an older log",
+        "another count of refusals",
+    ] {
         assert!(tally[name].0 > 0 && tally[name].1 == 0, "{name}: {:?}", tally[name]);
     }
 }

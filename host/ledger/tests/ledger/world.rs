@@ -8,7 +8,7 @@ use sigwarden_core::key::{KeyEntry, KeyId};
 use sigwarden_core::limit::Take;
 use sigwarden_core::pipeline::{Limits, Parts};
 use sigwarden_core::policy::{Binding, Denial, EvaluationFailure, FailureKind, Job, Report, Understands, Verdict};
-use sigwarden_core::proof::Committed;
+use sigwarden_core::proof::{Committed, DecisionId};
 use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::staging::Staging;
 use sigwarden_core::state::Effect;
@@ -21,7 +21,7 @@ use sigwarden_ledger::disk::Disk;
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, OpenError, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -125,15 +125,21 @@ impl Evaluator for Rules {
     }
 }
 
-/// Signs, counts how often, and remembers what.
+/// Signs, counts how often, and remembers what, under which decision; fails when told.
 pub(crate) struct Signing {
     key: SigningKey,
+    pub(crate) fails: AtomicBool,
     pub(crate) signed: AtomicUsize,
     pub(crate) made: Mutex<Vec<Vec<u8>>>,
+    pub(crate) asked: Mutex<Vec<DecisionId>>,
 }
 
 impl Backend for Signing {
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
+        self.asked.lock().unwrap().push(committed.decision());
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(BackendFailure::Unavailable("the test says so".into()));
+        }
         let sign = |input: &SigningInput| {
             self.signed.fetch_add(1, Ordering::SeqCst);
             self.made.lock().unwrap().push(input.as_bytes().to_vec());
@@ -258,8 +264,10 @@ impl World {
     pub(crate) fn assemble(ledger: Arc<EmbeddedLedger>, fatal: Arc<Mutex<Vec<String>>>, rule: Rule) -> Self {
         let backend = Arc::new(Signing {
             key: signing_key(),
+            fails: AtomicBool::new(false),
             signed: AtomicUsize::new(0),
             made: Mutex::default(),
+            asked: Mutex::default(),
         });
         let clock = Arc::new(AtomicU64::new(NOW));
         // Both move together: no step.
@@ -329,16 +337,42 @@ impl World {
     }
 
     pub(crate) fn sign(&self, key: &str, format: Format, payload: Vec<u8>) -> Result<Signed, Refusal> {
+        self.send(1, key, format, payload, "")
+    }
+
+    /// As somebody, with a request id.
+    pub(crate) fn send(&self, uid: u32, key: &str, format: Format, payload: Vec<u8>, id: &str) -> Result<Signed, Refusal> {
         let call = SignCall {
             operation: "sign".into(),
             key: key.into(),
             format: format.name().into(),
             scheme: String::new(),
-            request_id: String::new(),
+            request_id: id.into(),
             payload,
             received: Instant::now(),
         };
-        self.pipeline.sign(Peer { uid: 1, gid: 1 }, call)
+        self.pipeline.sign(Peer { uid, gid: 1 }, call)
+    }
+
+    pub(crate) fn vote_as(&self, id: &str, height: u64, seconds: u64, block: &str) -> Result<Signed, Refusal> {
+        self.send(1, VALIDATOR, Format::CometBftVote, vote(height, seconds, block), id)
+    }
+
+    pub(crate) fn message_as(&self, id: &str, payload: &[u8]) -> Result<Signed, Refusal> {
+        self.send(1, ACCOUNT, Format::RawMessageNone, payload.to_vec(), id)
+    }
+
+    /// The backend fails for as long as this runs.
+    pub(crate) fn without_backend<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.backend.fails.store(true, Ordering::SeqCst);
+        let result = run();
+        self.backend.fails.store(false, Ordering::SeqCst);
+        result
+    }
+
+    /// Both clocks go on.
+    pub(crate) fn pass(&self, ms: u64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
     pub(crate) fn vote(&self, height: u64, seconds: u64, block: &str) -> Result<Signed, Refusal> {
