@@ -1,59 +1,21 @@
-//! What the fuzz targets run, and what must hold of it. No input makes any of this panic; what is asserted beside that says so.
+//! What the fuzz targets run, and what must hold of it. No input makes any of this panic; what is asserted beside that says so. The
+//! targets that need the daemon's code, and so its sandbox, are behind the feature `daemon`: the others build in a fraction of the time.
 
-use arbitrary::{Arbitrary, Unstructured};
-use prost::Message;
-use sigwarden::config::Config;
-use sigwarden::proto;
-use sigwarden_core::caller::{Client, Clients, Peer};
+#[cfg(feature = "daemon")]
+mod daemon;
+mod peers;
+
+#[cfg(feature = "daemon")]
+pub use daemon::{config, envelope, guest_answers};
 use sigwarden_core::fact::SigningInput;
-use sigwarden_core::pipeline::{Limits, SignCall};
-use sigwarden_core::policy::Verdict;
-use sigwarden_core::stages::{authenticate::authenticate, open::open};
-use sigwarden_core::staging::Staging;
-use sigwarden_core::state::State;
-use sigwarden_core::watermark::Order;
 use sigwarden_core::{Format, Ledger, Scheme};
 use sigwarden_formats::{cometbft, decode, evm};
 use sigwarden_ledger::disk::simulated::SimulatedDisk;
 use sigwarden_ledger::disk::{Access, Disk};
 use sigwarden_ledger::{EmbeddedLedger, Settings};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
-
-/// A message as it comes from the socket, opened: what was understood says what was sent.
-pub fn envelope(data: &[u8]) {
-    let Ok(request) = proto::SignRequest::decode(data) else { return };
-    let clients = Clients(vec![Arc::new(Client {
-        name: "fuzzer".into(),
-        uid: 1,
-        gid: None,
-        allow: Vec::new(),
-    })]);
-    let caller = authenticate(&clients, Peer { uid: 1, gid: 1 }).expect("the one client");
-    let call = SignCall {
-        operation: request.operation.clone(),
-        key: request.key.clone(),
-        format: request.format.clone(),
-        scheme: request.scheme.clone(),
-        request_id: request.request_id.clone(),
-        payload: request.payload.clone(),
-        received: Instant::now(),
-    };
-    let limits = Limits::default();
-    match open(caller, call, &limits, || "host".to_owned()) {
-        Ok(envelope) => {
-            assert!(request.payload.len() <= limits.payload_bytes);
-            let shown = format!("{envelope:?}");
-            assert!(!shown.is_empty());
-        }
-        Err(refusal) => assert!(
-            refusal.message.len() < 4096,
-            "a refusal is short whatever was sent: {}",
-            refusal.message.len()
-        ),
-    }
-}
 
 /// Every decoder on the same bytes: what decodes is what an encoder writes, and decodes to the same again.
 pub fn decoders(data: &[u8]) {
@@ -66,12 +28,14 @@ pub fn decoders(data: &[u8]) {
             Ok(&decoded),
             "decoding is a function of the bytes"
         );
+        // By encoders that share no code with ours.
         let encoded = match format {
-            Format::EvmLegacy => Some(evm::Legacy::parse(payload).expect("it decoded").unsigned()),
-            Format::EvmEip2930 => Some(evm::Eip2930::parse(payload).expect("it decoded").unsigned()),
-            Format::EvmEip1559 => Some(evm::Eip1559::parse(payload).expect("it decoded").unsigned()),
-            Format::CometBftVote => Some(cometbft::Vote::parse(payload).expect("it decoded").sign_bytes()),
-            Format::CometBftProposal => Some(cometbft::Proposal::parse(payload).expect("it decoded").sign_bytes()),
+            Format::EvmLegacy => peers::legacy(&evm::Legacy::parse(payload).expect("it decoded")),
+            Format::EvmEip2930 => peers::eip2930(&evm::Eip2930::parse(payload).expect("it decoded")),
+            Format::EvmEip1559 => peers::eip1559(&evm::Eip1559::parse(payload).expect("it decoded")),
+            Format::CometBftVote => Some(peers::vote(&cometbft::Vote::parse(payload).expect("it decoded"))),
+            Format::CometBftProposal => Some(peers::proposal(&cometbft::Proposal::parse(payload).expect("it decoded"))),
+            // Two messages of which the parts are checked above and below.
             Format::CometBftVoteExtension
             | Format::RawMessageSha256
             | Format::RawMessageKeccak256
@@ -120,6 +84,15 @@ pub fn log(data: &[u8]) {
     let floors = ledger.snapshot().floors.clone();
     let _ = ledger.close();
     drop(ledger);
+    let named = floors.iter().map(|(key, floor)| {
+        let name = format!("{} {} {}", hex::encode(&key.public_key), key.chain_id, key.class);
+        (name, floor.position.0.map(|number| number.to_string()).to_vec())
+    });
+    assert_eq!(
+        named.collect::<BTreeMap<_, _>>(),
+        told(&disk, state_dir),
+        "the floors are those that the valid prefix tells"
+    );
     let after = sigwarden_ledger::verify_on(&disk, state_dir, &mut |_, _| {});
     if let Ok(before) = before {
         let after = after.expect("what held before a start holds after it");
@@ -131,6 +104,31 @@ pub fn log(data: &[u8]) {
         let again = EmbeddedLedger::open_on(Arc::new(disk), state_dir, settings).expect("what opened opens again");
         assert!(again.snapshot().floors == floors, "floors neither fall nor rise by themselves");
     }
+}
+
+/// The floors that the lines on the disk tell, read as JSON and nothing more.
+fn told(disk: &SimulatedDisk, state_dir: &Path) -> BTreeMap<String, Vec<String>> {
+    let log = state_dir.join("log");
+    let mut names = disk.list(&log).expect("it is there");
+    names.sort();
+    let mut floors = BTreeMap::new();
+    for name in names {
+        let file = disk.open(&log.join(name), Access::Read).expect("it is there");
+        let mut bytes = vec![0; usize::try_from(file.len().expect("a length")).expect("small")];
+        file.read_at(0, &mut bytes).expect("it can be read");
+        let lines = bytes.split(|byte| *byte == b'\n');
+        for line in lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok()) {
+            let effects = line["effects"].as_array().into_iter().flatten();
+            for effect in effects.filter(|effect| effect["effect"] == "floor") {
+                let text = |name: &str| effect["key"][name].as_str().unwrap_or_default().to_owned();
+                let position = effect["floor"]["position"].as_array().into_iter().flatten();
+                let position = position.map(|number| number.as_str().unwrap_or_default().to_owned());
+                let key = format!("{} {} {}", text("public-key"), text("chain-id"), text("class"));
+                floors.insert(key, position.collect());
+            }
+        }
+    }
+    floors
 }
 
 /// The sequence that a segment says is its first.
@@ -146,103 +144,4 @@ pub fn sealed_file(data: &[u8]) {
     if let Some(right) = sigwarden_keys::forged_header_is_faithful_and_opens_nothing(data) {
         assert!(right, "a header renders to its own bytes, and a forged file does not open");
     }
-}
-
-/// A configuration of any text: understood or refused with reasons, never half.
-pub fn config(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    match Config::parse(Path::new("/deployment"), text) {
-        Ok(_) => {}
-        Err(errors) => assert!(!errors.is_empty(), "a refusal has a reason"),
-    }
-}
-
-/// What a hostile policy may answer and ask for.
-#[derive(Debug, Arbitrary)]
-struct Guest {
-    answer: Result<Option<String>, Vec<(String, String, Option<u64>)>>,
-    codes: Vec<String>,
-    calls: Vec<Call>,
-    now_ms: u64,
-}
-
-#[derive(Debug, Arbitrary)]
-enum Call {
-    Take {
-        bucket: String,
-        cost: u64,
-        capacity: u64,
-        period_ms: u64,
-    },
-    Advance {
-        name: String,
-        position: Vec<u64>,
-        identity: Vec<u8>,
-        component_wise: bool,
-    },
-    Get {
-        name: String,
-    },
-    Set {
-        name: String,
-        value: Option<Vec<u8>>,
-    },
-}
-
-/// Verdicts and state calls of a guest that says what it likes.
-pub fn guest_answers(data: &[u8]) {
-    let Ok(mut guest) = Guest::arbitrary(&mut Unstructured::new(data)) else {
-        return;
-    };
-    guest.codes.sort();
-    if let Ok(Verdict::Allow(Some(text))) = sigwarden_policy::judge_answer(guest.answer.clone(), &guest.codes) {
-        assert!(
-            text.chars().all(|c| !c.is_control()) && text.len() <= 16 * 1024,
-            "a note is bounded and printable"
-        );
-    }
-    if let Ok(Verdict::Deny(denials)) = sigwarden_policy::judge_answer(guest.answer, &guest.codes) {
-        assert!(!denials.is_empty());
-        for denial in denials {
-            assert!(guest.codes.contains(&denial.code), "a denial's code is in the manifest");
-            assert!(denial.message.chars().all(|c| !c.is_control()), "a message is printable");
-        }
-    }
-    let state = State::default();
-    let mut staging = Staging::new(state.clone(), "guest".into(), guest.now_ms);
-    for call in guest.calls {
-        // A fault traps the policy: nothing of it is committed.
-        let traps = match call {
-            Call::Take {
-                bucket,
-                cost,
-                capacity,
-                period_ms,
-            } => staging.take(&bucket, cost, capacity, period_ms).is_err(),
-            Call::Advance {
-                name,
-                position,
-                identity,
-                component_wise,
-            } => {
-                let order = if component_wise {
-                    Order::ComponentWise
-                } else {
-                    Order::Lexicographic
-                };
-                staging.advance(&name, &position, &identity, order).is_err()
-            }
-            Call::Get { name } => staging.get(&name).is_err(),
-            Call::Set { name, value } => staging.set(&name, value.as_deref()).is_err(),
-        };
-        if traps {
-            return;
-        }
-    }
-    let changes = staging.into_changes();
-    let mut again = Staging::new(state, "guest".into(), guest.now_ms);
-    assert!(
-        again.stands(&changes),
-        "on the state that it saw, everything is answered the same again"
-    );
 }

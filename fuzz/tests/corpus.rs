@@ -1,6 +1,8 @@
 //! The corpus through every target once, without a fuzzer: what was found once is not found again.
 
+#[cfg(feature = "daemon")]
 use prost::Message;
+#[cfg(feature = "daemon")]
 use sigwarden::proto;
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::Effect;
@@ -35,6 +37,7 @@ fn run(target: &str, of: fn(&[u8])) {
     }
 }
 
+#[cfg(feature = "daemon")]
 #[test]
 fn envelope() {
     run("envelope", sigwarden_fuzz::envelope);
@@ -55,11 +58,13 @@ fn sealed_file() {
     run("sealed_file", sigwarden_fuzz::sealed_file);
 }
 
+#[cfg(feature = "daemon")]
 #[test]
 fn config() {
     run("config", sigwarden_fuzz::config);
 }
 
+#[cfg(feature = "daemon")]
 #[test]
 fn guest_answers() {
     run("guest_answers", sigwarden_fuzz::guest_answers);
@@ -71,9 +76,10 @@ fn keep(target: &str, name: &str, bytes: &[u8]) {
 }
 
 /// Writes the valid seeds anew: `cargo test --test corpus -- --ignored seeds`, when a format has changed.
+#[cfg(feature = "daemon")]
 #[test]
 #[ignore = "writes the corpus"]
-fn seeds() {
+fn seeds_of_the_daemon() {
     let request = proto::SignRequest {
         operation: "sign".into(),
         key: "demo.validator".into(),
@@ -83,7 +89,12 @@ fn seeds() {
         payload: vec![1, 2, 3],
     };
     keep("envelope", "vote", &request.encode_to_vec());
+}
 
+/// As above.
+#[test]
+#[ignore = "writes the corpus"]
+fn seeds() {
     let of = |format: Format, payload: Vec<u8>| {
         let chosen = Format::ALL.iter().position(|one| *one == format).unwrap();
         let input = [vec![u8::try_from(chosen).unwrap()], payload].concat();
@@ -101,6 +112,30 @@ fn seeds() {
         access_list: Vec::new(),
     };
     of(Format::EvmEip1559, transfer.unsigned());
+    let legacy = evm::Legacy {
+        chain_id: 1337,
+        nonce: 9,
+        gas_price: evm::U256::from(20_000_000_000_u64),
+        gas_limit: 21_000,
+        to: None,
+        value: evm::U256::ZERO,
+        data: vec![0x60, 0x80],
+    };
+    of(Format::EvmLegacy, legacy.unsigned());
+    let listed = evm::Eip2930 {
+        chain_id: 1337,
+        nonce: 3,
+        gas_price: evm::U256::from(7_u64),
+        gas_limit: 90_000,
+        to: Some([0xB2; 20]),
+        value: evm::U256::MAX,
+        data: vec![0xA9, 0x05, 0x9C, 0xBB],
+        access_list: vec![evm::AccessListItem {
+            address: [0xC3; 20],
+            storage_keys: vec![[1; 32], [2; 32]],
+        }],
+    };
+    of(Format::EvmEip2930, listed.unsigned());
     let timestamp = cometbft::MessageTime { seconds: 1, nanos: 2 };
     let vote = cometbft::Vote {
         vote_type: cometbft::VoteType::Precommit,
@@ -111,6 +146,25 @@ fn seeds() {
         chain_id: "test-chain".into(),
     };
     of(Format::CometBftVote, vote.sign_bytes());
+    let block_id = cometbft::BlockId {
+        hash: [1; 32],
+        parts_total: 4,
+        parts_hash: [2; 32],
+    };
+    let proposal = cometbft::Proposal {
+        height: 5,
+        round: 1,
+        pol_round: Some(0),
+        block_id: block_id.clone(),
+        timestamp,
+        chain_id: "test-chain".into(),
+    };
+    of(Format::CometBftProposal, proposal.sign_bytes());
+    let precommit = cometbft::Vote {
+        block_id: Some(block_id),
+        ..vote
+    };
+    of(Format::CometBftVoteExtension, precommit.sign_bytes_with_extension(b"prices"));
     of(Format::RawMessageNone, b"a message".to_vec());
     of(Format::RawDigest, vec![9; 32]);
 
@@ -183,5 +237,10 @@ fn seeds() {
 
     let text = "version = 1\nnetwork = \"devnet\"\n\n[[client]]\nname = \"node\"\nuid = 1000\n\n[[key]]\nname = \"demo.validator\"\nroles = [\"consensus\"]\nscheme = \"ed25519\"\nbackend = \"vault\"\n";
     keep("config", "devnet", text.as_bytes());
+    // Lists of calls end at odd bytes; lengths are taken from the end.
+    for (name, odd, len) in [("calls", 0x0B_u8, 900_usize), ("denials", 0x55, 300), ("zeros", 0, 64)] {
+        let bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at * 7 % 256).unwrap() & 0x7F | odd).collect();
+        keep("guest_answers", name, &bytes);
+    }
     keep("guest_answers", "some", &(0..=255).cycle().take(400).collect::<Vec<u8>>());
 }

@@ -35,17 +35,69 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a cargo subcommand if it is installed, else says how to install it.
-pub fn run_if_installed(subcommand: &str, arguments: &[&str]) -> Result<()> {
-    let installed = command(&[subcommand, "--version"])
+/// A cargo command that also finds the subcommands under the target directory, where [`install`] puts them.
+pub fn tool(arguments: &[&str]) -> Command {
+    let mut command = command(arguments);
+    let mut path = std::ffi::OsString::from(tools().join("bin"));
+    if let Some(before) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(before);
+    }
+    command.env("PATH", path);
+    command
+}
+
+/// Whether there is such a subcommand.
+pub fn has_tool(subcommand: &str) -> bool {
+    let mut command = tool(&[subcommand, "--version"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Installs `cargo SUBCOMMAND` under the target directory if there is none.
+pub fn install(subcommand: &str) -> Result<()> {
+    if has_tool(subcommand) {
+        return Ok(());
+    }
+    let package = format!("cargo-{subcommand}");
+    let mut command = command(&["install", &package, "--locked", "--root"]);
+    let status = command.arg(tools()).env("CARGO_TARGET_DIR", tools().join("build")).status()?;
+    if !status.success() {
+        bail!("{package} could not be installed: {status}");
+    }
+    Ok(())
+}
+
+fn tools() -> PathBuf {
+    target().join("cargo-tools")
+}
+
+/// Runs `cargo deny`; without the database of advisories, for want of a network, all else.
+pub fn deny() -> Result<()> {
+    install("deny")?;
+    let advisories = tool(&["deny", "fetch", "db"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if installed {
-        return run(arguments);
+        .status()?
+        .success();
+    let mut arguments = vec![
+        "deny",
+        "--all-features",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ];
+    if advisories {
+        arguments.push("advisories");
+    } else {
+        println!("the database of advisories could not be fetched: bans, licences and sources are checked, advisories are not");
     }
-    eprintln!("cargo {subcommand} is not installed; `cargo install cargo-{subcommand}` and run again");
+    let status = tool(&arguments).status()?;
+    if !status.success() {
+        bail!("cargo {} failed: {status}", arguments.join(" "));
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ usage: cargo xtask CHORE
 
   demo            runs the main job end to end: a throw-away deployment, a daemon, a client
   test [NAME]     every test; with NAME those whose path (package::target::module::test) contains it
-  lint            rustfmt, clippy, and cargo deny if it is installed
+  lint            rustfmt, clippy, and cargo deny, which is installed under the target directory
   crash [--seeds N] [--from SEED] [--exhaustive [N]] [--mutants [NAME]]
                   the ledger on a disk that lies: so many seeds; N workloads cut at every call; mutants of the
                   sources, on each of which the test must fail
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
             policies::build_all()?;
             cargo::run(&["fmt", "--all", "--check"])?;
             cargo::run(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
-            cargo::run_if_installed("deny", &["deny", "--all-features", "check"])
+            cargo::deny()
         }
         "bench" => {
             policies::build_all()?;

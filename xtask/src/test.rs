@@ -19,6 +19,7 @@ pub fn run(name: Option<&str>) -> Result<()> {
         None => {
             tally.add(cargo::command(&["test", "--workspace", "--no-fail-fast"]).env(PYTHON, &python))?;
             tally.add(&mut fuzz::corpus_command())?;
+            tally.broken |= fuzz::a_little().inspect_err(|error| println!("{error:#}")).is_err();
             println!("\nmutants of the ledger, each of which its crash test must notice");
             tally.broken |= mutants::run(None).inspect_err(|error| println!("{error:#}")).is_err();
         }

@@ -1,0 +1,166 @@
+//! What others make of the values that were decoded: `alloy` for EVM, `prost` for CometBFT.
+
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxLegacy};
+use alloy_primitives::{Address, B256, TxKind};
+use prost::Message;
+use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, Vote, VoteType};
+use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy, U256};
+
+/// What `alloy` takes for a price; more is more than there is of any coin.
+fn price(price: &U256) -> Option<u128> {
+    u128::try_from(*price).ok()
+}
+
+fn to(to: Option<[u8; 20]>) -> TxKind {
+    to.map_or(TxKind::Create, |to| TxKind::Call(Address::from(to)))
+}
+
+fn list(list: &[AccessListItem]) -> alloy_eips::eip2930::AccessList {
+    let item = |item: &AccessListItem| alloy_eips::eip2930::AccessListItem {
+        address: Address::from(item.address),
+        storage_keys: item.storage_keys.iter().map(|key| B256::from(*key)).collect(),
+    };
+    alloy_eips::eip2930::AccessList(list.iter().map(item).collect())
+}
+
+pub(crate) fn legacy(ours: &Legacy) -> Option<Vec<u8>> {
+    let theirs = TxLegacy {
+        chain_id: Some(ours.chain_id),
+        nonce: ours.nonce,
+        gas_price: price(&ours.gas_price)?,
+        gas_limit: ours.gas_limit,
+        to: to(ours.to),
+        value: ours.value,
+        input: ours.data.clone().into(),
+    };
+    Some(theirs.encoded_for_signing())
+}
+
+pub(crate) fn eip2930(ours: &Eip2930) -> Option<Vec<u8>> {
+    let theirs = TxEip2930 {
+        chain_id: ours.chain_id,
+        nonce: ours.nonce,
+        gas_price: price(&ours.gas_price)?,
+        gas_limit: ours.gas_limit,
+        to: to(ours.to),
+        value: ours.value,
+        access_list: list(&ours.access_list),
+        input: ours.data.clone().into(),
+    };
+    Some(theirs.encoded_for_signing())
+}
+
+pub(crate) fn eip1559(ours: &Eip1559) -> Option<Vec<u8>> {
+    let theirs = TxEip1559 {
+        chain_id: ours.chain_id,
+        nonce: ours.nonce,
+        gas_limit: ours.gas_limit,
+        max_fee_per_gas: price(&ours.max_fee_per_gas)?,
+        max_priority_fee_per_gas: price(&ours.max_priority_fee_per_gas)?,
+        to: to(ours.to),
+        value: ours.value,
+        access_list: list(&ours.access_list),
+        input: ours.data.clone().into(),
+    };
+    Some(theirs.encoded_for_signing())
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PartSetHeader {
+    #[prost(uint32, tag = "1")]
+    total: u32,
+    #[prost(bytes = "vec", tag = "2")]
+    hash: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CanonicalBlockId {
+    #[prost(bytes = "vec", tag = "1")]
+    hash: Vec<u8>,
+    #[prost(message, optional, tag = "2")]
+    part_set_header: Option<PartSetHeader>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CanonicalVote {
+    #[prost(int32, tag = "1")]
+    message_type: i32,
+    #[prost(sfixed64, tag = "2")]
+    height: i64,
+    #[prost(sfixed64, tag = "3")]
+    round: i64,
+    #[prost(message, optional, tag = "4")]
+    block_id: Option<CanonicalBlockId>,
+    #[prost(message, optional, tag = "5")]
+    timestamp: Option<Timestamp>,
+    #[prost(string, tag = "6")]
+    chain_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CanonicalProposal {
+    #[prost(int32, tag = "1")]
+    message_type: i32,
+    #[prost(sfixed64, tag = "2")]
+    height: i64,
+    #[prost(sfixed64, tag = "3")]
+    round: i64,
+    #[prost(int64, tag = "4")]
+    pol_round: i64,
+    #[prost(message, optional, tag = "5")]
+    block_id: Option<CanonicalBlockId>,
+    #[prost(message, optional, tag = "6")]
+    timestamp: Option<Timestamp>,
+    #[prost(string, tag = "7")]
+    chain_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Timestamp {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+fn block_id(block_id: &BlockId) -> CanonicalBlockId {
+    CanonicalBlockId {
+        hash: block_id.hash.to_vec(),
+        part_set_header: Some(PartSetHeader {
+            total: block_id.parts_total,
+            hash: block_id.parts_hash.to_vec(),
+        }),
+    }
+}
+
+fn time(time: MessageTime) -> Option<Timestamp> {
+    Some(Timestamp {
+        seconds: time.seconds,
+        nanos: time.nanos,
+    })
+}
+
+pub(crate) fn vote(vote: &Vote) -> Vec<u8> {
+    let theirs = CanonicalVote {
+        message_type: if vote.vote_type == VoteType::Prevote { 1 } else { 2 },
+        height: i64::try_from(vote.height).expect("a height is an int64"),
+        round: vote.round.into(),
+        block_id: vote.block_id.as_ref().map(block_id),
+        timestamp: time(vote.timestamp),
+        chain_id: vote.chain_id.clone(),
+    };
+    theirs.encode_length_delimited_to_vec()
+}
+
+pub(crate) fn proposal(proposal: &Proposal) -> Vec<u8> {
+    let theirs = CanonicalProposal {
+        message_type: 32,
+        height: i64::try_from(proposal.height).expect("a height is an int64"),
+        round: proposal.round.into(),
+        pol_round: proposal.pol_round.map_or(-1, i64::from),
+        block_id: Some(block_id(&proposal.block_id)),
+        timestamp: time(proposal.timestamp),
+        chain_id: proposal.chain_id.clone(),
+    };
+    theirs.encode_length_delimited_to_vec()
+}
