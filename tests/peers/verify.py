@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
 """Checks a Sigwarden audit log from its files alone: an outside witness, written from docs/audit.md.
 
-    verify.py DIRECTORY...
-
-A DIRECTORY is a state directory (it has `log/`) or what `sigwarden audit export` wrote (it has `manifest.json` too). Prints for each, as
-JSON, what holds, or its first bad line: file, line, byte, what. Exit code 0: all hold; 1: one does not; 2: one cannot be read.
+verify.py DIRECTORY...: each is a state directory (with `log/`) or what `sigwarden audit export` wrote (with `manifest.json` too). Prints
+for each, as JSON, what holds, or its first bad line: file, line, byte, what. Exit code 0: all hold; 1: one does not; 2: one is unreadable.
 """
 import json, operator, re, sys  # noqa: E401
 from pathlib import Path
 from blake3 import blake3
 
-FORMAT, LINE_MAX, U64 = 1, 16 * 1024, 2**64 - 1
-KEPT_MS, REMEMBERED_MAX = 24 * 60 * 60 * 1000, 1_000_000
+FORMAT, LINE_MAX, U64, KEPT_MS, REMEMBERED_MAX = 1, 16 * 1024, 2**64 - 1, 24 * 60 * 60 * 1000, 1_000_000
 D, H = "(0|[1-9][0-9]{0,19})", "([0-9a-f]{64})"
 TERMINATOR = re.compile(rf'\{{"frame":\{{"first":"{D}","last":"{D}","bytes":"{D}","blake3":"{H}"\}}\}}'.encode())
 BEHIND = re.compile(b"(?m)^" + TERMINATOR.pattern + b"\n")
@@ -40,7 +37,6 @@ floor_key = operator.itemgetter("public-key", "chain-id", "class")
 
 class Bad(Exception):
     """Something does not hold."""
-
 def refuse_if(wrong, what):
     if wrong:
         raise Bad(what)
@@ -90,8 +86,8 @@ class Meaning:
             refuse_if(kind not in kinds.split(), f"a `{kind}` record has no such effect")
             fields(effect, "effect " + names, effect["effect"])
         if kind == "start":
-            own = (body["deployment"], int(body["generation"])) == (header["deployment"], header["generation"])
-            refuse_if(not own, "its deployment or generation is not that of its segment")
+            other = any(body[name] != str(header[name]) for name in ("deployment", "generation"))
+            refuse_if(other, "its deployment or generation is not that of its segment")
             self.open.clear()
         elif kind in ("decision", "replay"):
             self.decide(sequence, body, effects, kind == "replay", int(record["time"]) // 1_000_000)
@@ -159,23 +155,20 @@ class Meaning:
             own = inputs[:1] == [{"blake3": blake3(signed).hexdigest(), "bytes": len(signed)}]
             refuse_if(not own, "the sign bytes at its floor are not its first input")
         else:
-            refuse_if((taken["by"], key[2]) != ("extension", "cometbft-extension"), "a decision does not take a floor like this")
             alone = (beside, by.get("by")) != (to, "message") and (beside or self.complete)
-            own = len(inputs) > 1 and inputs[1]["blake3"] == taken["hash"]
+            own = (taken["by"], key[2], inputs[1]["blake3"]) == ("extension", "cometbft-extension", taken["hash"])
             refuse_if(alone or not own, "a vote extension without its precommit, or one that is not its second input")
         self.floors[key] = to, taken
 
     def outcome(self, sequence, body, effects):
         of, made = int(body["decision-sequence"]), body.get("signatures", [])
-        decision = self.open.pop(of, None)
-        if not decision and of < self.first:
+        if not (decision := self.open.pop(of, None)) and of < self.first:
             return  # decided before what is read
-        same = decision and of < sequence and DECIDED(body) == DECIDED(decision)
-        refuse_if(not same, f"no decision {of} that it could be of waits for an outcome")
+        refuse_if(not decision or of >= sequence or DECIDED(body) != DECIDED(decision), f"no decision {of} of its own waits for an outcome")
+        first, floor, recorded = made[0]["bytes"] if made else None, decision["floor"], decision["recorded"]
         told = ("code" in body) == ("message" in body) != bool(made) and len(made) in (0, decision["inputs"])
         refuse_if(not told, "an outcome has either a signature for each input of its decision, or a code and a message")
-        first, floor = made[0]["bytes"] if made else None, decision["floor"]
-        refuse_if(made and decision["recorded"] not in (None, first), "it repeats a decision with another signature than the one recorded")
+        refuse_if(made and recorded not in (None, first), "it repeats a decision with another signature than the one recorded")
         for effect in effects:
             if effect["effect"] == "request-signed":
                 given, own = self.requests.get(effect["tag"], {}), (effect["tag"], effect["signatures"]) == (decision["tag"], made)
@@ -185,9 +178,8 @@ class Meaning:
                 key, at = floor_key(effect["key"]), position(effect["position"])
                 own = floor == (key, at) if floor else not self.complete
                 refuse_if(not own or effect["signature"] != first, "it has a floor's signature that its decision is not of")
-                stands, taken = self.floors.get(key, (None, None))
-                if stands == at and taken["by"] == "message":
-                    taken["signature"] = first
+                if key in self.floors and (self.floors[key][0], self.floors[key][1]["by"]) == (at, "message"):
+                    self.floors[key][1]["signature"] = first
 
     def administer(self, effects):
         refuse_if(not effects, "a change by an operator that changes nothing")
@@ -215,45 +207,37 @@ class Segment:
         return self.data[self.begin:end]
 
     def header(self):
-        text = self.line()
-        match = HEADER.fullmatch(text)
-        known = match and int(match[1]) <= FORMAT and all(int(match[n]) <= U64 for n in (3, 4, 6))
-        refuse_if(not known, "this is no segment header, or of a newer format than this verifier")
+        match = HEADER.fullmatch(text := self.line())
+        newer = match and int(match[1]) > FORMAT or match and any(int(match[n]) > U64 for n in (3, 4, 6))
+        refuse_if(not match or newer, "this is no segment header, or of a newer format than this verifier")
         generation, first = int(match[3]), int(match[4])
         right = (first, first - 1, self.at, blake3(text + b"\n").hexdigest())
         refuse_if(terminator(self.line()) != right or not first, "the header's terminator does not match the header")
         self.number, self.begin = 1, 0  # where everything is that may be wrong with the header
         return {"deployment": match[2].decode(), "generation": generation, "first": first, "previous": match[5].decode()}
 
-    def frame(self, sequence, head):
-        """One frame's lines, each with its number, offset and record, and the chain's end."""
-        begin, first, lines = self.at, sequence + 1, []
-        while not (end := terminator(text := self.line())):
-            record, sequence = envelope(text), sequence + 1
-            next = (record["sequence"], record["previous"]) == (str(sequence), head)
-            refuse_if(not next, f"its sequence is not {sequence}, or its `previous` not the hash of the line before")
-            head = blake3(text).hexdigest()
-            lines.append((self.number, self.begin, record))
-        right = (first, sequence, self.begin - begin, blake3(self.data[begin:self.begin]).hexdigest())
-        refuse_if(not lines or end != right, "the terminator does not match the lines before it")
-        return lines, sequence, head
-
     def read(self, header, meaning, newest):
         """Reads the frames to their end; returns the chain's end, and the bytes of an unfinished write."""
         sequence, head, stopped, self.number, end = header["first"] - 1, header["previous"], None, 2, self.at
         while not stopped and self.data[end:end + 1] not in (b"", b"\0"):
+            lines, at, link = [], sequence, head
             try:
-                lines, sequence, head = self.frame(sequence, head)
+                while not (stop := terminator(text := self.line())):
+                    record, at = envelope(text), at + 1
+                    refuse_if((record["sequence"], record["previous"]) != (str(at), link), f"it is not {at}, or does not chain")
+                    link = blake3(text).hexdigest()
+                    lines.append((self.number, self.begin, record))
+                right = (sequence + 1, at, self.begin - end, blake3(self.data[end:self.begin]).hexdigest())
+                refuse_if(not lines or stop != right, "the terminator does not match the lines before it")
             except Bad as bad:
                 stopped = bad
                 continue
             for self.number, self.begin, record in lines:
                 meaning.read(record, header)
-            self.number, end = self.number + 1, self.at
+            self.number, end, sequence, head = self.number + 1, self.at, at, link
         spans = ((at.start() - int(at[3]), at.start(), at[4]) for at in BEHIND.finditer(self.data, end))
         behind = any(begin >= end and blake3(self.data[begin:stop]).hexdigest().encode() == hash for begin, stop, hash in spans)
-        if not stopped:
-            self.number, self.begin = self.number + 1, end
+        self.number, self.begin = (self.number, self.begin) if stopped else (self.number + 1, end)
         if behind or not newest and end != len(self.data):
             raise stopped or Bad("it goes on with bytes that are no frame")
         return sequence, head, len(self.data[end:].rstrip(b"\0"))
@@ -281,7 +265,6 @@ def verify(directory):
     refuse_if(not files, "there is no log")
     manifest = directory / "manifest.json"
     manifest = json.loads(manifest.read_text())["export"] if manifest.exists() else None
-    refuse_if(manifest and manifest["format"] != FORMAT, "the export is of a format that this verifier does not know")
     sequence, deployment, generation, head = files[0][0] - 1, None, 0, None
     meaning = Meaning(sequence + 1, manifest and manifest["state"])
     for number, path in files:
@@ -289,15 +272,15 @@ def verify(directory):
         try:
             header = segment.header()
             deployment, head = deployment or header["deployment"], head or (header["previous"] if number > 1 else "0" * 64)
-            refuse_if(header["first"] != number or number != sequence + 1, f"its name and its header do not say {sequence + 1} both")
-            follows = (header["deployment"], header["previous"]) == (deployment, head) and header["generation"] >= generation
-            refuse_if(not follows, "it does not continue the segment before: another deployment or chain, or an earlier generation")
+            refuse_if(not header["first"] == number == sequence + 1, f"its name and its header do not say {sequence + 1} both")
+            refuse_if((header["deployment"], header["previous"]) != (deployment, head), "it is another deployment's, or not the next")
+            refuse_if(header["generation"] < generation, "its generation is below that of the segment before")
             generation, (sequence, head, unfinished) = header["generation"], segment.read(header, meaning, path == files[-1][1])
         except (Bad, LookupError, TypeError, AttributeError, ValueError) as bad:
             return {"holds": False, "file": str(path), "line": segment.number, "offset": segment.begin, "what": repr(bad)}
-    said = {"deployment": deployment, "generation": str(generation), "first": str(files[0][0]), "last": str(sequence), "head": head}
-    other = [name for name in said if manifest and manifest[name] != said[name]]
-    refuse_if(other, f"the manifest says another {other} than the files: they are of two exports or were cut")
+    said = {"deployment": deployment, "generation": str(generation), "head": head, "first": str(files[0][0]), "last": str(sequence)}
+    same = not manifest or all(manifest[name] == value for name, value in {"format": FORMAT, **said}.items())
+    refuse_if(not same, "the manifest says something else than the files: they are of two exports or were cut")
     counts = {"records": sequence + 1 - files[0][0], "last_sequence": sequence, "unfinished_bytes": unfinished}
     return {"holds": True} | said | counts | {"floors": [(key, *floor) for key, floor in sorted(meaning.floors.items())]}
 
