@@ -2,13 +2,14 @@
 
 use super::{NotDone, wanted};
 use crate::config::Config;
-use crate::deployment::{bare_settings, mark, marker_place, now_ms, operator};
+use crate::deployment::{bare_settings, mark_anew, marker_place, now_ms, operator};
 use crate::fatal::Fatal;
 use sigwarden_core::Ledger;
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::{Effect, State};
 use sigwarden_ledger::{AdminKind, Administration, DeploymentLock, EmbeddedLedger, Found, VerifyError};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -70,7 +71,22 @@ pub(crate) fn adopt(config: &Config, heights: &[LastHeight], reason: &str) -> Re
         Err(error) => return Err(error.into()),
     }
     // A marker that cannot be read says nothing; one that can, how many lives there were.
-    let known = place.read(&log.deployment_id).ok().flatten().map_or(0, |marker| marker.generation);
+    let marker = place.read(&log.deployment_id).ok().flatten();
+    let known = marker.as_ref().map_or(0, |marker| marker.generation);
+    // Held until this one is the one that signs: nobody starts the other meanwhile.
+    let other = marker.as_ref().and_then(|marker| marker.signed_here()).filter(|dir| dir.is_dir());
+    let same = |dir: &Path| dir.canonicalize().ok() == config.state_dir.canonicalize().ok();
+    let _other = other
+        .filter(|dir| !same(dir))
+        .map(|dir| {
+            DeploymentLock::acquire(dir).map_err(|error| {
+                NotDone::no(format!(
+                    "the deployment in {} signed last, and is in use: {error}; stop it for good first",
+                    dir.display()
+                ))
+            })
+        })
+        .transpose()?;
     let mut settings = bare_settings(now_ms(), &Arc::new(Fatal::default()));
     settings.adopt_after = Some(known);
     let ledger = EmbeddedLedger::open(&config.state_dir, settings)?;
@@ -78,7 +94,7 @@ pub(crate) fn adopt(config: &Config, heights: &[LastHeight], reason: &str) -> Re
     ledger.close()?;
     let (raised, floors) = done?;
     // Last: without it the next start still refuses.
-    mark(&place, &ledger)?;
+    mark_anew(&place, &ledger)?;
     let opening = ledger.opening();
     Ok(Adopted {
         deployment_id: opening.deployment_id.clone(),
@@ -170,7 +186,10 @@ fn raised(state: &State, heights: &[LastHeight]) -> Result<Vec<Effect>, NotDone>
                 position,
                 taken: Taken::Operator,
             };
-            effects.push(Effect::Floor { key: FloorKey::clone(key), floor });
+            effects.push(Effect::Floor {
+                key: FloorKey::clone(key),
+                floor,
+            });
         }
     }
     Ok(effects)

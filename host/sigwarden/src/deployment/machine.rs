@@ -2,7 +2,7 @@
 
 use super::OpenError;
 use super::marker::Place;
-use super::watch::mark;
+use super::watch::mark_anew;
 use crate::config::Config;
 use crate::fatal::Fatal;
 use sigwarden_ledger::{EmbeddedLedger, Settings};
@@ -28,7 +28,7 @@ pub(crate) fn marker_place(config: &Config) -> Result<Place, OpenError> {
 /// # Errors
 /// It cannot be written.
 pub fn settle(marker_dir: &Path, state_dir: &Path, ledger: &EmbeddedLedger) -> std::io::Result<()> {
-    mark(&Place::new(marker_dir, state_dir), ledger)
+    mark_anew(&Place::new(marker_dir, state_dir), ledger)
 }
 
 /// The directory of markers that `init` names in sigwarden.toml unless it is told another.

@@ -40,6 +40,15 @@ pub(crate) struct Marker {
     sequence: u64,
 }
 
+impl Marker {
+    /// The state directory that signed last, if it was on this machine.
+    pub(crate) fn signed_here(&self) -> Option<&Path> {
+        let here = machine(&self.deployment_id);
+        let elsewhere = self.machine.is_some() && here.is_some() && self.machine != here;
+        (!elsewhere).then_some(self.state_dir.as_path())
+    }
+}
+
 /// A marker's place, and the deployment that it is of.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -76,7 +85,17 @@ impl Place {
         Ok(Some(marker))
     }
 
-    /// Says that the deployment is here, and came so far. Durable when it returns.
+    /// Says how far the deployment came, if the marker still says that it is here: one that another copy's adoption has written is a
+    /// fence, and stays.
+    ///
+    /// # Errors
+    /// It does not say so, or the file cannot be written.
+    pub(crate) fn go_on(&self, found: &Found<'_>) -> io::Result<()> {
+        self.judge(found).map_err(io::Error::other)?;
+        self.write(found)
+    }
+
+    /// Says that the deployment is here from now on, whatever was said before: for `init` and `ledger adopt`. Durable when it returns.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -225,6 +244,15 @@ mod tests {
         place.judge(&found(1, 6)).unwrap();
         refused(&place, &found(1, 4), "ends with record 4, but has had record 5");
         refused(&place, &found(2, 9), "generation 2");
+        // Another copy was adopted: what this one says does not take the fence away.
+        place.write(&found(2, 7)).unwrap();
+        assert!(place.go_on(&found(1, 9)).unwrap_err().to_string().contains("generation"));
+        refused(&place, &found(1, 9), "generation");
+        place.go_on(&found(2, 8)).unwrap();
+        refused(&place, &found(2, 7), "has had record 8");
+        std::fs::remove_file(place.file(ID)).unwrap();
+        assert!(place.go_on(&found(2, 9)).is_err(), "a marker that is gone is not made again");
+        place.write(&found(1, 5)).unwrap();
 
         let copy = home.path().join("copy");
         std::fs::create_dir(&copy).unwrap();

@@ -16,7 +16,7 @@ pub use machine::{boot_ms, now_ms, settle};
 pub use policies::PolicyError;
 pub(crate) use policies::{MODULE_BYTES_MAX, changed as changed_policies, load as load_policies, read_module_file};
 pub use sigwarden_keys::MockScript;
-pub(crate) use watch::mark;
+pub(crate) use watch::{mark, mark_anew};
 
 use crate::admin::{Administrator, Daemon};
 use crate::check::{Finding, Severity, Surroundings, examine};

@@ -110,17 +110,12 @@ impl Watched {
         }
     }
 
-    /// Says how far the ledger came; stops everything if another copy was adopted meanwhile.
+    /// Says how far the ledger came; stops everything if the marker does not say any more that this is the deployment that signs.
     fn keep_marker(&self) {
-        let opening = self.ledger.opening();
-        if let Ok(Some(marker)) = self.place.read(&opening.deployment_id)
-            && marker.generation > opening.generation
-        {
-            let reason = format!(
-                "a copy of this deployment was adopted (generation {}, this is {}): two must not sign",
-                marker.generation, opening.generation
-            );
-            return self.fatal.set_off(&reason);
+        if let Err(what) = self.place.judge(&so_far(&self.ledger)) {
+            return self
+                .fatal
+                .set_off(&format!("the marker is another's or gone, and two must not sign: {what}"));
         }
         if let Err(error) = mark(&self.place, &self.ledger) {
             tracing::error!(%error, "the marker could not be written");
@@ -128,17 +123,29 @@ impl Watched {
     }
 }
 
-/// Writes the marker: here, and so far.
+/// Writes into the marker how far the ledger came.
+///
+/// # Errors
+/// The marker is another's or gone, or cannot be written.
+pub(crate) fn mark(place: &Place, ledger: &EmbeddedLedger) -> io::Result<()> {
+    place.go_on(&so_far(ledger))
+}
+
+/// Writes the marker: here from now on, and so far.
 ///
 /// # Errors
 /// It cannot be written.
-pub(crate) fn mark(place: &Place, ledger: &EmbeddedLedger) -> io::Result<()> {
+pub(crate) fn mark_anew(place: &Place, ledger: &EmbeddedLedger) -> io::Result<()> {
+    place.write(&so_far(ledger))
+}
+
+fn so_far(ledger: &EmbeddedLedger) -> Found<'_> {
     let opening = ledger.opening();
-    place.write(&Found {
+    Found {
         deployment_id: &opening.deployment_id,
         generation: opening.generation,
         sequence: ledger.health().durable_sequence,
-    })
+    }
 }
 
 /// Every file that would tell secrets or decide something.
