@@ -68,11 +68,18 @@ impl Reach {
 
 async fn connect(socket: &Path) -> Result<AdminClient<Channel>, String> {
     // The kernel's word first, which says why; then the transport on top.
-    drop(UnixStream::connect(socket).await.map_err(|error| error.to_string())?);
+    let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
+    let listens = stream.peer_cred().map_err(|error| error.to_string())?.uid();
+    refuse_strangers(listens).map_err(|error| error.to_string())?;
+    drop(stream);
     let path = socket.to_owned();
     let connector = tower::service_fn(move |_: tonic::transport::Uri| {
         let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        async move {
+            let stream = UnixStream::connect(path).await?;
+            refuse_strangers(stream.peer_cred()?.uid())?;
+            Ok::<_, std::io::Error>(TokioIo::new(stream))
+        }
     });
     let endpoint = Endpoint::from_static("http://sigwarden").timeout(COMMAND);
     let channel = endpoint
@@ -80,6 +87,18 @@ async fn connect(socket: &Path) -> Result<AdminClient<Channel>, String> {
         .await
         .map_err(|error| error.to_string())?;
     Ok(AdminClient::new(channel))
+}
+
+/// What goes over this socket may be a secret: whoever listens there is this user, or root.
+fn refuse_strangers(listens: u32) -> std::io::Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    if listens == own || listens == 0 {
+        return Ok(());
+    }
+    Err(std::io::Error::new(
+        std::io::ErrorKind::PermissionDenied,
+        format!("uid {listens} listens there, not this deployment's daemon (uid {own}); find out who put the socket there"),
+    ))
 }
 
 macro_rules! reach {

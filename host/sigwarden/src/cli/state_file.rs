@@ -128,8 +128,8 @@ struct Foreign {
     step: u32,
     signature: Option<String>,
     signbytes: Option<String>,
-    #[serde(default, rename = "block_id")]
-    _block_id: Option<serde_json::Value>,
+    #[serde(default)]
+    block_id: Option<serde_json::Value>,
 }
 
 /// Reads a state file.
@@ -162,10 +162,11 @@ fn single(file: &Foreign) -> Result<Single, String> {
         (Some(sign_bytes), None) if !sign_bytes.is_empty() => return Err("has `signbytes` without `signature`: it is not whole".to_owned()),
         (Some(_) | None, _) => None,
     };
-    // tmkms alone counts steps from 0. A file that could be either's is read the stricter way.
-    let (written_by, step) = match (&file.round, &message) {
-        (Number::Number(_), _) | (Number::Text(_), Some(_)) => ("CometBFT", file.step),
-        (Number::Text(_), None) => ("tmkms", file.step.saturating_add(1).min(3)),
+    // tmkms alone counts steps from 0, and has a block id, whichever way its release writes numbers. A file that could be either's is
+    // read the stricter way.
+    let (written_by, step) = match (&file.round, &message, &file.block_id) {
+        (_, Some(_), _) | (Number::Number(_), None, None) => ("CometBFT", file.step),
+        (_, None, Some(_)) | (Number::Text(_), None, None) => ("tmkms", file.step.saturating_add(1).min(3)),
     };
     let never = height == 0 && round == 0 && file.step == 0;
     let floor = match step {
@@ -258,6 +259,14 @@ mod tests {
     /// tmkms, src/chain/state.rs and src/privval.rs: the block id of its own test, steps as `ConsensusMsg::consensus_state` numbers them.
     #[test]
     fn tmkms_steps_count_from_zero() {
+        // Its numbers were without quotes at times (tmkms issue 358); the block id tells it.
+        let unquoted = single_of(r#"{"height":5,"round":1,"step":1,"block_id":{"hash":"AA"}}"#);
+        let place = At::Place {
+            height: 5,
+            round: 1,
+            step: 2,
+        };
+        assert_eq!((unquoted.written_by, unquoted.floor), ("tmkms", place));
         let block = r#"{"hash":"26C0A41F3243C6BCD7AD2DFF8A8D83A71D29D307B5326C227F734A1A512FE47D","parts":{"total":1,"hash":"26C0A41F3243C6BCD7AD2DFF8A8D83A71D29D307B5326C227F734A1A512FE47D"}}"#;
         for (step, wanted) in [(0, 1), (1, 2), (2, 3), (3, 3), (6, 3)] {
             let state = single_of(&format!(r#"{{"height":"5","round":"1","step":{step},"block_id":{block}}}"#));
