@@ -21,6 +21,7 @@ pub mod format;
 pub mod key;
 pub mod vocabulary;
 
+pub mod effect;
 pub mod floor;
 pub mod limit;
 pub mod staging;
