@@ -129,6 +129,8 @@ pub fn request() -> Result<RequestView> {
         backend: "vault".to_owned(),
         dangerous_allow_raw_messages: false,
         dangerous_allow_raw_digests: false,
+        bound: None,
+        rotation: None,
     };
     let key_status = KeyStatus {
         scheme: key.scheme,
@@ -136,6 +138,7 @@ pub fn request() -> Result<RequestView> {
         created_ms: 1,
         state: KeyState::Active,
         version: 1,
+        grace: None,
         uses: 1,
     };
     Ok(RequestView {

@@ -146,6 +146,8 @@ impl Rig {
             backend: "vault".to_owned(),
             dangerous_allow_raw_messages: true,
             dangerous_allow_raw_digests: false,
+            bound: None,
+            rotation: None,
         });
         let backend: Arc<dyn Backend> = Arc::new(SealedFileBackend::new(Arc::new(vault)));
         let allow = Allow {

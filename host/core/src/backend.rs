@@ -1,6 +1,6 @@
 //! Where a key lives, as core sees it. The third of the three traits that carry the host.
 
-use crate::proof::{Committed, RawSignature};
+use crate::proof::{Committed, RawSignature, SharedSecret};
 
 /// Touches keys: one method for each operation.
 pub trait Backend: Send + Sync {
@@ -10,6 +10,18 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// The backend cannot sign. Nothing is tried again by core.
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure>;
+
+    /// Decapsulates the committed ciphertext (FIPS 203 §7.3: a wrong ciphertext gives a secret too, one that nobody shares). Blocks.
+    /// Not every backend can, and by default none does.
+    ///
+    /// # Errors
+    /// As [`Self::sign`].
+    fn decapsulate(&self, committed: &Committed) -> Result<SharedSecret, BackendFailure> {
+        Err(BackendFailure::Failed(format!(
+            "backend `{}` does not decapsulate; keep ml-kem-768 keys in a `sealed-file` backend",
+            committed.key().backend
+        )))
+    }
 }
 
 /// Why a backend did not sign. The message is for the log and the record; callers get only its code.

@@ -2,6 +2,7 @@
 
 use crate::floor::{Floor, FloorKey, Position};
 use crate::key::KeyId;
+use crate::lifecycle::GraceEnd;
 use crate::proof::{DecisionId, RawSignature};
 use crate::request_id::RequestTag;
 use crate::vocabulary::{KeyState, Scheme};
@@ -86,6 +87,9 @@ pub enum Effect {
         key: KeyId,
         /// What it is now.
         state: KeyState,
+        /// For a key in grace: where that ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grace: Option<GraceEnd>,
     },
     /// A request id was decided on.
     Request {

@@ -40,7 +40,7 @@ pub struct Fact {
 pub enum SigningInput {
     /// A 32-byte digest.
     Digest([u8; 32]),
-    /// A message that the scheme signs unhashed.
+    /// A message that the scheme signs unhashed, or a ciphertext that it decapsulates.
     Message(Vec<u8>),
 }
 
@@ -81,6 +81,12 @@ pub struct ConsensusMessage {
     pub timestamp: Option<MessageTime>,
     /// BLAKE3 of the vote extension's sign bytes, when one is signed beside this precommit.
     pub extension: Option<ExtensionHash>,
+    /// Who signs, in formats that say so.
+    pub validator_id: Option<u64>,
+    /// The signature suite, in formats that say so.
+    pub suite_id: Option<u16>,
+    /// The epoch, in formats that say so.
+    pub epoch: Option<u64>,
 }
 
 /// What a decoder returns for a payload that decodes completely and canonically.
@@ -92,6 +98,8 @@ pub struct Decoded {
     pub inputs: SigningInputs,
     /// For a consensus format: what the floor needs. A consensus payload without it is refused.
     pub consensus: Option<ConsensusMessage>,
+    /// For a tagged message: the role that its tag belongs to.
+    pub role: Option<crate::Role>,
 }
 
 /// One or two signing inputs.

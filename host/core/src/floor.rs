@@ -14,6 +14,9 @@ vocabulary! {
         CometBft = "cometbft",
         /// CometBFT vote extensions, which are signed only beside their precommit. Position as the precommit's.
         CometBftExtension = "cometbft-extension",
+        /// HotStuff proposals, votes and timeouts. Position: view, step (1 proposal, 2 vote, 3 timeout), 0: after a timeout in a view
+        /// nothing is voted for in it any more.
+        HotStuff = "hotstuff",
     }
 }
 
@@ -261,6 +264,9 @@ mod tests {
             sign_bytes: vec![identity, 1],
             timestamp: None,
             extension: None,
+            validator_id: None,
+            suite_id: None,
+            epoch: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::key::KeyEntry;
 pub use crate::vocabulary::UnknownName;
-use crate::vocabulary::{Role, Scheme, vocabulary};
+use crate::vocabulary::{Operation, Role, Scheme, vocabulary};
 
 vocabulary! {
     /// How a payload is read. A new kind of payload is a new format, never a new case of an old one, so that a policy that does
@@ -29,6 +29,16 @@ vocabulary! {
         /// A precommit's length-delimited `CanonicalVote`, directly followed by the length-delimited `CanonicalVoteExtension` of the
         /// same chain, height and round. Two signatures come back: the vote's and the extension's.
         CometBftVoteExtension = "cometbft/vote-extension",
+        /// A HotStuff proposal, `QBIND_PROPOSAL_V1 || ...` (docs/formats.md).
+        HotStuffProposal = "hotstuff/proposal",
+        /// A HotStuff vote, `QBIND_VOTE_V1 || chain_id || view || block_hash || voter_id`.
+        HotStuffVote = "hotstuff/vote",
+        /// A HotStuff timeout, `QBIND_TIMEOUT_V1 || chain_id || view || high_qc || voter_id`.
+        HotStuffTimeout = "hotstuff/timeout",
+        /// A domain tag, a chain id and a body: batches, acknowledgements, governance, operations, withdrawals (docs/formats.md).
+        TaggedMessage = "tagged-message",
+        /// An ML-KEM-768 ciphertext of 1088 bytes (FIPS 203 §7.3), to be decapsulated.
+        MlKem768Ciphertext = "ml-kem-768/ciphertext",
     }
 }
 
@@ -43,6 +53,23 @@ pub enum Family {
     Evm,
     /// A CometBFT consensus message; has a floor.
     CometBft,
+    /// A HotStuff consensus message; has a floor.
+    HotStuff,
+    /// A message whose tag says which role it belongs to.
+    Tagged,
+    /// A ciphertext to decapsulate, nothing to sign.
+    Encapsulation,
+}
+
+impl Family {
+    /// Whether its messages take a position that may be taken once.
+    #[must_use]
+    pub fn has_floor(self) -> bool {
+        match self {
+            Self::CometBft | Self::HotStuff => true,
+            Self::RawMessage | Self::RawDigest | Self::Evm | Self::Tagged | Self::Encapsulation => false,
+        }
+    }
 }
 
 /// Why a key may not sign a format.
@@ -71,6 +98,18 @@ impl Format {
             Self::RawDigest => Family::RawDigest,
             Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => Family::Evm,
             Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => Family::CometBft,
+            Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => Family::HotStuff,
+            Self::TaggedMessage => Family::Tagged,
+            Self::MlKem768Ciphertext => Family::Encapsulation,
+        }
+    }
+
+    /// What is done with a payload of this format.
+    #[must_use]
+    pub fn operation(self) -> Operation {
+        match self.family() {
+            Family::Encapsulation => Operation::Decapsulate,
+            Family::RawMessage | Family::RawDigest | Family::Evm | Family::CometBft | Family::HotStuff | Family::Tagged => Operation::Sign,
         }
     }
 
@@ -79,35 +118,54 @@ impl Format {
     #[must_use]
     pub fn role_may_sign(role: Role, family: Family) -> bool {
         match (role, family) {
-            (Role::Consensus, Family::CometBft) => true,
-            (Role::Consensus, Family::Evm | Family::RawMessage | Family::RawDigest) => false,
+            (Role::Consensus, Family::CometBft | Family::HotStuff) => true,
+            (Role::Consensus, Family::Evm | Family::RawMessage | Family::RawDigest | Family::Tagged | Family::Encapsulation) => false,
             (Role::Account, Family::Evm | Family::RawMessage | Family::RawDigest) => true,
+            (Role::Account, Family::Tagged | Family::Encapsulation) => false,
             (
                 Role::Batch | Role::P2pIdentity | Role::Governance | Role::Operational | Role::Withdrawal,
                 Family::RawMessage | Family::RawDigest,
             ) => true,
+            // Which of them: the tag says (`fact::Decoded::role`).
+            (Role::Batch | Role::Governance | Role::Operational | Role::Withdrawal, Family::Tagged) => true,
+            (Role::P2pIdentity, Family::Tagged) => false,
+            (Role::P2pIdentity, Family::Encapsulation) => true,
+            (Role::Batch | Role::Governance | Role::Operational | Role::Withdrawal, Family::Encapsulation) => false,
             (Role::Batch | Role::P2pIdentity | Role::Governance | Role::Operational | Role::Withdrawal, Family::Evm) => false,
             (
                 Role::Batch | Role::P2pIdentity | Role::Governance | Role::Operational | Role::Withdrawal | Role::Account,
-                Family::CometBft,
+                Family::CometBft | Family::HotStuff,
             ) => false,
         }
     }
 
-    /// Whether a scheme can sign this format. ECDSA and BIP-340 sign 32-byte digests here, Ed25519 signs unhashed messages.
+    /// Whether a scheme can sign this format, or decapsulate it. ECDSA and BIP-340 sign 32-byte digests here, Ed25519 and ML-DSA
+    /// unhashed messages.
     #[must_use]
     pub fn scheme_can_sign(self, scheme: Scheme) -> bool {
-        match (self, scheme) {
-            (Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest, Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr) => {
-                true
-            }
-            (Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest, Scheme::Ed25519) => false,
-            (Self::RawMessageNone, Scheme::Ed25519) => true,
-            (Self::RawMessageNone, Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr) => false,
-            (Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559, Scheme::Secp256k1Ecdsa) => true,
-            (Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559, Scheme::Secp256k1Schnorr | Scheme::Ed25519) => false,
-            (Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension, Scheme::Ed25519 | Scheme::Secp256k1Ecdsa) => true,
-            (Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension, Scheme::Secp256k1Schnorr) => false,
+        match scheme {
+            Scheme::Secp256k1Ecdsa => match self {
+                Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest => true,
+                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => true,
+                Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => true,
+                Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => false,
+                Self::TaggedMessage | Self::MlKem768Ciphertext => false,
+            },
+            Scheme::Secp256k1Schnorr => match self {
+                Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest => true,
+                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => false,
+                Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => false,
+                Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => false,
+                Self::TaggedMessage | Self::MlKem768Ciphertext => false,
+            },
+            Scheme::Ed25519 | Scheme::MlDsa44 => match self {
+                Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout | Self::TaggedMessage => true,
+                // CometBFT has no ML-DSA keys.
+                Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => scheme == Scheme::Ed25519,
+                Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest | Self::MlKem768Ciphertext => false,
+                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => false,
+            },
+            Scheme::MlKem768 => self == Self::MlKem768Ciphertext,
         }
     }
 
@@ -129,7 +187,8 @@ impl Format {
         match family {
             Family::RawMessage if !key.dangerous_allow_raw_messages => return Err(FormatRefused::Flag("dangerous_allow_raw_messages")),
             Family::RawDigest if !key.dangerous_allow_raw_digests => return Err(FormatRefused::Flag("dangerous_allow_raw_digests")),
-            Family::RawMessage | Family::RawDigest | Family::Evm | Family::CometBft => {}
+            Family::RawMessage | Family::RawDigest => {}
+            Family::Evm | Family::CometBft | Family::HotStuff | Family::Tagged | Family::Encapsulation => {}
         }
         if !self.scheme_can_sign(key.scheme) {
             return Err(FormatRefused::Scheme);
@@ -147,7 +206,7 @@ mod tests {
     fn only_consensus_keys_sign_consensus_messages_and_nothing_else() {
         for role in Role::ALL {
             for format in Format::ALL {
-                let consensus_format = format.family() == Family::CometBft;
+                let consensus_format = format.family().has_floor();
                 if *role == Role::Consensus || consensus_format {
                     assert_eq!(
                         Format::role_may_sign(*role, format.family()),
@@ -163,6 +222,22 @@ mod tests {
     fn only_accounts_sign_evm_transactions() {
         for role in Role::ALL {
             assert_eq!(Format::role_may_sign(*role, Family::Evm), *role == Role::Account);
+        }
+    }
+
+    #[test]
+    fn only_a_node_s_identity_opens_encapsulations_and_signs_no_tagged_message() {
+        for role in Role::ALL {
+            let identity = *role == Role::P2pIdentity;
+            assert_eq!(Format::role_may_sign(*role, Family::Encapsulation), identity, "{role}");
+            let tagged = matches!(role, Role::Batch | Role::Governance | Role::Operational | Role::Withdrawal);
+            assert_eq!(Format::role_may_sign(*role, Family::Tagged), tagged, "{role}");
+        }
+        for format in Format::ALL {
+            assert_eq!(
+                format.scheme_can_sign(Scheme::MlKem768),
+                format.operation() == Operation::Decapsulate
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What core knows of a key: never a secret byte.
 
+use crate::lifecycle::{Bound, RotationRule};
 use crate::vocabulary::{Role, Scheme, shown};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -152,6 +153,10 @@ pub struct KeyEntry {
     pub dangerous_allow_raw_messages: bool,
     /// Lets it sign raw digests. Never on a consensus key.
     pub dangerous_allow_raw_digests: bool,
+    /// What a consensus key's messages must say.
+    pub bound: Option<Bound>,
+    /// When it is to be replaced.
+    pub rotation: Option<RotationRule>,
 }
 
 #[cfg(test)]

@@ -206,7 +206,7 @@ pub struct Outcome {
     pub backend: String,
     /// The scheme.
     pub scheme: Scheme,
-    /// The signatures, or why there is none.
+    /// The signatures (none for a decapsulation), or why there is nothing.
     pub result: Result<Vec<RawSignature>, Refusal>,
     /// For a consensus message: the floor that the first signature belongs to.
     pub floor: Option<(FloorKey, Position)>,
@@ -223,7 +223,8 @@ impl Outcome {
     #[must_use]
     pub fn effects(&self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if let Ok(made) = &self.result {
+        // A decapsulation leaves nothing behind.
+        if let Some(made) = self.result.as_ref().ok().filter(|made| !made.is_empty()) {
             if let (Some((key, position)), Some(first)) = (&self.floor, made.first()) {
                 effects.push(Effect::FloorSignature {
                     key: key.clone(),

@@ -19,6 +19,7 @@ pub mod caller;
 pub mod fact;
 pub mod format;
 pub mod key;
+pub mod lifecycle;
 pub mod vocabulary;
 
 pub mod effect;

@@ -6,8 +6,7 @@ use crate::fact::Decode;
 use crate::key::{KeyEntry, KeyName};
 use crate::ledger::{Announced, Entry, Refused};
 use crate::permits::Permits;
-use crate::proof::Request;
-use crate::proof::Signed;
+use crate::proof::{Decapsulated, Request, SharedSecret, Signed};
 use crate::refusal::{Code, Refusal};
 use crate::release::Releases;
 use crate::request_id::{InFlight, Place, exclusive};
@@ -157,17 +156,34 @@ impl Pipeline {
     /// # Errors
     /// The refusal, recorded in the ledger.
     pub fn sign(&self, peer: Peer, call: SignCall) -> Result<Signed, Refusal> {
+        let (signed, _) = self.recorded(peer, call, Operation::Sign)?;
+        Ok(signed)
+    }
+
+    /// Decapsulates: the payload is the ciphertext. Decided and recorded like a signature.
+    ///
+    /// # Errors
+    /// The refusal, recorded in the ledger.
+    pub fn decapsulate(&self, peer: Peer, call: SignCall) -> Result<Decapsulated, Refusal> {
+        let (answer, secret) = self.recorded(peer, call, Operation::Decapsulate)?;
+        let shared_secret = secret.ok_or_else(|| Refusal::new(Code::Internal, "a decapsulation made no secret"))?;
+        Ok(Decapsulated { shared_secret, answer })
+    }
+
+    fn recorded(&self, peer: Peer, call: SignCall, operation: Operation) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         let mut trail = Trail::new(peer, &call.operation, &call.key, &call.format);
-        self.run(peer, call, &mut trail)
+        self.run(peer, call, operation, &mut trail)
             .inspect_err(|refusal| self.record_refusal(trail, refusal))
     }
 
     /// The way of one request.
-    fn run(&self, peer: Peer, call: SignCall, trail: &mut Trail) -> Result<Signed, Refusal> {
+    fn run(&self, peer: Peer, call: SignCall, operation: Operation, trail: &mut Trail) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         let deadline = call.received + self.parts.limits.deadline;
         let caller = trail.step(Stage::Authenticate, || authenticate::authenticate(&self.parts.clients, peer))?;
         trail.caller = Some(Arc::clone(caller.name()));
-        let envelope = trail.step(Stage::Open, || open::open(caller, call, &self.parts.limits, || self.next_id()))?;
+        let envelope = trail.step(Stage::Open, || {
+            open::open(caller, call, operation, &self.parts.limits, || self.next_id())
+        })?;
         trail.request_id = Some(Arc::clone(&envelope.id));
         let envelope = Arc::new(envelope);
 

@@ -240,18 +240,30 @@ impl Committed {
     }
 }
 
-/// Signatures that verified against the pinned public key.
+/// What an ML-KEM key and its peer share: 32 bytes (FIPS 203 §7.3). Never recorded, never logged.
+pub type SharedSecret = secrecy::SecretBox<[u8; 32]>;
+
+/// What came of using a key: signatures that verified against the pinned public key, or a shared secret.
 #[derive(Debug)]
 pub struct Signature {
     pub(crate) committed: Committed,
-    pub(crate) signatures: Vec<RawSignature>,
+    pub(crate) product: Product,
+}
+
+/// What a key makes.
+#[derive(Debug)]
+pub(crate) enum Product {
+    /// One for each signing input, verified.
+    Signatures(Vec<RawSignature>),
+    /// Of a decapsulation.
+    SharedSecret(SharedSecret),
 }
 
 /// A signature in its scheme's encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RawSignature {
-    /// 64 bytes for every scheme so far: R‖S with low S (ECDSA), BIP-340, RFC 8032.
+    /// 64 bytes (R‖S with low S for ECDSA, BIP-340, RFC 8032), 2420 for ML-DSA-44 (FIPS 204).
     #[serde(with = "wire::bytes")]
     pub bytes: Vec<u8>,
     /// For ECDSA: 0 to 3 (SEC 1 §4.1.6). None where it was not recorded.
@@ -259,10 +271,19 @@ pub struct RawSignature {
     pub recovery_id: Option<u8>,
 }
 
+/// What a caller gets for a ciphertext.
+#[derive(Debug)]
+pub struct Decapsulated {
+    /// The shared secret.
+    pub shared_secret: SharedSecret,
+    /// What else there is to say; it has no signatures.
+    pub answer: Signed,
+}
+
 /// What a caller gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
-    /// One signature for each signing input.
+    /// One signature for each signing input; none for a decapsulation.
     pub signatures: Vec<RawSignature>,
     /// The key's public key.
     pub public_key: Vec<u8>,

@@ -47,10 +47,15 @@ codes! {
     UnknownScheme = "request/unknown-scheme", "There is no such scheme.", "Use one that the message lists.";
     CallerForbidden = "caller/forbidden", "The caller may not do this with this key, or there is no such key; which of the two is not said.", "Check the name and the caller's `allow` entries.";
     FormatRole = "format/role", "A key of this role does not sign this format.", "Use a key whose role fits; see the role-and-format table in ARCHITECTURE.md.";
+    FormatOperation = "format/operation", "This format is not for this operation: ciphertexts are decapsulated, all else is signed.", "Use the call that the message names.";
+    FormatTag = "format/tag", "The message's domain tag belongs to a role that the key has not.", "Use a key of that role.";
     FormatScheme = "format/scheme", "The key's scheme cannot sign this format.", "Use another format, or a key of another scheme.";
     FormatRaw = "format/raw-not-allowed", "The key may not sign raw messages or digests.", "Send a structured format; else set the `dangerous_allow_…` flag that the message names on the key.";
     SchemeMismatch = "key/scheme-mismatch", "The request names a scheme that is not the key's.", "Leave the scheme out, or name the key's.";
     KeyState = "key/state", "The key's state does not let it sign.", "See `sigwarden keys show`.";
+    KeyGrace = "key/grace-ended", "The key's grace has ended, or the message does not say whether it has.", "Sign with the version that took its place; see `sigwarden keys show`.";
+    KeyRotation = "key/rotation-due", "The key is older, or was used more often, than its rotation rule enforces.", "`sigwarden keys rotate`, then `sigwarden keys activate`.";
+    KeyBinding = "key/binding", "The message's chain id, validator id or signature suite is not the one that the key is bound to.", "Check which node asks; the binding is the key's `bind` in sigwarden.toml.";
     RequestIdReused = "request/id-reused", "The request id was given before, for another payload, format or key version.", "Give each request an id of its own; repeat one only with the very same request.";
     ClockBehind = "clock/behind", "The wall clock is more than 5 s behind the ledger's latest record.", "Set the clock right; signing goes on by itself once it has caught up. If it is right, and a wrong one has signed before: `sigwarden ledger accept-clock --reason TEXT`.";
     ClockStep = "clock/step", "The wall clock has stepped more than 60 s ahead of the machine's boot clock since the start.", "Find out why; if the clock is right, `sigwarden ledger accept-clock --reason TEXT`.";
@@ -79,7 +84,7 @@ codes! {
     RecordTooLarge = "ledger/record-too-large", "The decision's record would be longer than 16 KiB.", "Let the policies stage less state.";
     LedgerUnknown = "ledger/unknown", "Whether the decision became durable is not known.", "Look the request id up in the audit log before asking again.";
     BackendUnavailable = "backend/unavailable", "The backend that holds the key does not answer. The decision stands; a position that it took stays taken.", "See the daemon's log; ask again once it is back.";
-    BackendFailed = "backend/failed", "The backend failed to sign. The decision stands; a position that it took stays taken.", "See the daemon's log.";
+    BackendFailed = "backend/failed", "The backend failed to sign or to decapsulate. The decision stands; a position that it took stays taken.", "See the daemon's log.";
     SignatureInvalid = "backend/signature-invalid", "The backend's signature does not verify against the pinned public key; it was not released.", "Do not trust this backend until you know why.";
     Internal = "host/internal", "A fault in Sigwarden itself; nothing was released.", "Please report it with the daemon's log.";
 }

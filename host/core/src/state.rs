@@ -8,6 +8,7 @@ use crate::fact::{MessageTime, SigningInput};
 use crate::floor::{self, Floor, FloorKey, FloorPassed, FloorRefused, Taken};
 use crate::key::KeyId;
 use crate::ledger::{Conflict, Grant, RequestIdReused};
+use crate::lifecycle::GraceEnd;
 use crate::limit::Bucket;
 use crate::proof::{Approved, DecisionId, Request};
 use crate::request_id::{KEPT_MS, REMEMBERED_MAX, Remembered, RequestTag, payload_hash};
@@ -45,6 +46,8 @@ pub struct KeyStatus {
     pub created_ms: u64,
     /// Its state.
     pub state: KeyState,
+    /// For a key in grace: where that ends. None: not before an operator ends it.
+    pub grace: Option<GraceEnd>,
     /// Which change of the state this is; commit validates by it.
     pub version: u64,
     /// Signatures committed so far.
@@ -361,15 +364,17 @@ impl State {
                     public_key: public_key.clone(),
                     created_ms: *created_ms,
                     state: *state,
+                    grace: None,
                     version: maps.revision,
                     uses: 0,
                 };
                 maps.keys.insert(key.clone(), Arc::new(status));
             }
-            Effect::KeyState { key, state } => {
+            Effect::KeyState { key, state, grace } => {
                 if let Some(status) = maps.keys.get_mut(key) {
                     let status = Arc::make_mut(status);
                     status.state = *state;
+                    status.grace = *grace;
                     status.version = maps.revision;
                 }
             }

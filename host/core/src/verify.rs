@@ -26,16 +26,16 @@ pub enum Invalid {
 /// # Errors
 /// It does not verify.
 pub fn verify(scheme: Scheme, public_key: &[u8], input: &SigningInput, signature: &RawSignature) -> Result<(), Invalid> {
-    let bytes: [u8; 64] = signature.bytes.as_slice().try_into().map_err(|_| Invalid::Encoding)?;
+    let bytes = || signature.bytes.as_slice().try_into().map_err(|_| Invalid::Encoding);
     match scheme {
-        Scheme::Secp256k1Ecdsa => ecdsa(public_key, input, bytes, signature.recovery_id),
+        Scheme::Secp256k1Ecdsa => ecdsa(public_key, input, bytes()?, signature.recovery_id),
         Scheme::Secp256k1Schnorr => {
             let SigningInput::Digest(digest) = input else {
                 return Err(Invalid::Input);
             };
             let key = public_key.try_into().map_err(|_| Invalid::Encoding)?;
             let key = secp256k1::XOnlyPublicKey::from_byte_array(key).map_err(|_| Invalid::Encoding)?;
-            let signature = secp256k1::schnorr::Signature::from_byte_array(bytes);
+            let signature = secp256k1::schnorr::Signature::from_byte_array(bytes()?);
             secp256k1::schnorr::verify(&signature, digest, &key).map_err(|_| Invalid::Signature)
         }
         Scheme::Ed25519 => {
@@ -45,11 +45,26 @@ pub fn verify(scheme: Scheme, public_key: &[u8], input: &SigningInput, signature
             let key = public_key.try_into().map_err(|_| Invalid::Encoding)?;
             let key = ed25519_dalek::VerifyingKey::from_bytes(key).map_err(|_| Invalid::Encoding)?;
             // Strict: no small-order keys or R, so that every verifier of the network agrees (ZIP-215 verifiers included).
-            key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&bytes))
+            key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&bytes()?))
                 .map_err(|_| Invalid::Signature)
         }
+        Scheme::MlDsa44 => {
+            let SigningInput::Message(message) = input else {
+                return Err(Invalid::Input);
+            };
+            if public_key.len() != scheme.public_key_len() || signature.bytes.len() != ML_DSA_44_SIGNATURE {
+                return Err(Invalid::Encoding);
+            }
+            let key = aws_lc_rs::signature::UnparsedPublicKey::new(&aws_lc_rs::signature::ML_DSA_44, public_key);
+            key.verify(message, &signature.bytes).map_err(|_| Invalid::Signature)
+        }
+        // It signs nothing.
+        Scheme::MlKem768 => Err(Invalid::Input),
     }
 }
+
+/// Bytes of an ML-DSA-44 signature (FIPS 204 §4, table 2).
+const ML_DSA_44_SIGNATURE: usize = 2420;
 
 fn ecdsa(public_key: &[u8], input: &SigningInput, bytes: [u8; 64], recovery_id: Option<u8>) -> Result<(), Invalid> {
     use secp256k1::ecdsa::{RecoverableSignature, RecoveryId, Signature};

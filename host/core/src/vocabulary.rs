@@ -111,6 +111,10 @@ vocabulary! {
         Secp256k1Schnorr = "secp256k1-schnorr",
         /// RFC 8032: 64-byte signature, 32-byte public key.
         Ed25519 = "ed25519",
+        /// FIPS 204, pure, with an empty context: 2420-byte signature, 1312-byte public key.
+        MlDsa44 = "ml-dsa-44",
+        /// FIPS 203: decapsulates 1088-byte ciphertexts, signs nothing; 1184-byte encapsulation key.
+        MlKem768 = "ml-kem-768",
     }
 }
 
@@ -121,6 +125,26 @@ impl Scheme {
         match self {
             Self::Secp256k1Ecdsa => 33,
             Self::Secp256k1Schnorr | Self::Ed25519 => 32,
+            Self::MlDsa44 => 1312,
+            Self::MlKem768 => 1184,
+        }
+    }
+
+    /// Whether it stands against a quantum computer: what `cryptography = "pq-only"` lets be.
+    #[must_use]
+    pub fn is_post_quantum(self) -> bool {
+        match self {
+            Self::Secp256k1Ecdsa | Self::Secp256k1Schnorr | Self::Ed25519 => false,
+            Self::MlDsa44 | Self::MlKem768 => true,
+        }
+    }
+
+    /// QBIND's number of the signature suite, which a consensus key may be bound to: 100 is ml-dsa-44 (`SUITE_PQ_RESERVED_1`).
+    #[must_use]
+    pub fn suite_id(self) -> Option<u16> {
+        match self {
+            Self::MlDsa44 => Some(100),
+            Self::Secp256k1Ecdsa | Self::Secp256k1Schnorr | Self::Ed25519 | Self::MlKem768 => None,
         }
     }
 }
@@ -132,6 +156,8 @@ vocabulary! {
         PublicKey = "public-key",
         /// Sign a payload.
         Sign = "sign",
+        /// Open a key encapsulation: the payload is the ciphertext, the answer its shared secret.
+        Decapsulate = "decapsulate",
     }
 }
 
@@ -189,7 +215,7 @@ mod tests {
         assert_eq!("\u{1b}[2J".parse::<Scheme>().unwrap_err().given, "\\u{1b}[2J");
         assert_eq!(
             error.to_string(),
-            "`rsa` is no scheme; one of `secp256k1-ecdsa`, `secp256k1-schnorr`, `ed25519` is"
+            "`rsa` is no scheme; one of `secp256k1-ecdsa`, `secp256k1-schnorr`, `ed25519`, `ml-dsa-44`, `ml-kem-768` is"
         );
     }
 }

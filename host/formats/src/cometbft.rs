@@ -53,6 +53,7 @@ pub fn decode_vote(scheme: Scheme, payload: &[u8]) -> Result<Decoded, PayloadErr
         facts: vote_facts(&vote),
         inputs: SigningInputs::one(input(scheme, payload)),
         consensus: Some(vote_message(vote, payload)),
+        role: None,
     })
 }
 
@@ -79,8 +80,12 @@ pub fn decode_proposal(scheme: Scheme, payload: &[u8]) -> Result<Decoded, Payloa
             sign_bytes: payload.to_vec(),
             timestamp: Some(proposal.timestamp),
             extension: None,
+            validator_id: None,
+            suite_id: None,
+            epoch: None,
             chain_id: proposal.chain_id,
         }),
+        role: None,
     })
 }
 
@@ -121,6 +126,7 @@ pub fn decode_vote_extension(scheme: Scheme, payload: &[u8]) -> Result<Decoded, 
             extension: Some(*blake3::hash(extension_bytes).as_bytes()),
             ..vote_message(vote, vote_bytes)
         }),
+        role: None,
     })
 }
 
@@ -139,6 +145,9 @@ fn vote_message(vote: Vote, sign_bytes: &[u8]) -> ConsensusMessage {
         sign_bytes: sign_bytes.to_vec(),
         timestamp: Some(vote.timestamp),
         extension: None,
+        validator_id: None,
+        suite_id: None,
+        epoch: None,
         chain_id: vote.chain_id,
     }
 }

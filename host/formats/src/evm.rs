@@ -305,5 +305,6 @@ fn decoded(facts: Vec<Fact>, payload: &[u8]) -> Decoded {
         facts,
         inputs: SigningInputs::one(SigningInput::Digest(keccak256(payload))),
         consensus: None,
+        role: None,
     }
 }

@@ -31,6 +31,7 @@ pub fn message(hash: Hash, payload: &[u8]) -> Result<Decoded, PayloadError> {
         facts: vec![facts::count("message.length", payload.len())],
         inputs: SigningInputs::one(input),
         consensus: None,
+        role: None,
     })
 }
 
@@ -44,5 +45,6 @@ pub fn digest(payload: &[u8]) -> Result<Decoded, PayloadError> {
         facts: vec![facts::bytes("digest.bytes", &digest)],
         inputs: SigningInputs::one(SigningInput::Digest(digest)),
         consensus: None,
+        role: None,
     })
 }

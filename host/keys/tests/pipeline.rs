@@ -78,6 +78,7 @@ fn decode(_: Format, scheme: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
         facts: Vec::new(),
         inputs: SigningInputs::one(input),
         consensus: None,
+        role: None,
     })
 }
 
@@ -97,6 +98,8 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
             backend: "backend".into(),
             dangerous_allow_raw_messages: true,
             dangerous_allow_raw_digests: true,
+            bound: None,
+            rotation: None,
         });
         let status = KeyStatus {
             scheme: *scheme,
@@ -104,6 +107,7 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
             created_ms: 1,
             state: KeyState::Active,
             version: 1,
+            grace: None,
             uses: 0,
         };
         state.maps_mut().keys.insert(id(*scheme), status.into());

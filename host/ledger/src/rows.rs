@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sigwarden_core::floor::FloorKey;
 use sigwarden_core::key::KeyId;
+use sigwarden_core::lifecycle::GraceEnd;
 use sigwarden_core::limit::Bucket;
 use sigwarden_core::proof::DecisionId;
 use sigwarden_core::request_id::{Remembered, RequestTag};
@@ -21,6 +22,8 @@ struct KeyRow {
     public_key: Vec<u8>,
     created_ms: u64,
     state: KeyState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grace: Option<GraceEnd>,
     uses: u64,
 }
 
@@ -133,6 +136,7 @@ fn key_row(state: &State, key: &KeyId) -> Result<Row, serde_json::Error> {
             public_key: status.public_key.clone(),
             created_ms: status.created_ms,
             state: status.state,
+            grace: status.grace,
             uses: status.uses,
         })
     };
@@ -199,6 +203,7 @@ pub(crate) fn load(state: &mut State, key: &[u8], value: &[u8]) -> Option<()> {
                 created_ms: row.created_ms,
                 state: row.state,
                 version,
+                grace: row.grace,
                 uses: row.uses,
             };
             state.keys.insert(std::str::from_utf8(name).ok()?.parse().ok()?, status.into());

@@ -94,6 +94,7 @@ fn stored_input(approved: &Approved, sign_bytes: &[u8], decode: Decode) -> Resul
         Format::CometBftVoteExtension => Format::CometBftVote,
         Format::CometBftVote => Format::CometBftVote,
         Format::CometBftProposal => Format::CometBftProposal,
+        same @ (Format::HotStuffProposal | Format::HotStuffVote | Format::HotStuffTimeout) => same,
         // Nothing else has a floor.
         Format::RawMessageSha256
         | Format::RawMessageKeccak256
@@ -101,7 +102,9 @@ fn stored_input(approved: &Approved, sign_bytes: &[u8], decode: Decode) -> Resul
         | Format::RawDigest
         | Format::EvmLegacy
         | Format::EvmEip2930
-        | Format::EvmEip1559 => return Err(internal()),
+        | Format::EvmEip1559
+        | Format::TaggedMessage
+        | Format::MlKem768Ciphertext => return Err(internal()),
     };
     let stored = decode(format, approved.request.key().scheme, sign_bytes).map_err(|_| internal())?;
     let same = |message: &crate::fact::ConsensusMessage| Some((message.identity, message.position, message.chain_id.clone()));

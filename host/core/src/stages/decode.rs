@@ -3,6 +3,7 @@
 use crate::fact::{Decode, Decoded, PayloadError};
 use crate::floor::{CHAIN_ID_MAX, SIGN_BYTES_MAX};
 use crate::format::Family;
+use crate::lifecycle;
 use crate::policy::RequestView;
 use crate::proof::{Authorized, Request};
 use crate::refusal::{Code, Refusal};
@@ -25,6 +26,7 @@ pub(crate) fn decode(authorized: Authorized, decode: Decode, network: Network, t
     let decoded = decode(envelope.format, key.scheme, &envelope.payload).map_err(refuse)?;
     check_consensus(envelope.format.family(), &decoded)?;
     let now_ms = time.judge(snapshot.high_water_ms)?;
+    lifecycle::judge(&key, &status, &decoded, now_ms)?;
     let tag = envelope
         .client_gave_id
         .then(|| RequestTag::of(envelope.caller.name(), &envelope.key, &envelope.id));
@@ -61,12 +63,8 @@ fn refuse(error: PayloadError) -> Refusal {
 
 /// Core does not take the decoder's word for what the floor needs.
 fn check_consensus(family: Family, decoded: &Decoded) -> Result<(), Refusal> {
-    let position_wanted = match family {
-        Family::CometBft => true,
-        Family::RawMessage | Family::RawDigest | Family::Evm => false,
-    };
     match &decoded.consensus {
-        None if position_wanted => Err(Refusal::new(
+        None if family.has_floor() => Err(Refusal::new(
             Code::NoPosition,
             "a consensus payload without a position is never signed",
         )),

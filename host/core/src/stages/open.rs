@@ -1,6 +1,7 @@
 //! Bytes to envelope: every field bounded and parsed, the payload's size checked.
 
 use crate::caller::Caller;
+use crate::format::Format;
 use crate::key::{KeyId, KeyName};
 use crate::pipeline::{Limits, SignCall};
 use crate::proof::Envelope;
@@ -14,8 +15,14 @@ pub const REQUEST_ID_MAX: usize = 64;
 /// Opens a request.
 ///
 /// # Errors
-/// A field is missing, too long, or none of its kind; or the payload is too large.
-pub fn open(caller: Caller, call: SignCall, limits: &Limits, host_id: impl FnOnce() -> String) -> Result<Envelope, Refusal> {
+/// A field is missing, too long, or none of its kind; the payload is too large; the operation is not the one wanted.
+pub fn open(
+    caller: Caller,
+    call: SignCall,
+    wanted: Operation,
+    limits: &Limits,
+    host_id: impl FnOnce() -> String,
+) -> Result<Envelope, Refusal> {
     if call.payload.len() > limits.payload_bytes {
         let (has, most) = (call.payload.len(), limits.payload_bytes);
         return Err(Refusal::new(
@@ -23,23 +30,22 @@ pub fn open(caller: Caller, call: SignCall, limits: &Limits, host_id: impl FnOnc
             format!("the payload has {has} bytes, {most} are allowed"),
         ));
     }
-    let operation = call
+    let operation: Operation = call
         .operation
         .parse()
         .map_err(|unknown| Refusal::new(Code::UnknownOperation, format!("{unknown}")))?;
-    match operation {
-        Operation::Sign => {}
-        Operation::PublicKey => {
-            return Err(Refusal::new(
-                Code::UnknownOperation,
-                "a public key is read with its own call, not signed",
-            ));
-        }
+    if operation != wanted {
+        let message = format!("this call is for `{wanted}`; `{operation}` has a call of its own");
+        return Err(Refusal::new(Code::UnknownOperation, message));
     }
-    let format = call
+    let format: Format = call
         .format
         .parse()
         .map_err(|unknown| Refusal::new(Code::UnknownFormat, format!("{unknown}")))?;
+    if format.operation() != operation {
+        let message = format!("{format} is for `{}`, not for `{operation}`", format.operation());
+        return Err(Refusal::new(Code::FormatOperation, message));
+    }
     let scheme = match call.scheme.as_str() {
         "" => None,
         name => Some(

@@ -1,11 +1,10 @@
 //! Recorded and answered: what came of a decision, signature or failure.
 
 use crate::floor::{FloorKey, Position};
-use crate::format::Family;
 use crate::key::KeyId;
 use crate::ledger::{Entry, Grant, Ledger, Outcome};
 use crate::pipeline::Stage;
-use crate::proof::{Committed, DecisionId, Signature, Signed};
+use crate::proof::{Committed, DecisionId, Product, SharedSecret, Signature, Signed};
 use crate::refusal::{Code, Refusal};
 use crate::request_id::RequestTag;
 use crate::stages::authorize::refuse_state;
@@ -47,7 +46,7 @@ impl Origin {
             .decoded()
             .consensus
             .as_ref()
-            .filter(|_| fresh && request.view.format.family() == Family::CometBft)
+            .filter(|_| fresh && request.view.format.family().has_floor())
             .map(|message| {
                 let floor = FloorKey {
                     public_key: key.public_key.clone(),
@@ -87,7 +86,7 @@ pub fn withhold_if_stopped(signature: Signature, state: &State) -> Result<Signat
     }
 }
 
-/// Records the outcome and makes the answer.
+/// Records the outcome and makes the answer. A shared secret goes past the record, to the caller alone.
 ///
 /// # Errors
 /// The refusal that signing ended in, recorded as the decision's outcome.
@@ -96,9 +95,17 @@ pub fn outcome(
     origin: Origin,
     ledger: &dyn Ledger,
     stages: &[(Stage, u64)],
-) -> Result<Signed, Refusal> {
-    let signed = signature.map(|Signature { committed, signatures }| {
+) -> Result<(Signed, Option<SharedSecret>), Refusal> {
+    let mut shared_secret = None;
+    let signed = signature.map(|Signature { committed, product }| {
         let request = &committed.approved.request;
+        let signatures = match product {
+            Product::Signatures(signatures) => signatures,
+            Product::SharedSecret(secret) => {
+                shared_secret = Some(secret);
+                Vec::new()
+            }
+        };
         Signed {
             signatures,
             public_key: request.key().public_key.clone(),
@@ -124,5 +131,5 @@ pub fn outcome(
         stages: stages.to_vec(),
         now_ms: origin.now_ms,
     }));
-    signed
+    signed.map(|signed| (signed, shared_secret))
 }

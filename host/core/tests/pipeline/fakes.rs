@@ -160,6 +160,7 @@ fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
         facts: Vec::new(),
         inputs: SigningInputs::one(SigningInput::Message(payload.to_vec())),
         consensus: None,
+        role: None,
     };
     let text = std::str::from_utf8(payload).unwrap();
     match text {
@@ -186,6 +187,9 @@ fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
                 nanos: 0,
             }),
             extension: None,
+            validator_id: None,
+            suite_id: None,
+            epoch: None,
         });
     }
     Ok(decoded)
@@ -257,6 +261,8 @@ impl World {
                 backend: "fake".into(),
                 dangerous_allow_raw_messages: raw,
                 dangerous_allow_raw_digests: raw,
+                bound: None,
+                rotation: None,
             });
         }
         let floor = Floor {

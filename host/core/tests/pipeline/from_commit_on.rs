@@ -126,7 +126,14 @@ fn a_key_that_is_suspended_while_its_backend_signs_releases_nothing_and_the_susp
     }));
     let set = |state| {
         let key = "cosmos.validator.v1".parse().unwrap();
-        let change = || world.ledger.state.lock().unwrap().apply(&Effect::KeyState { key, state });
+        let change = || {
+            world
+                .ledger
+                .state
+                .lock()
+                .unwrap()
+                .apply(&Effect::KeyState { key, state, grace: None })
+        };
         world.pipeline.change_key_states(change);
     };
     let refused = std::thread::scope(|scope| {
@@ -261,7 +268,12 @@ fn a_decision_made_while_a_change_is_recorded_is_withheld() {
             at_backend.wait();
             let key = "own.account.v1".parse().unwrap();
             let state = KeyState::Suspended;
-            world.ledger.state.lock().unwrap().apply(&Effect::KeyState { key, state });
+            world
+                .ledger
+                .state
+                .lock()
+                .unwrap()
+                .apply(&Effect::KeyState { key, state, grace: None });
             signer
         });
         answers.wait();

@@ -112,6 +112,7 @@ fn a_revoked_key_is_refused_even_if_every_policy_allows() {
         world.ledger.state.lock().unwrap().apply(&Effect::KeyState {
             key: "own.account.v1".parse().unwrap(),
             state,
+            grace: None,
         });
         refused(&world, PEER, message("x"), Stage::Authorize, Code::KeyState);
         assert_eq!(world.evaluations.load(Ordering::SeqCst), 0);

@@ -87,6 +87,7 @@ pub(crate) fn step(world: &World, model: &Mutex<Model>, random: &mut Random, adm
             let effect = Effect::KeyState {
                 key: ACCOUNT.parse().unwrap(),
                 state,
+                grace: None,
             };
             if administer(world, model, AdminKind::Lifecycle, Kind::Lifecycle, vec![effect], "state") {
                 let mut model = model.lock().unwrap();

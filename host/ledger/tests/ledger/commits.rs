@@ -172,6 +172,7 @@ fn a_key_revoked_between_evaluation_and_commit_does_not_sign() {
     let revoke = Effect::KeyState {
         key: ACCOUNT.parse().unwrap(),
         state: KeyState::Revoked,
+        grace: None,
     };
     let last = std::thread::scope(|scope| {
         let signer = scope.spawn(|| {
@@ -222,6 +223,7 @@ fn administration_is_durable_and_floors_only_rise() {
     let unknown = Effect::KeyState {
         key: "no.key.v1".parse().unwrap(),
         state: KeyState::Active,
+        grace: None,
     };
     let refused = world.ledger.administer(change(AdminKind::Lifecycle, vec![unknown])).unwrap_err();
     assert_eq!(refused, AdministerError::KeyUnknown("no.key.v1".parse().unwrap()));

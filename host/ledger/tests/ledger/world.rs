@@ -158,6 +158,7 @@ fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
         facts: Vec::new(),
         inputs: SigningInputs::one(SigningInput::Message(payload.to_vec())),
         consensus: None,
+        role: None,
     };
     if format == Format::CometBftVote {
         let text = std::str::from_utf8(payload).unwrap();
@@ -182,6 +183,9 @@ fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
             sign_bytes: text.as_bytes().to_vec(),
             timestamp: Some(timestamp),
             extension: extension.map(|extension| blake3::hash(extension.as_bytes()).into()),
+            validator_id: None,
+            suite_id: None,
+            epoch: None,
         });
     }
     Ok(decoded)
@@ -280,6 +284,8 @@ impl World {
             backend: "test".into(),
             dangerous_allow_raw_messages: role != Role::Consensus,
             dangerous_allow_raw_digests: false,
+            bound: None,
+            rotation: None,
         };
         let mut keys = Keyring::default();
         keys.insert(entry(VALIDATOR, Role::Consensus));

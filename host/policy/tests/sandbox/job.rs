@@ -98,6 +98,8 @@ pub(crate) fn request() -> RequestView {
         backend: "file".to_owned(),
         dangerous_allow_raw_messages: false,
         dangerous_allow_raw_digests: false,
+        bound: None,
+        rotation: None,
     };
     RequestView {
         id: "request-1".into(),
@@ -110,6 +112,7 @@ pub(crate) fn request() -> RequestView {
             created_ms: 1_000,
             state: KeyState::Active,
             version: 1,
+            grace: None,
             uses: 7,
         },
         key: Arc::new(key),
@@ -129,6 +132,7 @@ pub(crate) fn request() -> RequestView {
             ],
             inputs: SigningInputs::one(SigningInput::Digest([9; 32])),
             consensus: None,
+            role: None,
         },
         now_ms: 1_700_000_000_000,
     }

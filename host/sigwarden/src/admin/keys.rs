@@ -54,6 +54,7 @@ impl Administrator {
             let effect = Effect::KeyState {
                 key: id.clone(),
                 state: to,
+                grace: None,
             };
             self.record(AdminKind::Lifecycle, &request.reason, vec![effect])
         };
@@ -152,6 +153,8 @@ impl Administrator {
             backend: key.backend.clone(),
             dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
             dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
+            bound: None,
+            rotation: None,
         });
         self.replace_config(|config| {
             config.keys.retain(|other| other.id != key.id);

@@ -198,6 +198,8 @@ fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Resu
         backend: key.backend.clone(),
         dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
         dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
+        bound: None,
+        rotation: None,
     };
     Ok((entry, pin))
 }

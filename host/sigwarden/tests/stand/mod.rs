@@ -274,6 +274,8 @@ fn pipeline(clients: &Clients, ledger: &Arc<EmbeddedLedger>, gate: &Arc<Gate>, s
         backend: "mock".into(),
         dangerous_allow_raw_messages: false,
         dangerous_allow_raw_digests: false,
+        bound: None,
+        rotation: None,
     });
     let binding = Binding {
         instance: "allow".into(),
