@@ -8,7 +8,7 @@ import json, operator, re, sys  # noqa: E401
 from pathlib import Path
 from blake3 import blake3
 
-FORMAT, LINE_MAX, U64, KEPT_MS, REMEMBERED_MAX = 1, 16 * 1024, 2**64 - 1, 24 * 60 * 60 * 1000, 1_000_000
+FORMAT, LINE_MAX, U64, KEPT_MS, REMEMBERED_MAX = 1, 32 * 1024, 2**64 - 1, 24 * 60 * 60 * 1000, 1_000_000
 D, H = "(0|[1-9][0-9]{0,19})", "([0-9a-f]{64})"
 TERMINATOR = re.compile(rf'\{{"frame":\{{"first":"{D}","last":"{D}","bytes":"{D}","blake3":"{H}"\}}\}}'.encode())
 BEHIND = re.compile(b"(?m)^" + TERMINATOR.pattern + b"\n")
@@ -27,7 +27,7 @@ EFFECTS = {
     "store": ("decision", "instance name value"), "use": ("decision", "key"), "floor": ("decision floor", "key floor"),
     "request": ("decision replay", "tag version identity payload decision at-ms"), "request-forgotten": ("decision replay", "tag"),
     "floor-signature": ("outcome", "key position signature"), "request-signed": ("outcome", "tag signatures"),
-    "key-pinned": ("public-key", "key scheme public-key created-ms state"), "key-state": ("lifecycle", "key state"),
+    "key-pinned": ("public-key", "key scheme public-key created-ms state"), "key-state": ("lifecycle", "key state grace?"),
     "clock-accepted": ("clock", "now-ms"), "policy-instance": ("policy-set", "instance module-digest config-digest version")}
 DECIDED = operator.itemgetter("decision", "request", "caller", "key")
 REMEMBERED = operator.itemgetter("tag", "payload", "decision", "version", "at-ms")
@@ -121,7 +121,7 @@ class Meaning:
             if [floor["class"] for floor in taken] == ["cometbft-extension"] and main in self.floors:
                 recorded = self.floors[main][1].get("signature")
         self.open[sequence] = body | {
-            "tag": tag, "inputs": len(body["inputs"]), "floor": main and (main, at), "recorded": recorded}
+            "tag": tag, "inputs": len(body["inputs"]) if body["operation"] == "sign" else 0, "floor": main and (main, at), "recorded": recorded}
 
     def repeated(self, payload, tag, version, main, at, now_ms):
         """The signature that a replay repeats, if it is known: of its floor or, once that has moved on, of its request id."""
@@ -149,7 +149,7 @@ class Meaning:
         stands, (beside, by) = self.floors.get(key, (None, None))[0], self.floors.get(main, (None, {}))
         own = main and key[:2] == main[:2] and to == at
         refuse_if(not own or stands and to < stands, "it takes the floor of another key, chain or position, or is below it")
-        if (taken["by"], key[2]) == ("message", "cometbft") and "signature" not in taken:
+        if (taken["by"], key[2]) in (("message", "cometbft"), ("message", "hotstuff")) and "signature" not in taken:
             signed = bytes.fromhex(taken["sign-bytes"])
             refuse_if(to == stands or self.complete and not stands, "a second message for one position, or no floor was known")
             own = inputs[:1] == [{"blake3": blake3(signed).hexdigest(), "bytes": len(signed)}]
@@ -166,7 +166,7 @@ class Meaning:
             return  # decided before what is read
         refuse_if(not decision or of >= sequence or DECIDED(body) != DECIDED(decision), f"no decision {of} of its own waits for an outcome")
         first, floor, recorded = made[0]["bytes"] if made else None, decision["floor"], decision["recorded"]
-        told = ("code" in body) == ("message" in body) != bool(made) and len(made) in (0, decision["inputs"])
+        told = ("code" in body) == ("message" in body) and len(made) == (0 if "code" in body else decision["inputs"])
         refuse_if(not told, "an outcome has either a signature for each input of its decision, or a code and a message")
         refuse_if(made and recorded not in (None, first), "it repeats a decision with another signature than the one recorded")
         for effect in effects:

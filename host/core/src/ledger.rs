@@ -176,7 +176,7 @@ pub enum LedgerFailure {
     #[error("{0}")]
     Full(String),
     /// The record would be too long.
-    #[error("the decision's record has {0} bytes, 16384 are the most; let the policies stage less state")]
+    #[error("the decision's record has {0} bytes, 32768 are the most; let the policies stage less state")]
     RecordTooLarge(usize),
 }
 

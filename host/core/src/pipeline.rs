@@ -379,7 +379,7 @@ struct Trail {
 
 impl Trail {
     fn new(peer: Peer, operation: &str, key: &str, format: &str) -> Self {
-        // The caller's texts, cut: a record has at most 16 KiB.
+        // The caller's texts, cut: a record has at most 32 KiB.
         let cut = |text: &str| text.chars().take(KeyName::MAX).collect();
         Self {
             peer,

@@ -81,7 +81,7 @@ codes! {
     Contention = "ledger/contention", "The state that the policies saw changed three times in a row before the decision could be written.", "Ask again; nothing was decided.";
     LedgerFailed = "ledger/failed", "The decision could not be made durable. The daemon refuses everything from now on and exits.", "See the daemon's log; check the disk, then start again.";
     LedgerFull = "ledger/full", "The disk has too little room for another decision.", "Make room in the state directory.";
-    RecordTooLarge = "ledger/record-too-large", "The decision's record would be longer than 16 KiB.", "Let the policies stage less state.";
+    RecordTooLarge = "ledger/record-too-large", "The decision's record would be longer than 32 KiB.", "Let the policies stage less state.";
     LedgerUnknown = "ledger/unknown", "Whether the decision became durable is not known.", "Look the request id up in the audit log before asking again.";
     BackendUnavailable = "backend/unavailable", "The backend that holds the key does not answer. The decision stands; a position that it took stays taken.", "See the daemon's log; ask again once it is back.";
     BackendFailed = "backend/failed", "The backend failed to sign or to decapsulate. The decision stands; a position that it took stays taken.", "See the daemon's log.";

@@ -7,7 +7,7 @@ use crate::watermark::{self, Advance, Order, Watermark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Most state calls of one evaluation. A record's line is at most 16 KiB, and each change takes up to 300 bytes of it.
+/// Most state calls of one evaluation. A record's line is at most 32 KiB, and each change takes up to 300 bytes of it.
 pub const CHANGES_MAX: usize = 32;
 /// The longest period of a bucket, milliseconds: ten years. Keeps the arithmetic of [`crate::limit`] below 2^128 for any cost and
 /// capacity.

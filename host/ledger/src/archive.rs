@@ -57,8 +57,9 @@ impl Inner {
         let Some(over) = segments.len().checked_sub(self.segments_kept.max(1)).filter(|over| *over > 0) else {
             return Ok(());
         };
-        // Absorbed are those before one that begins at or before the checkpoint's end.
-        let absorbed = segments.iter().take(over + 1).rfind(|first| **first <= meta.sequence + 1).copied();
+        // Absorbed are those before the checkpoint's own segment, which is durable. The listing may show a newer one that is just being
+        // made, and that a power cut would take away again.
+        let absorbed = segments.iter().take(over + 1).rfind(|first| **first <= meta.segment).copied();
         let oldest = absorbed.unwrap_or(meta.oldest).max(meta.oldest);
         let moving: Vec<u64> = segments.into_iter().filter(|first| *first < oldest).collect();
         if moving.is_empty() {

@@ -12,8 +12,9 @@ use sigwarden_core::state::Effect;
 use sigwarden_core::{Format, Operation, Scheme, wire};
 use std::borrow::Cow;
 
-/// The longest line in bytes, its LF not counted: keeps a batch small and a reader's buffer bounded.
-pub const LINE_MAX: usize = 16 * 1024;
+/// The longest line in bytes, its LF not counted: keeps a batch small and a reader's buffer bounded. An outcome with an ML-DSA
+/// signature has 17,200: the signature three times (itself, its floor's, its request id's) and the floor's public key, in hex.
+pub const LINE_MAX: usize = 32 * 1024;
 
 /// A hash or the like before there is one: `previous` of the first line.
 pub const NONE: [u8; 32] = [0; 32];

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// As many as are held in memory at once; a line has at most 16 KiB.
+/// As many as are held in memory at once; a line has at most 32 KiB.
 pub const TAIL_MAX: usize = 10_000;
 
 /// Why the last records cannot be shown.

@@ -10,7 +10,7 @@ use sigwarden_core::proof::DecisionId;
 use sigwarden_core::request_id::{REMEMBERED_MAX, Remembered, RequestTag};
 use sigwarden_core::state::{Effect, StateName};
 use sigwarden_core::watermark::Watermark;
-use sigwarden_core::{RawSignature, wire};
+use sigwarden_core::{Operation, RawSignature, wire};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -285,7 +285,7 @@ impl Witness {
                     signature: None,
                     ..
                 },
-                MessageClass::CometBft,
+                MessageClass::CometBft | MessageClass::HotStuff,
             ) => {
                 let hashed = decision.inputs.first().ok_or("it has no input")?;
                 if crate::record::Hashed::of(sign_bytes) != *hashed {
@@ -315,7 +315,7 @@ impl Witness {
             }
             (
                 Taken::Message { .. } | Taken::Operator | Taken::Extension { .. },
-                MessageClass::CometBft | MessageClass::CometBftExtension,
+                MessageClass::CometBft | MessageClass::CometBftExtension | MessageClass::HotStuff,
             ) => Err("a decision does not take a floor like this".to_owned()),
         }
     }
@@ -362,7 +362,11 @@ impl Witness {
             caller: decision.caller.to_string(),
             key: decision.key.to_string(),
             tag,
-            inputs: decision.inputs.len(),
+            // A decapsulation leaves no signature.
+            inputs: match decision.operation {
+                Operation::Sign | Operation::PublicKey => decision.inputs.len(),
+                Operation::Decapsulate => 0,
+            },
             floor: floor.zip(decision.consensus.as_ref().map(|consensus| consensus.position)),
             recorded,
         };
@@ -401,7 +405,8 @@ impl Witness {
             return Err(format!("it is not of decision {of}, which it names"));
         }
         let made = outcome.signatures.len();
-        if outcome.code.is_some() != outcome.message.is_some() || outcome.code.is_some() != (made == 0) {
+        let failed = outcome.code.is_some();
+        if failed != outcome.message.is_some() || (failed && made > 0) || (!failed && made == 0 && open.inputs > 0) {
             return Err("an outcome has either signatures or a code and a message".to_owned());
         }
         if made > 0 && made != open.inputs {

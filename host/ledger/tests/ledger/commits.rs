@@ -347,7 +347,7 @@ fn with_too_little_room_nothing_is_decided_and_refusals_are_only_counted() {
 #[test]
 fn a_decision_whose_line_would_be_too_long_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Note(16 * 1024));
+    let world = World::create(Arc::new(QuickDisk::default()), dir.path(), Rule::Note(32 * 1024));
     assert_eq!(world.vote(5, 1, "a").unwrap_err().kind(), Code::RecordTooLarge);
     assert_eq!(world.uses(VALIDATOR), 0);
     assert_eq!(world.ledger.snapshot().floors[&floor_key()].position, Position::end_of_height(1));
