@@ -1,0 +1,409 @@
+//! The functions of PKCS#11 that the module has, over safe types. What each answers is the standard's (v2.40 §5), and where the
+//! standard leaves it open, what tokens were seen to do.
+
+use crate::attributes::{Answer, Attribute, Wanted};
+use crate::config::{Config, ConfigError, PIN_MAX};
+use crate::faults::LATENCY_MAX_MS;
+use crate::mechanism;
+use crate::state::{Session, Signing, State};
+use crate::store::Half;
+use cryptoki_sys::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes that are signed in one go: more than any payload of a node.
+const DATA_MAX: usize = 1 << 20;
+/// How often a call that waits looks whether it still has to.
+const WAIT_STEP: Duration = Duration::from_millis(2);
+/// Version of the module, and of what it calls hardware.
+const VERSION: CK_VERSION = CK_VERSION { major: 0, minor: 1 };
+
+/// The initialised module.
+pub(crate) struct Module {
+    state: Mutex<State>,
+}
+
+/// What `C_Sign` has to say.
+pub(crate) enum Signed {
+    /// The signature's length; the signature is yet to be asked for.
+    Length(usize),
+    /// The signature needs so much room, and is yet to be asked for.
+    NoRoom(usize),
+    /// The signature.
+    Bytes(Vec<u8>),
+}
+
+impl Module {
+    /// Reads the configuration that the environment names.
+    pub(crate) fn open() -> Result<Self, ConfigError> {
+        let state = State::open(Config::from_env()?)?;
+        Ok(Self { state: Mutex::new(state) })
+    }
+
+    /// `C_GetInfo`.
+    pub(crate) fn info() -> CK_INFO {
+        CK_INFO {
+            cryptokiVersion: CK_VERSION { major: 2, minor: 40 },
+            manufacturerID: padded(crate::MANUFACTURER),
+            flags: 0,
+            libraryDescription: padded(crate::DESCRIPTION),
+            libraryVersion: VERSION,
+        }
+    }
+
+    /// `C_GetSlotList`.
+    pub(crate) fn slots(&self, with_token: bool) -> Answer<Vec<CK_SLOT_ID>> {
+        let state = self.ready(|_| 0)?;
+        let listed = state.tokens.iter().filter(|token| !(with_token && token.faults.device_removed));
+        Ok(listed.map(crate::token::Token::slot).collect())
+    }
+
+    /// `C_GetSlotInfo`.
+    pub(crate) fn slot_info(&self, slot: CK_SLOT_ID) -> Answer<CK_SLOT_INFO> {
+        let mut state = self.ready(|_| 0)?;
+        let place = state.place_of(slot)?;
+        let present = if state.token(place)?.faults.device_removed {
+            0
+        } else {
+            CKF_TOKEN_PRESENT
+        };
+        Ok(CK_SLOT_INFO {
+            slotDescription: padded("Sigwarden mock HSM slot"),
+            manufacturerID: padded(crate::MANUFACTURER),
+            flags: CKF_REMOVABLE_DEVICE | present,
+            hardwareVersion: VERSION,
+            firmwareVersion: VERSION,
+        })
+    }
+
+    /// `C_GetTokenInfo`.
+    pub(crate) fn token_info(&self, slot: CK_SLOT_ID) -> Answer<CK_TOKEN_INFO> {
+        let (mut state, place) = self.ready_slot(slot)?;
+        let (sessions, writing) = state.count_sessions(place);
+        let State { tokens, handles, .. } = &mut *state;
+        let token = tokens.get_mut(place).ok_or(CKR_GENERAL_ERROR)?;
+        token.refresh(handles)?;
+        Ok(CK_TOKEN_INFO {
+            label: padded(&token.settings.label),
+            manufacturerID: padded(crate::MANUFACTURER),
+            model: padded("mock"),
+            serialNumber: padded(&blake3::hash(token.settings.label.as_bytes()).to_hex()),
+            flags: CKF_LOGIN_REQUIRED | CKF_USER_PIN_INITIALIZED | CKF_TOKEN_INITIALIZED | token.pin_flags(),
+            ulMaxSessionCount: token.max_sessions().into(),
+            ulSessionCount: sessions,
+            ulMaxRwSessionCount: token.max_sessions().into(),
+            ulRwSessionCount: writing,
+            ulMaxPinLen: PIN_MAX as CK_ULONG,
+            ulMinPinLen: 1,
+            ulTotalPublicMemory: CK_UNAVAILABLE_INFORMATION,
+            ulFreePublicMemory: CK_UNAVAILABLE_INFORMATION,
+            ulTotalPrivateMemory: CK_UNAVAILABLE_INFORMATION,
+            ulFreePrivateMemory: CK_UNAVAILABLE_INFORMATION,
+            hardwareVersion: VERSION,
+            firmwareVersion: VERSION,
+            utcTime: padded(""),
+        })
+    }
+
+    /// `C_GetMechanismList`.
+    pub(crate) fn mechanisms(&self, slot: CK_SLOT_ID) -> Answer<Vec<CK_MECHANISM_TYPE>> {
+        drop(self.ready_slot(slot)?);
+        Ok(mechanism::MECHANISMS.to_vec())
+    }
+
+    /// `C_GetMechanismInfo`.
+    pub(crate) fn mechanism_info(&self, slot: CK_SLOT_ID, mechanism: CK_MECHANISM_TYPE) -> Answer<CK_MECHANISM_INFO> {
+        drop(self.ready_slot(slot)?);
+        mechanism::info(mechanism).ok_or(CKR_MECHANISM_INVALID)
+    }
+
+    /// `C_OpenSession`.
+    pub(crate) fn open_session(&self, slot: CK_SLOT_ID, flags: CK_FLAGS) -> Answer<CK_SESSION_HANDLE> {
+        if flags & CKF_SERIAL_SESSION == 0 {
+            return Err(CKR_SESSION_PARALLEL_NOT_SUPPORTED);
+        }
+        let (mut state, place) = self.ready_slot(slot)?;
+        let open = state.count_sessions(place).0;
+        let token = state.token(place)?;
+        if token.faults.busy || open >= CK_ULONG::from(token.max_sessions()) {
+            return Err(CKR_SESSION_COUNT);
+        }
+        let handle = state.handles.next();
+        let session = Session {
+            place,
+            read_write: flags & CKF_RW_SESSION != 0,
+            search: None,
+            signing: None,
+        };
+        state.sessions.insert(handle, session);
+        Ok(handle)
+    }
+
+    /// `C_CloseSession`. It is never late, busy or scripted away: a client that cleans up gets done.
+    pub(crate) fn close_session(&self, handle: CK_SESSION_HANDLE) -> Answer<()> {
+        let mut state = self.ready(|_| 0)?;
+        let place = state.session(handle)?.place;
+        state.close(handle);
+        if state.token(place)?.faults.device_removed {
+            Err(CKR_DEVICE_REMOVED)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// `C_CloseAllSessions`.
+    pub(crate) fn close_all_sessions(&self, slot: CK_SLOT_ID) -> Answer<()> {
+        let mut state = self.ready(|_| 0)?;
+        let place = state.place_of(slot)?;
+        state.drop_sessions(place);
+        Ok(())
+    }
+
+    /// `C_GetSessionInfo`.
+    pub(crate) fn session_info(&self, handle: CK_SESSION_HANDLE) -> Answer<CK_SESSION_INFO> {
+        let mut state = self.ready_session(handle)?;
+        let (token, _, session) = state.parts(handle)?;
+        let (slot, logged_in) = (token.slot(), token.logged_in);
+        Ok(CK_SESSION_INFO {
+            slotID: slot,
+            state: match (session.read_write, logged_in) {
+                (false, false) => CKS_RO_PUBLIC_SESSION,
+                (false, true) => CKS_RO_USER_FUNCTIONS,
+                (true, false) => CKS_RW_PUBLIC_SESSION,
+                (true, true) => CKS_RW_USER_FUNCTIONS,
+            },
+            flags: CKF_SERIAL_SESSION | if session.read_write { CKF_RW_SESSION } else { 0 },
+            ulDeviceError: 0,
+        })
+    }
+
+    /// `C_Login`. There is no security officer.
+    pub(crate) fn login(&self, handle: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: &[u8]) -> Answer<()> {
+        let mut state = self.ready_session(handle)?;
+        let (token, handles, _) = state.parts(handle)?;
+        if user != CKU_USER {
+            return Err(CKR_USER_TYPE_INVALID);
+        }
+        token.not_busy()?;
+        token.refresh(handles)?;
+        token.login(pin)
+    }
+
+    /// `C_Logout`: of every session of the token; handles are stale, what was begun ends.
+    pub(crate) fn logout(&self, handle: CK_SESSION_HANDLE) -> Answer<()> {
+        let mut state = self.ready_session(handle)?;
+        let (token, handles, session) = state.parts(handle)?;
+        if !token.logged_in {
+            return Err(CKR_USER_NOT_LOGGED_IN);
+        }
+        token.logout(handles);
+        let place = session.place;
+        for session in state.sessions.values_mut().filter(|session| session.place == place) {
+            session.search = None;
+            session.signing = None;
+        }
+        Ok(())
+    }
+
+    /// `C_FindObjectsInit`.
+    pub(crate) fn find_init(&self, handle: CK_SESSION_HANDLE, template: &[Attribute<'_>]) -> Answer<()> {
+        let mut state = self.ready_session(handle)?;
+        let (token, handles, session) = state.parts(handle)?;
+        if session.search.is_some() {
+            return Err(CKR_OPERATION_ACTIVE);
+        }
+        token.not_busy()?;
+        token.refresh(handles)?;
+        session.search = Some(token.find(template).into());
+        Ok(())
+    }
+
+    /// `C_FindObjects`.
+    pub(crate) fn find(&self, handle: CK_SESSION_HANDLE, most: usize) -> Answer<Vec<CK_OBJECT_HANDLE>> {
+        let mut state = self.ready_session(handle)?;
+        let search = state.session(handle)?.search.as_mut().ok_or(CKR_OPERATION_NOT_INITIALIZED)?;
+        Ok(search.drain(..most.min(search.len())).collect())
+    }
+
+    /// `C_FindObjectsFinal`.
+    pub(crate) fn find_final(&self, handle: CK_SESSION_HANDLE) -> Answer<()> {
+        let mut state = self.ready_session(handle)?;
+        let search = state.session(handle)?.search.take();
+        search.map(drop).ok_or(CKR_OPERATION_NOT_INITIALIZED)
+    }
+
+    /// `C_GetAttributeValue`: for each attribute its value or why there is none.
+    pub(crate) fn attributes(
+        &self,
+        handle: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        wanted: &[CK_ATTRIBUTE_TYPE],
+    ) -> Answer<Vec<Answer<Vec<u8>>>> {
+        let mut state = self.ready_session(handle)?;
+        let (token, ..) = state.parts(handle)?;
+        token.not_busy()?;
+        let object = token.object(object).ok_or(CKR_OBJECT_HANDLE_INVALID)?;
+        let faults = token.signing_faults(&object.label);
+        Ok(wanted
+            .iter()
+            .map(|attribute| object.attribute(*attribute, token.settings.ec_point, faults))
+            .collect())
+    }
+
+    /// `C_DestroyObject`.
+    pub(crate) fn destroy(&self, handle: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) -> Answer<()> {
+        let mut state = self.ready_session(handle)?;
+        let (token, _, session) = state.parts(handle)?;
+        if !session.read_write {
+            return Err(CKR_SESSION_READ_ONLY);
+        }
+        token.not_busy()?;
+        token.destroy(object)
+    }
+
+    /// `C_GenerateKeyPair`: public handle, private handle.
+    pub(crate) fn generate(
+        &self,
+        handle: CK_SESSION_HANDLE,
+        mechanism: CK_MECHANISM_TYPE,
+        public: &[Attribute<'_>],
+        private: &[Attribute<'_>],
+    ) -> Answer<[CK_OBJECT_HANDLE; 2]> {
+        let mut state = self.ready_session(handle)?;
+        let scheme = mechanism::generates(mechanism).ok_or(CKR_MECHANISM_INVALID)?;
+        let public = Wanted::read(Half::Public, scheme, public)?;
+        let private = Wanted::read(Half::Private, scheme, private)?;
+        let (token, handles, session) = state.parts(handle)?;
+        if (public.token || private.token) && !session.read_write {
+            return Err(CKR_SESSION_READ_ONLY);
+        }
+        if !token.logged_in {
+            return Err(CKR_USER_NOT_LOGGED_IN);
+        }
+        token.not_busy()?;
+        token.refresh(handles)?;
+        token.generate(scheme, [(Half::Public, public), (Half::Private, private)], handle, handles)
+    }
+
+    /// `C_SignInit`. One that is never finished stays active.
+    pub(crate) fn sign_init(&self, handle: CK_SESSION_HANDLE, mechanism: CK_MECHANISM_TYPE, key: CK_OBJECT_HANDLE) -> Answer<()> {
+        let mut state = self.ready_session(handle)?;
+        let (token, _, session) = state.parts(handle)?;
+        if session.signing.is_some() {
+            return Err(CKR_OPERATION_ACTIVE);
+        }
+        token.not_busy()?;
+        if !token.logged_in {
+            return Err(CKR_USER_NOT_LOGGED_IN);
+        }
+        let scheme = mechanism::signs(mechanism).ok_or(CKR_MECHANISM_INVALID)?;
+        let object = token.object(key).ok_or(CKR_KEY_HANDLE_INVALID)?;
+        if object.half == Half::Public {
+            return Err(CKR_KEY_FUNCTION_NOT_PERMITTED);
+        }
+        if object.pair.scheme() != scheme {
+            return Err(CKR_KEY_TYPE_INCONSISTENT);
+        }
+        session.signing = Some(Signing {
+            pair: object.pair.clone(),
+            label: object.label.clone(),
+        });
+        Ok(())
+    }
+
+    /// `C_Sign`, with the room there is for the signature, or None to ask for its length.
+    pub(crate) fn sign(&self, handle: CK_SESSION_HANDLE, data: &[u8], room: Option<usize>) -> Answer<Signed> {
+        let mut state = self.ready_session(handle)?;
+        let (token, _, session) = state.parts(handle)?;
+        let signing = session.signing.as_ref().ok_or(CKR_OPERATION_NOT_INITIALIZED)?;
+        token.not_busy()?;
+        let scheme = signing.pair.scheme();
+        match room {
+            None => return Ok(Signed::Length(scheme.signature_len())),
+            Some(room) if room < scheme.signature_len() => return Ok(Signed::NoRoom(scheme.signature_len())),
+            Some(_) => {}
+        }
+        // From here on it is over, however it ends.
+        let signing = session.signing.take().ok_or(CKR_OPERATION_NOT_INITIALIZED)?;
+        if data.is_empty() && scheme == crate::Scheme::Secp256k1Ecdsa || data.len() > DATA_MAX {
+            return Err(CKR_DATA_LEN_RANGE);
+        }
+        let mut faults = token.signing_faults(&signing.label).clone();
+        let place = session.place;
+        if faults.latency_ms > 0 {
+            drop(state);
+            state = self.ready(|state| {
+                state
+                    .tokens
+                    .get(place)
+                    .map_or(0, |token| token.signing_faults(&signing.label).latency_ms)
+            })?;
+            state.admit(handle)?;
+            faults = state.token(place)?.signing_faults(&signing.label).clone();
+        }
+        if faults.fails {
+            return Err(CKR_FUNCTION_FAILED);
+        }
+        let raise = state.token(place)?.count_signature(scheme);
+        drop(state);
+        let signature = signing.pair.sign(data, &faults, raise).map_err(|_| CKR_FUNCTION_FAILED)?;
+        Ok(Signed::Bytes(signature))
+    }
+
+    /// Waits as long as the faults file says a call is late, looked at again while waiting, then gives the state.
+    fn ready(&self, latency_ms: impl Fn(&State) -> u64) -> Answer<MutexGuard<'_, State>> {
+        let since = Instant::now();
+        loop {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.look_or_fail()?;
+            let latency = Duration::from_millis(latency_ms(&state).min(LATENCY_MAX_MS));
+            let left = latency.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return Ok(state);
+            }
+            drop(state);
+            std::thread::sleep(left.min(WAIT_STEP));
+        }
+    }
+
+    /// [`Self::ready`] for a call of a session, which may go on.
+    fn ready_session(&self, handle: CK_SESSION_HANDLE) -> Answer<MutexGuard<'_, State>> {
+        let mut state = self.ready(|state| {
+            let place = state.sessions.get(&handle).map(|session| session.place);
+            place
+                .and_then(|place| state.tokens.get(place))
+                .map_or(0, |token| token.faults.latency_ms)
+        })?;
+        state.admit(handle)?;
+        Ok(state)
+    }
+
+    /// [`Self::ready`] for a call that needs the token in a slot.
+    fn ready_slot(&self, slot: CK_SLOT_ID) -> Answer<(MutexGuard<'_, State>, usize)> {
+        let latency = |state: &State| {
+            let place = state.place_of(slot).ok();
+            place
+                .and_then(|place| state.tokens.get(place))
+                .map_or(0, |token| token.faults.latency_ms)
+        };
+        let mut state = self.ready(latency)?;
+        let place = state.place_of(slot)?;
+        let token = state.token(place)?;
+        if token.faults.device_removed {
+            return Err(CKR_TOKEN_NOT_PRESENT);
+        }
+        if token.is_dead() {
+            return Err(CKR_DEVICE_ERROR);
+        }
+        Ok((state, place))
+    }
+}
+
+/// A fixed field of PKCS#11: padded with blanks, cut at its end.
+fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = [b' '; N];
+    for (to, from) in field.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    field
+}
