@@ -7,7 +7,8 @@
 
 use crate::attributes::{Answer, Attribute};
 use crate::functions::FUNCTIONS;
-use crate::module::{Module, Signed};
+use crate::module::Module;
+use crate::operations::Signed;
 use crate::token::complain;
 use cryptoki_sys::*;
 use std::ffi::c_void;
@@ -381,3 +382,7 @@ unsafe fn mechanism_type(mechanism: *const CK_MECHANISM) -> Answer<CK_MECHANISM_
         .then_some(mechanism.mechanism)
         .ok_or(CKR_MECHANISM_PARAM_INVALID)
 }
+
+#[cfg(test)]
+#[path = "ffi_tests.rs"]
+mod tests;

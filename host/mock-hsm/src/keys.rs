@@ -221,3 +221,7 @@ fn raise_ed25519(signature: &mut [u8]) {
         carry = u16::from(high);
     }
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

@@ -5,8 +5,8 @@
 //! themselves ([`Config`], [`Faults`]), where the module was built ([`library_path`]), and the public key that a seed gives
 //! ([`public_key`]).
 //!
-//! A call travels `ffi` (raw pointers to slices, and nothing else) → `module` (sessions, logins, faults) → `token` (PIN, keys) →
-//! `keys` (signing). README.md has each setting.
+//! A call travels `ffi` (raw pointers to slices, and nothing else) → `module` and `operations` (sessions, logins, faults) → `token`
+//! (PIN, objects) → `keys` (signing). README.md has each setting.
 
 mod attributes;
 mod config;
@@ -17,6 +17,7 @@ mod keys;
 mod library;
 mod mechanism;
 mod module;
+mod operations;
 mod state;
 mod store;
 mod token;
@@ -35,3 +36,8 @@ pub const MANUFACTURER: &str = "Sigwarden mock HSM";
 
 /// The library's description of itself.
 pub const DESCRIPTION: &str = "Software keys, for tests only";
+
+/// README.md's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

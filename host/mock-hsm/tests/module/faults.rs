@@ -138,6 +138,23 @@ pub(crate) fn a_dead_token_stays_dead() {
     }
 }
 
+pub(crate) fn threads_get_no_more_signatures_than_the_token_has() {
+    let rig = Rig::start(&config());
+    let anchor = rig.logged_in();
+    let (_, key) = generate(&anchor, Scheme::Ed25519, "k").unwrap();
+    let workers = [(); 4].map(|()| rig.open());
+    rig.faults(TokenFaults {
+        dies_after: Some(50),
+        ..TokenFaults::default()
+    });
+    let signed = |worker: Session| (0..25).filter(|_| sign(&worker, Scheme::Ed25519, key).is_ok()).count();
+    let counts = std::thread::scope(|scope| {
+        let threads = workers.map(|worker| scope.spawn(move || signed(worker)));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(counts.iter().sum::<usize>(), 50, "{counts:?}");
+}
+
 pub(crate) fn signatures_go_wrong_as_scripted() {
     let rig = Rig::start(&config());
     let session = rig.logged_in();

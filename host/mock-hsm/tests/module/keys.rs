@@ -7,6 +7,7 @@ use cryptoki::mechanism::dsa::{HedgeType, SignAdditionalContext};
 use cryptoki::object::{Attribute, AttributeInfo, AttributeType, ObjectClass};
 use sigwarden_mock_hsm::{EcPoint, Key, Scheme, Token, public_key};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 /// 32 bytes: a digest for ECDSA, a message for the others.
 const MESSAGE: &[u8; 32] = b"thirty-two bytes that get signed";
@@ -193,6 +194,35 @@ pub(crate) fn keys_survive_a_restart() {
     // What another process does to the token is seen: here it takes every key away.
     std::fs::write(&file, "").unwrap();
     assert_eq!(session.find_objects(&[]).unwrap(), []);
+}
+
+pub(crate) fn processes_share_a_token() {
+    const WORKER: &str = "SIGWARDEN_TEST_WORKER";
+    const KEYS: usize = 10;
+    if let Ok(label) = std::env::var(WORKER) {
+        let session = Rig::attach().logged_in();
+        for _ in 0..KEYS {
+            generate(&session, Scheme::Ed25519, &label).unwrap();
+        }
+        return;
+    }
+    let rig = Rig::start(&config());
+    let session = rig.logged_in();
+    let (_, own) = generate(&session, Scheme::Ed25519, "own").unwrap();
+    let again = std::env::current_exe().unwrap();
+    let workers = ["a", "b"].map(|label| Command::new(&again).env(WORKER, label).spawn().unwrap());
+    for mut worker in workers {
+        assert!(worker.wait().unwrap().success());
+    }
+    for label in ["a", "b"] {
+        assert_eq!(find(&session, ObjectClass::PRIVATE_KEY, label).unwrap().len(), KEYS, "{label}");
+    }
+    // Handles from before are good still.
+    assert_eq!(private(&session, "own"), own);
+    let theirs = find(&session, ObjectClass::PRIVATE_KEY, "a").unwrap()[0];
+    for key in [own, theirs] {
+        assert_eq!(session.sign(&signing(Scheme::Ed25519), key, MESSAGE).unwrap().len(), 64);
+    }
 }
 
 pub(crate) fn session_objects_go_with_their_session() {

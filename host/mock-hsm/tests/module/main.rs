@@ -41,6 +41,7 @@ tests! {
         templates_that_contradict_are_refused,
         a_destroyed_key_is_gone,
         keys_survive_a_restart,
+        processes_share_a_token,
         session_objects_go_with_their_session,
         signing_follows_the_standard;
     login:
@@ -56,6 +57,7 @@ tests! {
         closed_sessions_stay_closed,
         a_busy_token_leaves_the_signature_begun,
         a_dead_token_stays_dead,
+        threads_get_no_more_signatures_than_the_token_has,
         signatures_go_wrong_as_scripted,
         another_key_is_behind_the_label,
         faults_of_a_key_stand_before_those_of_the_token,

@@ -53,6 +53,11 @@ pub(crate) fn os_threads() -> CInitializeArgs {
 impl Rig {
     pub(crate) fn start(config: &Config) -> Self {
         config.write(&config_path()).unwrap();
+        Self::attach()
+    }
+
+    /// The module with the configuration that is there.
+    pub(crate) fn attach() -> Self {
         let rig = Self { pkcs11: load() };
         rig.pkcs11.initialize(os_threads()).unwrap();
         rig
@@ -61,9 +66,7 @@ impl Rig {
     /// Finalizes and initializes again.
     pub(crate) fn restart(self) -> Self {
         self.pkcs11.finalize().unwrap();
-        let pkcs11 = load();
-        pkcs11.initialize(os_threads()).unwrap();
-        Self { pkcs11 }
+        Self::attach()
     }
 
     pub(crate) fn slot_of(&self, label: &str) -> Slot {
