@@ -42,6 +42,9 @@ pub struct TokenFaults {
     /// It makes so many signatures, then answers everything with `CKR_DEVICE_ERROR`, until the file is changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dies_after: Option<u64>,
+    /// Its PIN was changed to this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
     /// Overrides the token's `max_sessions`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u32>,
@@ -52,12 +55,14 @@ pub struct TokenFaults {
     pub key: BTreeMap<String, SigningFaults>,
 }
 
-/// What goes wrong with a signature.
+/// What goes wrong with a key and its signatures.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SigningFaults {
     /// It comes so late, milliseconds; at most a minute. It ends when the file says so.
     pub latency_ms: u64,
+    /// The key is gone: searches do not find it, and its handles name nothing.
+    pub missing: bool,
     /// `C_Sign` answers `CKR_FUNCTION_FAILED`.
     pub fails: bool,
     /// The signature does not verify.

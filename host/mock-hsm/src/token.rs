@@ -167,7 +167,7 @@ impl Token {
         if failed >= self.settings.max_pin_attempts {
             return Err(CKR_PIN_LOCKED);
         }
-        let right = pin == self.settings.pin.as_bytes();
+        let right = pin == self.faults.pin.as_ref().unwrap_or(&self.settings.pin).as_bytes();
         if !right || failed > 0 {
             let attempts = |before: u32| if right { 0 } else { before.saturating_add(1) };
             self.store
@@ -185,13 +185,13 @@ impl Token {
         self.objects = objects.into_values().map(|object| (handles.next(), object)).collect();
     }
 
-    /// The visible object of a handle: private ones are only while logged in.
+    /// The visible object of a handle: private ones are only while logged in, missing ones never.
     pub(crate) fn object(&self, handle: CK_OBJECT_HANDLE) -> Option<&Object> {
         self.objects.get(&handle).filter(|object| self.shows(object))
     }
 
     fn shows(&self, object: &Object) -> bool {
-        self.logged_in || object.half == Half::Public
+        (self.logged_in || object.half == Half::Public) && !self.signing_faults(&object.label).missing
     }
 
     /// The visible objects that match, in the order in which they came to be.

@@ -223,6 +223,39 @@ pub(crate) fn another_key_is_behind_the_label() {
     }
 }
 
+pub(crate) fn a_missing_key_is_not_found() {
+    let rig = Rig::start(&config());
+    let session = rig.logged_in();
+    let (_, key) = generate(&session, Scheme::Ed25519, "k").unwrap();
+    let (_, other) = generate(&session, Scheme::Ed25519, "other").unwrap();
+    let missing = SigningFaults {
+        missing: true,
+        ..SigningFaults::default()
+    };
+    rig.faults(TokenFaults {
+        key: [("k".to_owned(), missing)].into(),
+        ..TokenFaults::default()
+    });
+    for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+        assert_eq!(find(&session, class, "k").unwrap(), []);
+    }
+    assert_eq!(code(sign(&session, Scheme::Ed25519, key)), RvError::KeyHandleInvalid);
+    assert_eq!(private(&session, "other"), other);
+    rig.faults(TokenFaults::default());
+    assert_eq!(private(&session, "k"), key);
+}
+
+pub(crate) fn a_changed_pin_is_the_one_that_counts() {
+    let rig = Rig::start(&config());
+    rig.faults(TokenFaults {
+        pin: Some("4321".into()),
+        ..TokenFaults::default()
+    });
+    let session = rig.open();
+    assert_eq!(code(login(&session, PIN)), RvError::PinIncorrect);
+    login(&session, "4321").unwrap();
+}
+
 pub(crate) fn faults_of_a_key_stand_before_those_of_the_token() {
     let rig = Rig::start(&config());
     let session = rig.logged_in();

@@ -60,6 +60,8 @@ tests! {
         threads_get_no_more_signatures_than_the_token_has,
         signatures_go_wrong_as_scripted,
         another_key_is_behind_the_label,
+        a_missing_key_is_not_found,
+        a_changed_pin_is_the_one_that_counts,
         faults_of_a_key_stand_before_those_of_the_token,
         a_late_call_ends_when_the_script_says_so,
         a_wrong_faults_file_fails_every_call;

@@ -4,7 +4,7 @@ use crate::rig::*;
 use cryptoki::error::RvError;
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, ObjectClass};
-use sigwarden_mock_hsm::{Config, DESCRIPTION, MANUFACTURER, Token};
+use sigwarden_mock_hsm::{CONFIG_VARIABLE, Config, DESCRIPTION, MANUFACTURER, Token};
 use std::process::Command;
 
 pub(crate) fn the_mock_is_known_by_its_manufacturer() {
@@ -74,24 +74,32 @@ pub(crate) fn what_is_not_supported_says_so() {
     );
 }
 
-/// Starts this executable again as a program that only initializes the module: what it said on standard error.
-fn complaint_of(text: &str) -> String {
-    if std::env::var_os("SIGWARDEN_TEST_INITIALIZE").is_some() {
-        assert_eq!(code(load().initialize(os_threads())), RvError::GeneralError);
-        std::process::exit(0);
-    }
-    std::fs::write(config_path(), text).unwrap();
+const INITIALIZE: &str = "SIGWARDEN_TEST_INITIALIZE";
+
+/// Starts this test again as a program that only initializes the module: what it said on standard error.
+fn complaint(change: impl FnOnce(&mut Command) -> &mut Command) -> String {
     let mut again = Command::new(std::env::current_exe().unwrap());
-    let output = again.env("SIGWARDEN_TEST_INITIALIZE", "1").output().unwrap();
+    change(again.env(INITIALIZE, "1"));
+    let output = again.output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{complaint}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
     complaint
         .strip_prefix("sigwarden mock HSM: ")
         .expect("it says who complains")
+        .trim_end()
         .to_owned()
 }
 
 pub(crate) fn a_wrong_configuration_fails_and_names_file_and_field() {
+    if std::env::var_os(INITIALIZE).is_some() {
+        assert_eq!(code(load().initialize(os_threads())), RvError::GeneralError);
+        return;
+    }
+    assert_eq!(
+        complaint(|again| again.env_remove(CONFIG_VARIABLE)),
+        "the environment variable SIGWARDEN_MOCK_HSM does not name a configuration file"
+    );
     let file = config_path().display().to_string();
     let token = "[[token]]\nlabel = \"a\"\npin = \"1\"\n";
     for (text, says) in [
@@ -116,15 +124,16 @@ pub(crate) fn a_wrong_configuration_fails_and_names_file_and_field() {
             "token `a`: key `k`: field `id`: it is hex".into(),
         ),
     ] {
-        let complaint = complaint_of(text);
+        std::fs::write(config_path(), text).unwrap();
+        let complaint = complaint(|again| again);
         let rest = complaint.strip_prefix(&format!("{file}: "));
         assert!(
             rest.is_some_and(|rest| rest.contains(&says)),
             "{text:?} gave {complaint:?}, not {says:?}"
         );
-        assert_eq!(complaint.lines().count(), 1, "{complaint}");
     }
     std::fs::remove_file(config_path()).unwrap();
+    assert!(complaint(|again| again).starts_with(&format!("{file}: No such file")));
 }
 
 pub(crate) fn initialising_twice_fails_and_again_after_finalising_works() {
