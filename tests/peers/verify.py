@@ -21,7 +21,7 @@ BODIES = {
     "start": "deployment generation version cut-bytes rebuilt", "decision": DECISION, "replay": DECISION,
     "outcome": "decision-sequence decision request caller key scheme backend signatures? code? message? micros",
     "refusal": "code message denials? stage request? caller? uid operation key format micros", "refusals": "caller? uid? count"}
-BODIES |= dict.fromkeys(("public-key", "lifecycle", "policy-set", "floor", "clock", "maintenance", "alarm"), "operator reason")
+BODIES |= dict.fromkeys(("public-key", "lifecycle", "policy-set", "floor", "clock", "secret-access", "maintenance", "alarm"), "operator reason")
 EFFECTS = {
     "bucket": ("decision", "instance name arrival-ns"), "watermark": ("decision", "instance name watermark"),
     "store": ("decision", "instance name value"), "use": ("decision", "key"), "floor": ("decision floor", "key floor"),
@@ -93,7 +93,7 @@ class Meaning:
             self.decide(sequence, body, effects, kind == "replay", int(record["time"]) // 1_000_000)
         elif kind == "outcome":
             self.outcome(sequence, body, effects)
-        elif kind not in ("refusal", "refusals", "maintenance", "alarm"):  # of which none has an effect
+        elif kind not in ("refusal", "refusals", "secret-access", "maintenance", "alarm"):  # none has an effect
             self.administer(effects)
 
     def decide(self, sequence, body, effects, replay, now_ms):

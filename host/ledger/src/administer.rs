@@ -22,6 +22,8 @@ pub enum AdminKind {
     Floor,
     /// The wall clock is right: [`Effect::ClockAccepted`].
     Clock,
+    /// A secret was set, read, listed or removed; no effects.
+    SecretAccess,
     /// Something was done to the deployment that has no effects.
     Maintenance,
     /// The host noticed something that an operator should look at; no effects.
@@ -36,6 +38,7 @@ impl AdminKind {
             Self::PolicySet => Kind::PolicySet,
             Self::Floor => Kind::Floor,
             Self::Clock => Kind::Clock,
+            Self::SecretAccess => Kind::SecretAccess,
             Self::Maintenance => Kind::Maintenance,
             Self::Alarm => Kind::Alarm,
         }
@@ -44,7 +47,7 @@ impl AdminKind {
     /// Whether it tells something without changing the state.
     fn only_tells(self) -> bool {
         match self {
-            Self::Maintenance | Self::Alarm => true,
+            Self::SecretAccess | Self::Maintenance | Self::Alarm => true,
             Self::PublicKey | Self::Lifecycle | Self::PolicySet | Self::Floor | Self::Clock => false,
         }
     }

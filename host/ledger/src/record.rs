@@ -45,6 +45,8 @@ pub enum Kind {
     Floor,
     /// An operator said that the wall clock is right.
     Clock,
+    /// A secret was set, read, listed or removed.
+    SecretAccess,
     /// An operator did something to the deployment that has no effects of its own: a copy was adopted, a checkpoint rebuilt.
     Maintenance,
     /// The host noticed something that an operator should look at: a file that others can read now.
@@ -67,6 +69,7 @@ impl Kind {
             Self::PolicySet => "policy-set",
             Self::Floor => "floor",
             Self::Clock => "clock",
+            Self::SecretAccess => "secret-access",
             Self::Maintenance => "maintenance",
             Self::Alarm => "alarm",
         }
@@ -87,6 +90,7 @@ impl Kind {
             | Self::PolicySet
             | Self::Floor
             | Self::Clock
+            | Self::SecretAccess
             | Self::Maintenance
             | Self::Alarm => false,
         }
@@ -188,7 +192,7 @@ impl Record {
             Kind::Outcome => Body::Outcome(serde_json::from_str(body)?),
             Kind::Refusal => Body::Refusal(serde_json::from_str(body)?),
             Kind::Refusals => Body::Refusals(serde_json::from_str(body)?),
-            Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor | Kind::Clock | Kind::Maintenance | Kind::Alarm => {
+            Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor | Kind::Clock | Kind::SecretAccess | Kind::Maintenance | Kind::Alarm => {
                 Body::Administration(serde_json::from_str(body)?)
             }
         };

@@ -181,8 +181,8 @@ impl Witness {
             (Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor | Kind::Clock, Body::Administration(_)) => {
                 self.administration(effects)
             }
-            (Kind::Maintenance | Kind::Alarm, Body::Administration(_)) if effects.is_empty() => Ok(()),
-            (Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => Err("it only tells something, and changes the state".to_owned()),
+            (Kind::SecretAccess | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) if effects.is_empty() => Ok(()),
+            (Kind::SecretAccess | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => Err("it only tells something, and changes the state".to_owned()),
             (
                 Kind::Start
                 | Kind::Decision
@@ -195,6 +195,7 @@ impl Witness {
                 | Kind::Lifecycle
                 | Kind::PolicySet
                 | Kind::Floor
+                | Kind::SecretAccess
                 | Kind::Maintenance
                 | Kind::Alarm,
                 Body::Start(_) | Body::Decision(_) | Body::Outcome(_) | Body::Refusal(_) | Body::Refusals(_) | Body::Administration(_),
