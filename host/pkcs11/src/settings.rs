@@ -1,0 +1,175 @@
+//! What the backend is told: plain data, but for the PIN. The configuration file is read elsewhere.
+
+use crate::mechanism::MechanismChoice;
+use secrecy::SecretString;
+use sigwarden_core::key::KeyId;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Gives the PIN when a login is due, and at no other time. Whoever made it keeps the PIN shielded in between; what it returns is wiped
+/// directly after the login. An error is shown to the operator, so it says where the PIN was looked for and never what was found.
+pub type PinSource = Box<dyn Fn() -> Result<SecretString, String> + Send + Sync>;
+
+/// The settings of one backend.
+pub struct Settings {
+    /// The backend's name in the configuration, for messages.
+    pub name: String,
+    /// One token, or several that hold the same keys, the preferred one first.
+    pub tokens: Vec<TokenSettings>,
+    /// What is special about a key. A key that is not here has its id as its label and its scheme's mechanism.
+    pub keys: BTreeMap<KeyId, KeySettings>,
+    /// Sessions that work at once, for each token.
+    pub sessions: usize,
+    /// How long a call waits for a free session.
+    pub session_wait: Duration,
+    /// How long a token may take for one call. With a deadline each call runs on a thread of its own kind, so that its caller can go on
+    /// to the next token; handing it over costs 5 to 50 us. Without one it runs on the caller's thread, and a token that never answers
+    /// keeps as many callers as there are sessions.
+    pub call_deadline: Option<Duration>,
+    /// How often the tokens are looked at.
+    pub pace: Pace,
+}
+
+/// A token.
+pub struct TokenSettings {
+    /// The PKCS#11 library.
+    pub library: PathBuf,
+    /// The token's label: slots are renumbered, labels stay.
+    pub label: String,
+    /// The slot that the token must be in, where that is certain.
+    pub slot_id: Option<u64>,
+    /// The user PIN. None for a token that asks for it itself (a PIN pad) or wants none.
+    pub pin: Option<PinSource>,
+}
+
+/// What is special about a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeySettings {
+    /// The key's label on the token, if it is not the key's id.
+    pub label: Option<String>,
+    /// The mechanism, if it is not the scheme's own.
+    pub mechanism: Option<MechanismChoice>,
+}
+
+/// How often the tokens are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Between two looks at a token that is ready. A call that fails has it looked at directly.
+    pub health: Duration,
+    /// From the first attempt to reach a lost token to the second; doubled from one to the next.
+    pub retry_first: Duration,
+    /// The longest time between two attempts.
+    pub retry_most: Duration,
+    /// How long [`crate::Pkcs11Backend::open`] and [`crate::Pkcs11Backend::retry_login`] wait for every token's first answer.
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            // A search and two queries a second are nothing to a token, and a second is what an operator's alarm is late by.
+            health: Duration::from_secs(1),
+            retry_first: Duration::from_millis(100),
+            // A token is back in service two seconds after it returned.
+            retry_most: Duration::from_secs(2),
+            // Network HSMs take seconds to connect; an operator waits so long before a prompt.
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Settings {
+    /// Sessions of a token at most: far above what any HSM signs at once, and a typing error opens no thousand.
+    pub const SESSIONS_MAX: usize = 64;
+    /// Tokens at most: each has a thread that watches it.
+    pub const TOKENS_MAX: usize = 8;
+    /// A label at most, bytes: a key id fits.
+    pub const LABEL_MAX: usize = 192;
+    /// PKCS#11's field for a token's label, bytes (`CK_TOKEN_INFO`).
+    pub const TOKEN_LABEL_MAX: usize = 32;
+
+    /// Settings with the defaults that fit so many tokens: with one, five seconds for a free session and no deadline; with several, 200 ms for a
+    /// session and 700 ms for a call, so that a token that hangs is left in under a second.
+    #[must_use]
+    pub fn new(name: impl Into<String>, tokens: Vec<TokenSettings>) -> Self {
+        let redundant = tokens.len() > 1;
+        Self {
+            name: name.into(),
+            keys: BTreeMap::new(),
+            sessions: default_sessions(),
+            session_wait: Duration::from_millis(if redundant { 200 } else { 5_000 }),
+            call_deadline: redundant.then_some(Duration::from_millis(700)),
+            pace: Pace::default(),
+            tokens,
+        }
+    }
+
+    /// A key's label on the tokens.
+    pub(crate) fn label(&self, id: &KeyId) -> String {
+        let special = self.keys.get(id).and_then(|key| key.label.clone());
+        special.unwrap_or_else(|| id.to_string())
+    }
+
+    /// Whether they make sense.
+    pub(crate) fn validate(&self) -> Result<(), SettingsError> {
+        let refuse = |what: String| {
+            Err(SettingsError {
+                backend: self.name.clone(),
+                what,
+            })
+        };
+        if self.tokens.is_empty() || self.tokens.len() > Self::TOKENS_MAX {
+            return refuse(format!("{} tokens; 1 to {} are right", self.tokens.len(), Self::TOKENS_MAX));
+        }
+        if self.sessions == 0 || self.sessions > Self::SESSIONS_MAX {
+            return refuse(format!("{} sessions; 1 to {} are right", self.sessions, Self::SESSIONS_MAX));
+        }
+        for (at, token) in self.tokens.iter().enumerate() {
+            if token.label.is_empty() || token.label.len() > Self::TOKEN_LABEL_MAX {
+                return refuse(format!(
+                    "the token label `{}` has {} bytes; 1 to {} are right",
+                    token.label.escape_debug(),
+                    token.label.len(),
+                    Self::TOKEN_LABEL_MAX
+                ));
+            }
+            let twice =
+                |other: &TokenSettings| other.library == token.library && other.label == token.label && other.slot_id == token.slot_id;
+            if self.tokens.iter().take(at).any(twice) {
+                return refuse(format!("the token `{}` is named twice; redundancy needs two tokens", token.label));
+            }
+        }
+        for id in self.keys.keys() {
+            let label = self.label(id);
+            if label.is_empty() || label.len() > Self::LABEL_MAX {
+                return refuse(format!(
+                    "the label of `{id}` has {} bytes; 1 to {} are right",
+                    label.len(),
+                    Self::LABEL_MAX
+                ));
+            }
+            let same = |other: &&KeyId| **other != *id && self.label(other) == label;
+            if let Some(other) = self.keys.keys().find(same) {
+                return refuse(format!(
+                    "`{id}` and `{other}` both have the label `{}`; each needs its own",
+                    label.escape_debug()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Two for each core, since a session waits for the token most of the time; at least four, at most sixteen, which small tokens have.
+fn default_sessions() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).clamp(4, 16))
+}
+
+/// Settings that make no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("backend `{backend}`: {what}")]
+pub struct SettingsError {
+    backend: String,
+    what: String,
+}

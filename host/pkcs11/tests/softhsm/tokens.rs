@@ -1,0 +1,292 @@
+//! Tokens: found, lost, back again, one in another's place.
+
+use crate::support::pipeline::{self, pipeline};
+use crate::support::{PIN, SO_PIN, assert_right, counted_pin, digest, id, logged_in, open, place, settings, state, token, until};
+use crate::{library, with_tokens};
+use cryptoki::context::Pkcs11;
+use cryptoki::object::{Attribute, KeyType, ObjectClass};
+use sigwarden_core::fact::SigningInput;
+use sigwarden_core::{Code, Scheme};
+use sigwarden_pkcs11::{ErrorKind, Failure, KeySettings, Pkcs11Backend, Provider, Settings, TokenSettings, TokenState};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const SCHEME: Scheme = Scheme::Secp256k1Ecdsa;
+
+pub(crate) fn the_token_tells_what_it_is() {
+    with_tokens(&["validator"]);
+    let backend = open(vec![token(&library(), "validator")]);
+    let status = backend.tokens().remove(0);
+    let seen = status.seen.unwrap();
+    assert_eq!((status.label.as_str(), status.state.name()), ("validator", "ready"));
+    assert_eq!((status.sessions_in_use, status.sessions, status.calls_overdue), (0, 4, 0));
+    assert_eq!(status.library, library());
+    assert_eq!(
+        (seen.provider, seen.model.as_str(), seen.manufacturer.as_str()),
+        (Provider::SoftHsm, "SoftHSM v2", "SoftHSM project")
+    );
+    assert_eq!(
+        (seen.library_manufacturer.as_str(), seen.library_version.as_str()),
+        ("SoftHSM", "2.6")
+    );
+    assert_eq!(seen.schemes, [Scheme::Secp256k1Ecdsa, Scheme::Ed25519]);
+    assert_eq!(seen.generates, [Scheme::Secp256k1Ecdsa, Scheme::Ed25519]);
+    assert!(!seen.derives && !seen.serial.is_empty());
+}
+
+pub(crate) fn a_token_that_is_not_there_is_named_with_those_that_are() {
+    leave(with_tokens(&["first", "second"]));
+    let (asked, pin) = counted_pin(PIN);
+    let backend = open(vec![TokenSettings {
+        pin: Some(pin),
+        ..token(&library(), "third")
+    }]);
+    let error = backend.public_key(&id("test.key.v1"), SCHEME).unwrap_err().to_string();
+    assert!(
+        error.starts_with("token `third` is absent: no token of this label; there is "),
+        "{error}"
+    );
+    assert!(error.contains("`first` in slot ") && error.contains("`second` in slot "), "{error}");
+    assert!(error.contains("a token that was never initialised in slot "), "{error}");
+    assert_eq!(
+        backend.public_key(&id("test.key.v1"), SCHEME).unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+    // It comes, and is used.
+    let made = Command::new("softhsm2-util")
+        .args(["--init-token", "--free", "--label", "third", "--so-pin", SO_PIN, "--pin", PIN])
+        .stdout(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+    until("the token's coming", || state(&backend) == TokenState::Ready);
+    assert!(backend.generate(&id("test.key.v1"), SCHEME).is_ok());
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+pub(crate) fn a_library_that_is_not_there_is_named() {
+    let missing = place().join("libmissing.so");
+    let backend = open(vec![token(&missing, "validator")]);
+    let TokenState::Broken(why) = state(&backend) else {
+        panic!("{}", state(&backend))
+    };
+    assert!(
+        why.starts_with(&format!("there is no PKCS#11 library `{}`", missing.display())),
+        "{why}"
+    );
+    drop(backend);
+    let text = place().join("text.so");
+    std::fs::write(&text, "no library").unwrap();
+    let backend = open(vec![token(&text, "validator")]);
+    assert!(matches!(state(&backend), TokenState::Broken(why) if why.contains("is no PKCS#11 library")));
+}
+
+pub(crate) fn a_slot_that_is_not_the_label_s_is_refused() {
+    let module = with_tokens(&["first", "second"]);
+    let slot = |label| crate::support::slot_of(&module, label).id();
+    let open = |slot_id| {
+        open(vec![TokenSettings {
+            slot_id: Some(slot_id),
+            ..token(&library(), "first")
+        }])
+    };
+    assert_eq!(state(&open(slot("first"))), TokenState::Ready);
+    let TokenState::Broken(why) = state(&open(slot("second"))) else {
+        panic!("the second token is not the first")
+    };
+    let wanted = format!("`slot_id` is {}, and the token is in slot {};", slot("second"), slot("first"));
+    assert!(why.starts_with(&wanted), "{why}");
+}
+
+pub(crate) fn settings_without_sense_are_refused() {
+    let library = library();
+    let refused = |settings: Settings| Pkcs11Backend::open(settings).err().unwrap().to_string();
+    assert_eq!(refused(settings(Vec::new())), "backend `hsm`: 0 tokens; 1 to 8 are right");
+    let twice = vec![token(&library, "a"), token(&library, "a")];
+    assert!(refused(settings(twice)).contains("is named twice"));
+    assert!(refused(settings(vec![token(&library, &"a".repeat(33))])).contains("has 33 bytes; 1 to 32 are right"));
+    let mut none = settings(vec![token(&library, "a")]);
+    none.sessions = 0;
+    assert_eq!(refused(none), "backend `hsm`: 0 sessions; 1 to 64 are right");
+    let mut same = settings(vec![token(&library, "a")]);
+    for key in ["test.one.v1", "test.two.v1"] {
+        let label = KeySettings {
+            label: Some("one".into()),
+            mechanism: None,
+        };
+        same.keys.insert(id(key), label);
+    }
+    assert!(refused(same).contains("both have the label `one`"));
+}
+
+pub(crate) fn more_callers_than_sessions_all_sign() {
+    with_tokens(&["validator"]);
+    let mut settings = settings(vec![token(&library(), "validator")]);
+    settings.sessions = 2;
+    let backend = Pkcs11Backend::open(settings).unwrap();
+    let id = id("test.key.v1");
+    let public_key = backend.generate(&id, SCHEME).unwrap();
+    std::thread::scope(|scope| {
+        for caller in 0..8_u8 {
+            let (backend, id, public_key) = (&backend, &id, &public_key);
+            scope.spawn(move || {
+                for n in 0..20 {
+                    let input = digest(caller * 20 + n);
+                    let signatures = backend.sign_inputs(id, SCHEME, public_key, [&input].into_iter()).unwrap();
+                    assert_right(SCHEME, public_key, &input, &signatures[0]);
+                    assert!(backend.counters().sessions_in_use <= 2);
+                }
+            });
+        }
+    });
+    let counters = backend.counters();
+    assert_eq!((counters.sign_success, counters.sessions_in_use), (160, 0));
+}
+
+/// Lets the backend start the library, and so start it again: SoftHSM sees a token that came back in no other way.
+fn leave(module: Pkcs11) {
+    module.finalize().unwrap();
+}
+
+/// The directory of the token of this label: SoftHSM writes the label into a file there.
+fn directory_of(label: &str) -> PathBuf {
+    let directories = std::fs::read_dir(place().join("tokens")).unwrap();
+    let holds = |directory: &Path| {
+        let object = std::fs::read(directory.join("token.object")).unwrap();
+        object.windows(label.len()).any(|window| window == label.as_bytes())
+    };
+    directories.map(|entry| entry.unwrap().path()).find(|path| holds(path)).unwrap()
+}
+
+pub(crate) fn a_token_that_goes_away_refuses_and_comes_back_by_itself() {
+    leave(with_tokens(&["validator"]));
+    let backend = open(vec![token(&library(), "validator")]);
+    let id = id("test.key.v1");
+    let public_key = backend.generate(&id, SCHEME).unwrap();
+    let sign = |n| backend.sign_inputs(&id, SCHEME, &public_key, [&digest(n)].into_iter());
+    assert!(sign(0).is_ok());
+    let (here, away) = (directory_of("validator"), place().join("away"));
+    for round in 1..=2 {
+        std::fs::rename(&here, &away).unwrap();
+        until("its going", || state(&backend) != TokenState::Ready);
+        let error = sign(1).unwrap_err();
+        assert!(matches!(error, Failure::NotReady { .. }), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        std::fs::rename(&away, &here).unwrap();
+        until("its return", || state(&backend) == TokenState::Ready);
+        assert_right(SCHEME, &public_key, &digest(2), &sign(2).unwrap()[0]);
+        assert_eq!(backend.counters().reconnects, round);
+    }
+}
+
+/// Puts one key on a token, as a vendor's cloning does.
+fn put_key(module: &Pkcs11, token: &str, label: &str, secret: u8) -> Vec<u8> {
+    let secret = secp256k1::SecretKey::from_secret_bytes([secret; 32]).unwrap();
+    let point = secret.public_key().serialize_uncompressed();
+    let curve = Attribute::EcParams(vec![0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a]);
+    let common = |class| {
+        vec![
+            Attribute::Class(class),
+            Attribute::KeyType(KeyType::EC),
+            Attribute::Token(true),
+            Attribute::Label(label.into()),
+            curve.clone(),
+        ]
+    };
+    let mut private = common(ObjectClass::PRIVATE_KEY);
+    private.extend([
+        Attribute::Private(true),
+        Attribute::Sign(true),
+        Attribute::Value(secret.to_secret_bytes().to_vec()),
+    ]);
+    let mut public = common(ObjectClass::PUBLIC_KEY);
+    public.push(Attribute::EcPoint([&[0x04, 65], point.as_slice()].concat()));
+    let session = logged_in(module, token);
+    session.create_object(&private).unwrap();
+    session.create_object(&public).unwrap();
+    secret.public_key().serialize().to_vec()
+}
+
+pub(crate) fn another_token_takes_over() {
+    let module = with_tokens(&["first", "second"]);
+    let id = id("test.key.v1");
+    let public_key = put_key(&module, "first", "test.key.v1", 7);
+    put_key(&module, "second", "test.key.v1", 7);
+    leave(module);
+    // As two vendors' libraries: one whose other token is in use cannot be started again.
+    let copy = |name: &str| {
+        let copy = place().join(name);
+        std::fs::copy(library(), &copy).unwrap();
+        copy
+    };
+    let mut settings = settings(vec![token(&copy("first.so"), "first"), token(&copy("second.so"), "second")]);
+    // So that the call finds out, and not the look.
+    settings.pace.health = std::time::Duration::from_secs(3600);
+    let backend = Pkcs11Backend::open(settings).unwrap();
+    assert_eq!(backend.public_key(&id, SCHEME).unwrap(), public_key);
+    let sign = |n| {
+        let signatures = backend.sign_inputs(&id, SCHEME, &public_key, [&digest(n)].into_iter()).unwrap();
+        assert_right(SCHEME, &public_key, &digest(n), &signatures[0]);
+    };
+    sign(1);
+    assert_eq!(backend.counters().failovers, 0);
+    let (here, away) = (directory_of("first"), place().join("away"));
+    std::fs::rename(&here, &away).unwrap();
+    for n in 0..10 {
+        sign(n);
+    }
+    assert_eq!(backend.counters().sign_success, 11);
+    std::fs::rename(&away, &here).unwrap();
+    until("its return", || {
+        backend.tokens().iter().all(|token| token.state == TokenState::Ready)
+    });
+    // And the other way round: the one that is left is asked, though it is not the preferred one's turn.
+    let gone = directory_of("second");
+    std::fs::rename(&gone, &away).unwrap();
+    for n in 0..10 {
+        sign(n);
+    }
+    // Both away: refused.
+    std::fs::rename(&here, place().join("away too")).unwrap();
+    let error = backend.sign_inputs(&id, SCHEME, &public_key, [&digest(1)].into_iter()).unwrap_err();
+    assert!(
+        error.to_string().contains("`first`") && error.to_string().contains("`second`"),
+        "{error}"
+    );
+}
+
+pub(crate) fn tokens_with_different_keys_are_told_apart() {
+    let module = with_tokens(&["first", "second"]);
+    put_key(&module, "first", "test.key.v1", 7);
+    put_key(&module, "second", "test.key.v1", 8);
+    let backend = open(vec![token(&library(), "first"), token(&library(), "second")]);
+    let error = backend.public_key(&id("test.key.v1"), SCHEME).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "tokens `first` and `second` hold different keys labelled `test.key.v1`; copy one to the other with the vendor's tools"
+    );
+}
+
+pub(crate) fn the_pipeline_signs_through_it() {
+    with_tokens(&["validator"]);
+    let backend = Arc::new(open(vec![token(&library(), "validator")]));
+    let schemes = [Scheme::Secp256k1Ecdsa, Scheme::Ed25519];
+    let keys = schemes.map(|scheme| (scheme, backend.generate(&pipeline::id(scheme), scheme).unwrap()));
+    let pipeline = pipeline(Arc::<Pkcs11Backend>::clone(&backend), &keys);
+    for (scheme, public_key) in &keys {
+        let signed = pipeline::sign(&pipeline, *scheme).unwrap();
+        let input = if *scheme == Scheme::Ed25519 {
+            SigningInput::Message(vec![7; 32])
+        } else {
+            digest(7)
+        };
+        assert_right(*scheme, public_key, &input, &signed.signatures[0]);
+    }
+    let away = place().join("away");
+    std::fs::rename(directory_of("validator"), &away).unwrap();
+    until("its going", || state(&backend) != TokenState::Ready);
+    for (scheme, _) in &keys {
+        assert_eq!(pipeline::sign(&pipeline, *scheme).unwrap_err().kind(), Code::BackendUnavailable);
+    }
+}
