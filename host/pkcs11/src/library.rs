@@ -135,7 +135,7 @@ impl Library {
     pub(crate) fn provider(&self, token_manufacturer: &str, token_model: &str) -> Provider {
         let texts = [&self.description, &self.manufacturer, token_manufacturer, token_model];
         let says = |word: &str| texts.iter().any(|text| text.to_ascii_lowercase().contains(word));
-        if says("sigwarden") {
+        if says("sigwarden mock hsm") {
             Provider::Mock
         } else if says("softhsm") {
             Provider::SoftHsm
