@@ -118,7 +118,7 @@ pub mod optional_bytes {
 
 /// Thirty-two bytes as lower-case hex.
 pub mod array32 {
-    use serde::{Deserializer, Serializer, de::Error};
+    use serde::{Deserializer, Serializer};
 
     /// Writes them.
     ///
@@ -133,8 +133,7 @@ pub mod array32 {
     /// # Errors
     /// Not 64 hex digits.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let bytes = super::text(deserializer, super::unhex)?;
-        bytes.try_into().map_err(|_| D::Error::custom("64 hex digits are wanted"))
+        super::text(deserializer, super::unhex_array)
     }
 }
 
@@ -154,26 +153,55 @@ fn text<'de, D: serde::Deserializer<'de>, T>(deserializer: D, read: fn(&str) -> 
     deserializer.deserialize_str(Text(read))
 }
 
-/// One spelling only: what was changed and means the same was changed all the same.
-pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
-    let wrong = || "an even number of lower-case hex digits is wanted".to_owned();
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => byte - b'0',
-        b'a'..=b'f' => byte - b'a' + 10,
-        0..=b'/' | b':'..=b'`' | b'g'.. => u8::MAX,
-    };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
-        return Err(wrong());
-    };
-    let mut bytes = Vec::with_capacity(pairs.len());
-    for [high, low] in pairs {
-        let (high, low) = (digit(*high), digit(*low));
-        if (high | low) > 15 {
-            return Err(wrong());
-        }
-        bytes.push((high << 4) | low);
+const WANTED: &str = "an even number of lower-case hex digits is wanted";
+
+/// What a digit stands for; 255 for what is none. One spelling only: what was changed and means the same was changed all the same.
+#[allow(clippy::indexing_slicing, reason = "runs at compile time, within the arrays' bounds")]
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
     }
+    digits
+};
+
+fn digit(byte: u8) -> u8 {
+    DIGITS.get(usize::from(byte)).copied().unwrap_or(u8::MAX)
+}
+
+/// Reads pairs of digits into `to`, which is as long.
+fn fill(pairs: &[[u8; 2]], to: &mut [u8]) -> Result<(), String> {
+    let mut all = 0;
+    for ([high, low], byte) in pairs.iter().zip(to) {
+        let (high, low) = (digit(*high), digit(*low));
+        all |= high | low;
+        *byte = (high << 4) | low;
+    }
+    if all > 15 { Err(WANTED.to_owned()) } else { Ok(()) }
+}
+
+/// Bytes of any number.
+pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return Err(WANTED.to_owned());
+    };
+    let mut bytes = vec![0; pairs.len()];
+    fill(pairs, &mut bytes)?;
     Ok(bytes)
+}
+
+/// `N` bytes as lower-case hex.
+///
+/// # Errors
+/// Not `2 * N` such digits.
+pub fn unhex_array<const N: usize>(text: &str) -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
+    match text.as_bytes().as_chunks::<2>() {
+        (pairs, []) if pairs.len() == N => fill(pairs, &mut bytes).map(|()| bytes),
+        _ => Err(format!("{} hex digits are wanted", 2 * N)),
+    }
 }
 
 fn parse(text: &str) -> Result<u64, String> {

@@ -92,10 +92,9 @@ fn places(line: &[u8]) -> Option<(u64, [u8; 32])> {
     text(rest, b"\",\"time\":\"")?;
     let previous = text(rest, b"\",\"previous\":\"")?;
     let plain = sequence.iter().all(u8::is_ascii_digit) && !sequence.starts_with(b"0");
-    let hex = previous.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let mut hash = [0; 32];
-    hex::decode_to_slice(previous, &mut hash).ok().filter(|()| plain && hex)?;
-    Some((std::str::from_utf8(sequence).ok()?.parse().ok()?, hash))
+    let hash = sigwarden_core::wire::unhex_array(std::str::from_utf8(previous).ok()?).ok()?;
+    let sequence = std::str::from_utf8(sequence).ok().filter(|_| plain)?.parse().ok()?;
+    Some((sequence, hash))
 }
 
 /// One segment being read.
