@@ -76,3 +76,94 @@ fn ecdsa(public_key: &[u8], digest: &[u8; 32], bytes: &[u8]) -> Result<RawSignat
     }
     Err("its signature is wrong: it does not verify against the pinned public key".into())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+
+    fn unhex<const N: usize>(text: &str) -> [u8; N] {
+        std::array::from_fn(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap())
+    }
+
+    /// The base point (SEC 2 §2.4.1): compressed, and uncompressed.
+    const COMPRESSED: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+    const UNCOMPRESSED: &str = "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+
+    #[test]
+    fn points_are_read_in_every_wrapping() {
+        let (compressed, uncompressed): ([u8; 33], [u8; 65]) = (unhex(COMPRESSED), unhex(UNCOMPRESSED));
+        let wrapped = |tag: &[u8], bare: &[u8]| [tag, bare].concat();
+        for point in [
+            compressed.to_vec(),
+            uncompressed.to_vec(),
+            wrapped(&[0x04, 33], &compressed),
+            wrapped(&[0x04, 65], &uncompressed),
+            wrapped(&[0x03, 66, 0], &uncompressed),
+        ] {
+            assert_eq!(public_key(Scheme::Secp256k1Ecdsa, &point).unwrap(), compressed, "{point:02x?}");
+        }
+        // Bare, and like a wrapping of 30 bytes by chance.
+        let mut bare = [7; 32];
+        (bare[0], bare[1]) = (0x04, 30);
+        for point in [bare.to_vec(), wrapped(&[0x04, 32], &bare), wrapped(&[0x03, 33, 0], &bare)] {
+            assert_eq!(public_key(Scheme::Ed25519, &point).unwrap(), bare, "{point:02x?}");
+        }
+        for wrong in [&[][..], &[0x04], &[0x04, 33], &compressed[1..], &[0x04, 31, 1, 2]] {
+            assert_eq!(public_key(Scheme::Secp256k1Ecdsa, wrong), None, "{wrong:02x?}");
+        }
+        assert_eq!(public_key(Scheme::Ed25519, &compressed), None);
+    }
+
+    #[test]
+    fn a_curve_is_known_by_its_number_or_name() {
+        assert!(is_curve(Scheme::Secp256k1Ecdsa, SECP256K1_OID) && !is_curve(Scheme::Ed25519, SECP256K1_OID));
+        assert!(is_curve(Scheme::Ed25519, ED25519_OID) && is_curve(Scheme::Ed25519, b"\x13\x0cedwards25519"));
+        // P-256 (RFC 5480 §2.1.1.1).
+        let p256 = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+        assert!(
+            Scheme::ALL
+                .iter()
+                .all(|scheme| !is_curve(*scheme, &p256) && !is_curve(*scheme, &[]))
+        );
+    }
+
+    /// Secret key 1 over SHA-256("Satoshi Nakamoto") with RFC 6979's nonce: the vector that Bitcoin's libraries share.
+    #[test]
+    fn ecdsa_is_lowered_and_its_recovery_id_found() {
+        let digest = SigningInput::Digest(unhex("a0dc65ffca799873cbea0ac274015b9526505daaaed385155425f7337704883e"));
+        let low: [u8; 64] = unhex(
+            "934b1ea10a4b3c1757e2b0c017d0b6143ce3c9a7e6a4a49860d7a6ab210ee3d82442ce9d2b916064108014783e923ec36b49743e2ffa1c4496f01a512aafd9e5",
+        );
+        let key: [u8; 33] = unhex(COMPRESSED);
+        let s = secp256k1::SecretKey::from_secret_bytes(low[32..].try_into().unwrap()).unwrap();
+        let high = [&low[..32], &s.negate().to_secret_bytes()].concat();
+        assert!(high[32] >= 0x80);
+        for bytes in [low.to_vec(), high] {
+            let signature = verified(Scheme::Secp256k1Ecdsa, &key, &digest, bytes).unwrap();
+            assert_eq!(signature.bytes, low);
+            assert_eq!(verify::verify(Scheme::Secp256k1Ecdsa, &key, &digest, &signature), Ok(()));
+        }
+        let mut wrong = low.to_vec();
+        wrong[63] ^= 1;
+        for bytes in [wrong, low[..63].to_vec(), vec![0; 64], vec![0xff; 64], Vec::new()] {
+            assert!(verified(Scheme::Secp256k1Ecdsa, &key, &digest, bytes).is_err());
+        }
+        let other = SigningInput::Digest([1; 32]);
+        assert!(verified(Scheme::Secp256k1Ecdsa, &key, &other, low.to_vec()).is_err());
+    }
+
+    /// RFC 8032 §7.1, test 2.
+    #[test]
+    fn ed25519_is_verified() {
+        let key: [u8; 32] = unhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+        let signature: [u8; 64] = unhex(
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        );
+        let message = |byte| SigningInput::Message(vec![byte]);
+        let released = verified(Scheme::Ed25519, &key, &message(0x72), signature.to_vec()).unwrap();
+        assert_eq!((released.bytes.as_slice(), released.recovery_id), (signature.as_slice(), None));
+        let wrong = verified(Scheme::Ed25519, &key, &message(0x73), signature.to_vec()).unwrap_err();
+        assert_eq!(wrong, "its signature is wrong: it does not verify against the pinned public key");
+    }
+}

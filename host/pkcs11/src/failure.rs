@@ -326,12 +326,24 @@ impl Failure {
         }
     }
 
-    /// As core wants it: unavailable is what may be better in a while without anybody's doing.
+    /// Whether it may be better in a while without anybody's doing, or after a login.
+    fn is_unavailability(&self) -> bool {
+        if let Self::Every(failures) = self {
+            return failures.iter().all(Self::is_unavailability);
+        }
+        match self.kind() {
+            ErrorKind::Unavailable | ErrorKind::Session | ErrorKind::Pin | ErrorKind::Timeout => true,
+            ErrorKind::Device | ErrorKind::InvalidSignature | ErrorKind::Other => false,
+        }
+    }
+
+    /// As core wants it.
     pub(crate) fn into_backend_failure(self) -> BackendFailure {
         let text = self.to_string();
-        match self.kind() {
-            ErrorKind::Unavailable | ErrorKind::Session | ErrorKind::Pin | ErrorKind::Timeout => BackendFailure::Unavailable(text),
-            ErrorKind::Device | ErrorKind::InvalidSignature | ErrorKind::Other => BackendFailure::Failed(text),
+        if self.is_unavailability() {
+            BackendFailure::Unavailable(text)
+        } else {
+            BackendFailure::Failed(text)
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! [`Pkcs11Backend`] holds one token, or several that hold the same keys. What it makes sure of, whatever the token does:
 //!
-//! - A signature is released only after it verified against the pinned public key ([`objects`], [`encoding`]); a token whose signature
+//! - A signature is released only after it verified against the pinned public key (`objects`, `encoding`); a token whose signature
 //!   does not is never asked for that key again until an operator says so ([`Pkcs11Backend::trust_again`]).
 //! - A PIN that failed is not used again until an operator acts ([`Pkcs11Backend::retry_login`]); one that succeeded is used once each
-//!   time the token comes back ([`keeper`]).
+//!   time the token comes back (`login`, `keeper`).
 //! - One signature at most is released for one call. With several tokens the next one is asked only after the one before failed or
 //!   overran its deadline, and an answer that comes later is dropped. ECDSA on tokens is not deterministic, so two tokens may both have
 //!   signed the same bytes, with different signatures; only one of them leaves. Two different messages are never signed for one call.

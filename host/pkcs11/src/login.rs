@@ -13,8 +13,8 @@ const DEVICE_FAILURES_MAX: u32 = 3;
 /// What is known of a token's PIN.
 #[derive(Default)]
 pub(crate) struct Login {
-    /// It was right once.
-    proven: bool,
+    /// The serial number of the token that took it.
+    proven: Option<String>,
     /// Why it is not used until an operator acts.
     refused: Option<TokenState>,
     device_failures: u32,
@@ -64,6 +64,16 @@ impl Login {
             }
             PinAttempts::One | PinAttempts::Fewer | PinAttempts::NotTold => {}
         }
+        let serial = info.serial_number().trim();
+        if let Some(known) = self.proven.as_ref().filter(|known| *known != serial && !by_operator) {
+            // Whoever puts a token of his own in its place is not told the PIN.
+            let why = format!(
+                "the PIN was not used, since this is another token of the same label: its serial number is `{}`, and was `{}`; log in as operator if that is right",
+                serial.escape_debug(),
+                known.escape_debug()
+            );
+            return not_used(&why, PinAttempts::NotTold);
+        }
         let pin = match pin.map(|source| source()) {
             Some(Ok(pin)) => Some(pin),
             Some(Err(why)) => {
@@ -79,7 +89,7 @@ impl Login {
         drop(pin);
         match outcome {
             Ok(()) => {
-                (self.proven, self.device_failures) = (true, 0);
+                (self.proven, self.device_failures) = (Some(serial.to_owned()), 0);
                 Ok(())
             }
             // Another backend of this process uses the token: the login is the token's, and our PIN was not looked at.
@@ -98,7 +108,11 @@ impl Login {
         // A device that fails says nothing about a PIN that was right before, unless it counted the attempt.
         let info = again();
         let attempts = info.as_ref().map_or(PinAttempts::NotTold, attempts);
-        if call.kind != ErrorKind::Pin && self.proven && attempts == PinAttempts::NotTold && self.device_failures < DEVICE_FAILURES_MAX {
+        if call.kind != ErrorKind::Pin
+            && self.proven.is_some()
+            && attempts == PinAttempts::NotTold
+            && self.device_failures < DEVICE_FAILURES_MAX
+        {
             return TokenState::Broken(call.to_string());
         }
         let why = format!("{call}; the PIN is not used again until an operator acts");

@@ -84,6 +84,10 @@ impl Settings {
     pub const SESSIONS_MAX: usize = 64;
     /// Tokens at most: each has a thread that watches it.
     pub const TOKENS_MAX: usize = 8;
+    /// Any of the waits at most: no client of the signer waits longer.
+    pub const WAIT_MAX: Duration = Duration::from_secs(60);
+    /// Between two looks at most: an operator who learns of a lost token later has no use for looks.
+    pub const LOOK_MAX: Duration = Duration::from_secs(3600);
     /// A label at most, bytes: a key id fits.
     pub const LABEL_MAX: usize = 192;
     /// PKCS#11's field for a token's label, bytes (`CK_TOKEN_INFO`).
@@ -124,6 +128,20 @@ impl Settings {
         }
         if self.sessions == 0 || self.sessions > Self::SESSIONS_MAX {
             return refuse(format!("{} sessions; 1 to {} are right", self.sessions, Self::SESSIONS_MAX));
+        }
+        let (none, least, most) = (Duration::ZERO, Duration::from_millis(1), Self::WAIT_MAX);
+        let pace = self.pace;
+        for (what, wait, least, most) in [
+            ("session wait", Some(self.session_wait), none, most),
+            ("call deadline", self.call_deadline, least, most),
+            ("time between two looks", Some(pace.health), least, Self::LOOK_MAX),
+            ("first time between two attempts", Some(pace.retry_first), least, most),
+            ("longest time between two attempts", Some(pace.retry_most), pace.retry_first, most),
+            ("patience", Some(pace.patience), none, most),
+        ] {
+            if let Some(wait) = wait.filter(|wait| *wait < least || *wait > most) {
+                return refuse(format!("the {what} is {wait:?}; {least:?} to {most:?} are right"));
+            }
         }
         for (at, token) in self.tokens.iter().enumerate() {
             if token.label.is_empty() || token.label.len() > Self::TOKEN_LABEL_MAX {

@@ -61,6 +61,10 @@ const CASES: &[Case] = &[
         "a_token_that_goes_away_refuses_and_comes_back_by_itself",
         tokens::a_token_that_goes_away_refuses_and_comes_back_by_itself,
     ),
+    (
+        "another_token_of_the_label_is_not_told_the_pin",
+        tokens::another_token_of_the_label_is_not_told_the_pin,
+    ),
     ("another_token_takes_over", tokens::another_token_takes_over),
     (
         "tokens_with_different_keys_are_told_apart",

@@ -55,11 +55,7 @@ pub(crate) fn a_token_that_is_not_there_is_named_with_those_that_are() {
         ErrorKind::Unavailable
     );
     // It comes, and is used.
-    let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", "third", "--so-pin", SO_PIN, "--pin", PIN])
-        .stdout(Stdio::null())
-        .status();
-    assert!(made.unwrap().success());
+    init_token_elsewhere("third");
     until("the token's coming", || state(&backend) == TokenState::Ready);
     assert!(backend.generate(&id("test.key.v1"), SCHEME).is_ok());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
@@ -109,6 +105,9 @@ pub(crate) fn settings_without_sense_are_refused() {
     let mut none = settings(vec![token(&library, "a")]);
     none.sessions = 0;
     assert_eq!(refused(none), "backend `hsm`: 0 sessions; 1 to 64 are right");
+    let mut late = settings(vec![token(&library, "a")]);
+    late.call_deadline = Some(std::time::Duration::ZERO);
+    assert_eq!(refused(late), "backend `hsm`: the call deadline is 0ns; 1ms to 60s are right");
     let mut same = settings(vec![token(&library, "a")]);
     for key in ["test.one.v1", "test.two.v1"] {
         let label = KeySettings {
@@ -178,6 +177,38 @@ pub(crate) fn a_token_that_goes_away_refuses_and_comes_back_by_itself() {
         assert_right(SCHEME, &public_key, &digest(2), &sign(2).unwrap()[0]);
         assert_eq!(backend.counters().reconnects, round);
     }
+}
+
+fn init_token_elsewhere(label: &str) {
+    let made = Command::new("softhsm2-util")
+        .args(["--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", PIN])
+        .stdout(Stdio::null())
+        .status();
+    assert!(made.unwrap().success());
+}
+
+pub(crate) fn another_token_of_the_label_is_not_told_the_pin() {
+    leave(with_tokens(&["validator"]));
+    let (asked, pin) = counted_pin(PIN);
+    let backend = open(vec![TokenSettings {
+        pin: Some(pin),
+        ..token(&library(), "validator")
+    }]);
+    assert_eq!(state(&backend), TokenState::Ready);
+    std::fs::rename(directory_of("validator"), place().join("away")).unwrap();
+    until("its going", || state(&backend) != TokenState::Ready);
+    init_token_elsewhere("validator");
+    until("the other's being seen", || {
+        matches!(state(&backend), TokenState::PinRefused { .. })
+    });
+    assert!(
+        state(&backend).to_string().contains("this is another token of the same label"),
+        "{}",
+        state(&backend)
+    );
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    until("the operator's login", || backend.retry_login()[0].state == TokenState::Ready);
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
 /// Puts one key on a token, as a vendor's cloning does.
