@@ -19,13 +19,20 @@ fn protocol(out: &Path) -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO}");
     let descriptors = protox::compile([PROTO], ["proto"])?;
     std::fs::write(out.join("sigwarden.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        // A shared secret is in it.
+        .skip_debug(["sigwarden.v1.DecapsulateResponse"])
+        .compile_fds(descriptors)?;
     // Apart, so that reflection on the signing socket does not speak of it.
     println!("cargo:rerun-if-changed={ADMIN}");
     let admin = protox::compile([ADMIN], ["proto"])?;
     tonic_prost_build::configure()
         // It carries the secret of an import.
-        .skip_debug(["sigwarden.admin.v1.AddKeyRequest"])
+        .skip_debug([
+            "sigwarden.admin.v1.AddKeyRequest",
+            "sigwarden.admin.v1.SecretRequest",
+            "sigwarden.admin.v1.SecretResponse",
+        ])
         .compile_fds(admin)?;
     Ok(())
 }

@@ -108,6 +108,14 @@ impl Client {
         Ok(self.inner.sign(Request::new(request)).await?.into_inner())
     }
 
+    /// Asks for a decapsulation.
+    ///
+    /// # Errors
+    /// As [`Client::sign`].
+    pub async fn decapsulate(&mut self, request: proto::DecapsulateRequest) -> Result<proto::DecapsulateResponse, CallError> {
+        Ok(self.inner.decapsulate(Request::new(request)).await?.into_inner())
+    }
+
     /// Asks for a key's public key and state.
     ///
     /// # Errors
@@ -128,12 +136,15 @@ impl Client {
     /// # Errors
     /// As [`Client::sign`].
     pub async fn list_keys(&mut self) -> Result<Vec<proto::KeyInfo>, CallError> {
-        Ok(self
-            .inner
-            .list_keys(Request::new(proto::ListKeysRequest {}))
-            .await?
-            .into_inner()
-            .keys)
+        Ok(self.keys_and_backends().await?.keys)
+    }
+
+    /// Asks for the keys that this caller may read, and what their backends can do.
+    ///
+    /// # Errors
+    /// As [`Client::sign`].
+    pub async fn keys_and_backends(&mut self) -> Result<proto::ListKeysResponse, CallError> {
+        Ok(self.inner.list_keys(Request::new(proto::ListKeysRequest {})).await?.into_inner())
     }
 
     /// Asks how the daemon is.

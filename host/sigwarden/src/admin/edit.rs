@@ -1,7 +1,7 @@
 //! Changes to sigwarden.toml: comments and order stay, the result is checked before it is written, and written as a whole.
 
 use super::NotDone;
-use crate::config::Config;
+use crate::config::{Config, Key};
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Role, Scheme};
 use std::collections::BTreeSet;
@@ -25,6 +25,31 @@ pub(crate) fn key(id: &KeyId, roles: &BTreeSet<Role>, scheme: Scheme, backend: &
     );
     if let Some(public_key) = public_key {
         let _ = writeln!(text, "public_key = \"{}\"", hex::encode(public_key));
+    }
+    text
+}
+
+/// The `[[key]]` of another version: all that the one before may do, with a public key of its own.
+pub(crate) fn like(before: &Key, id: &KeyId, public_key: &[u8]) -> String {
+    let mut text = key(id, &before.roles, before.scheme, &before.backend, Some(public_key));
+    let flags = [
+        ("dangerous_allow_raw_messages", before.dangerous_allow_raw_messages),
+        ("dangerous_allow_raw_digests", before.dangerous_allow_raw_digests),
+    ];
+    for (flag, _) in flags.iter().filter(|(_, set)| *set) {
+        let _ = writeln!(text, "{flag} = true");
+    }
+    if let Some(bound) = &before.bound {
+        let mut fields = Vec::new();
+        fields.extend(
+            bound
+                .chain_id
+                .as_ref()
+                .map(|id| format!("chain_id = {}", toml::Value::from(id.as_str()))),
+        );
+        fields.extend(bound.validator_id.map(|id| format!("validator_id = {id}")));
+        fields.extend(bound.suite_id.map(|id| format!("suite_id = {id}")));
+        let _ = writeln!(text, "bind = {{ {} }}", fields.join(", "));
     }
     text
 }

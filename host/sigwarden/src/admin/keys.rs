@@ -1,85 +1,20 @@
-//! Keys: their states, and new ones.
+//! New keys.
 
-use super::{Administrator, NotDone, edit, find, wanted};
+use super::maker::Maker;
+use super::{Administrator, NotDone, edit};
 use crate::config::{Backend, BackendKind, Config, Key};
 use crate::deployment::now_ms;
 use crate::proto::admin as wire;
-use sigwarden_core::key::{KeyEntry, KeyId, KeyName};
-use sigwarden_core::state::Effect;
+use sigwarden_core::key::{KeyId, KeyName};
+use sigwarden_core::state::{Effect, KeyStatus, State};
 use sigwarden_core::{KeyState, Ledger, Role, Scheme};
 use sigwarden_keys::{SecretKey, Vault, VaultError};
 use sigwarden_ledger::AdminKind;
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
-/// What an operator may do to a key's state, as far as there are commands for it.
-fn may_become(from: KeyState, to: KeyState) -> bool {
-    match (from, to) {
-        (KeyState::Pending | KeyState::Active | KeyState::Grace, KeyState::Suspended)
-        | (KeyState::Suspended, KeyState::Active)
-        | (KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended, KeyState::Revoked) => true,
-        (
-            KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended | KeyState::Revoked | KeyState::Destroyed,
-            KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended | KeyState::Revoked | KeyState::Destroyed,
-        ) => false,
-    }
-}
-
 impl Administrator {
-    /// Suspends, resumes or revokes a key. When it returns, the change is durable, and nothing that the key signs against it leaves.
-    ///
-    /// # Errors
-    /// There is no such key, or its state does not change so.
-    pub fn set_key_state(&self, request: wire::SetKeyStateRequest) -> Result<wire::SetKeyStateResponse, NotDone> {
-        let _turn = self.turn();
-        wanted(&request.reason)?;
-        let to: KeyState = request.state.parse()?;
-        let id = self.known(&request.key)?;
-        let state = self.ledger()?.snapshot();
-        let status = state.keys.get(&id).ok_or_else(|| {
-            NotDone::no(format!(
-                "the ledger does not know {id} yet; generate or import it, or start the daemon once"
-            ))
-        })?;
-        let from = status.state;
-        if !may_become(from, to) {
-            return Err(NotDone::no(match (from, to) {
-                (from, to) if from == to => format!("{id} is {from} already"),
-                (KeyState::Revoked | KeyState::Destroyed, _) => format!("{id} is {from}, for good; a new key is a new version"),
-                (_, KeyState::Active) => format!("{id} is {from}; only a suspended key is resumed"),
-                (_, _) => format!("{id} is {from}, and no command makes it {to}"),
-            }));
-        }
-        let record = || {
-            let effect = Effect::KeyState {
-                key: id.clone(),
-                state: to,
-                grace: None,
-            };
-            self.record(AdminKind::Lifecycle, &request.reason, vec![effect])
-        };
-        let sequence = match self.daemon() {
-            Some(daemon) => daemon.pipeline.change_key_states(record)?,
-            None => record()?,
-        };
-        tracing::warn!(key = %id, from = %from, to = %to, reason = request.reason, sequence, "changed a key's state");
-        Ok(wire::SetKeyStateResponse {
-            key: id.to_string(),
-            before: from.name().to_owned(),
-            state: to.name().to_owned(),
-            sequence,
-        })
-    }
-
-    /// A key by what the configuration or, for one that was taken out of it, the ledger knows.
-    fn known(&self, text: &str) -> Result<KeyId, NotDone> {
-        if let Ok(id) = text.parse::<KeyId>() {
-            return Ok(id);
-        }
-        Ok(find(&self.config(), text)?.id.clone())
-    }
-
-    /// Makes a key in the `sealed-file` backend, or imports one. A running daemon signs with it at once, if sigwarden.toml names it.
+    /// Makes a key in its backend, or imports one into the `sealed-file` one. A running daemon signs with it at once, if sigwarden.toml names it.
     ///
     /// # Errors
     /// It is there already, the configuration does not want it so, or the vault or the ledger cannot.
@@ -94,24 +29,35 @@ impl Administrator {
             // What the configuration would refuse is refused before a key is made.
             edit::appended(&file, &block(None))?;
         }
-        let vault = self.vault()?;
+        let maker = self.maker(&file, &plan.backend)?;
         // Opened first: a ledger that does not open must not leave a key that it does not know.
-        self.ledger()?;
+        let state = self.ledger()?.snapshot();
         let now_ms = now_ms();
-        let (made, reason) = match &secret {
-            None => (vault.generate(&plan.id, plan.scheme, now_ms), "generated"),
-            Some(secret) => {
+        let (public_key, reason) = match (&secret, &maker) {
+            (None, maker) if maker.has(&plan.id, plan.scheme) => {
+                return Err(NotDone::no(format!(
+                    "backend `{}` has a key {} already; a new one is a new version",
+                    plan.backend, plan.id
+                )));
+            }
+            (None, maker) => (maker.key(&plan.id, plan.scheme, now_ms)?, "generated"),
+            (Some(secret), Maker::Vault(vault)) => {
                 let secret = SecretKey::from_bytes(plan.scheme, secret)?;
-                (vault.import(&plan.id, plan.scheme, secret, now_ms), "imported")
+                match vault.import(&plan.id, plan.scheme, secret, now_ms) {
+                    Ok(public_key) => (public_key, "imported"),
+                    Err(error @ VaultError::KeyExists(_)) => return Err(NotDone::no(error.to_string())),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            (Some(_), Maker::Token(_)) => {
+                return Err(NotDone::no(
+                    "a key is not imported into a token: one that was ever outside is not the token's alone; generate it there",
+                ));
             }
         };
-        let public_key = match made {
-            Ok(public_key) => public_key,
-            Err(error @ VaultError::KeyExists(_)) => return Err(NotDone::no(error.to_string())),
-            Err(error) => return Err(error.into()),
-        };
-        // If this fails the key is in the vault and is pinned at its first use.
-        self.record(AdminKind::PublicKey, reason, pins(&vault, &[&plan.id]))?;
+        // If this fails the key is in its backend and is pinned at its first use.
+        let pin = maker.pin(&plan.id, plan.scheme, &public_key, first_state(&state, &plan.id), now_ms);
+        self.record(AdminKind::PublicKey, reason, vec![pin])?;
 
         let block = block(Some(public_key.as_slice()));
         let appended = plan.configured.is_none() && request.add_to_config;
@@ -137,7 +83,7 @@ impl Administrator {
     }
 
     /// Hands a new key to the daemon's pipeline. What a start would refuse waits for the start: a second name for one key.
-    fn bring_into_force(&self, key: &Key, public_key: &[u8]) -> bool {
+    pub(super) fn bring_into_force(&self, key: &Key, public_key: &[u8]) -> bool {
         let Some(daemon) = self.daemon() else { return false };
         let running = daemon.pipeline.keys();
         let mut others = running.0.values().flat_map(|versions| versions.values());
@@ -145,17 +91,7 @@ impl Administrator {
         if !backend || key.replica_of.is_some() || others.any(|other| crate::deployment::same_secret(&other.public_key, public_key)) {
             return false;
         }
-        daemon.pipeline.add_key(KeyEntry {
-            id: key.id.clone(),
-            roles: key.roles.clone(),
-            scheme: key.scheme,
-            public_key: public_key.to_vec(),
-            backend: key.backend.clone(),
-            dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
-            dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
-            bound: None,
-            rotation: None,
-        });
+        daemon.pipeline.add_key(self.config().entry(key, public_key.to_vec()));
         self.replace_config(|config| {
             config.keys.retain(|other| other.id != key.id);
             config.keys.push(key.clone());
@@ -164,7 +100,18 @@ impl Administrator {
     }
 }
 
-/// Effects that pin public keys of the vault.
+/// The first state of a key: in use, unless another version of its name is; then an operator activates it.
+pub(crate) fn first_state(state: &State, id: &KeyId) -> KeyState {
+    let replaces = |(other, status): (&KeyId, &std::sync::Arc<KeyStatus>)| {
+        other.name == id.name && other.version != id.version && !matches!(status.state, KeyState::Revoked | KeyState::Destroyed)
+    };
+    match state.keys.iter().any(replaces) {
+        true => KeyState::Pending,
+        false => KeyState::Active,
+    }
+}
+
+/// Effects that pin public keys of a new vault.
 pub(crate) fn pins(vault: &Vault, ids: &[&KeyId]) -> Vec<Effect> {
     let entries = ids.iter().filter_map(|id| vault.entry(id));
     entries
@@ -200,14 +147,10 @@ fn plan(config: &Config, new: &wire::AddKeyRequest) -> Result<Plan, NotDone> {
         .filter(|scheme| !scheme.is_empty())
         .map(str::parse)
         .transpose()?;
-    let is_vault = |backend: &&Backend| matches!(backend.kind, BackendKind::SealedFile { .. });
-    let vault = config.backends.iter().find(is_vault);
-    let vault =
-        vault.ok_or_else(|| NotDone::no("the configuration has no `sealed-file` backend to put a key into; add a `[[backend]]`"))?;
     if let Some(key) = config.key(&id) {
-        if key.backend != vault.name {
+        if !new.backend.is_empty() && key.backend != new.backend {
             return Err(NotDone::no(format!(
-                "{id} is configured in backend `{}`, not in the `sealed-file` one",
+                "{id} is configured in backend `{}`; leave --backend out",
                 key.backend
             )));
         }
@@ -218,7 +161,7 @@ fn plan(config: &Config, new: &wire::AddKeyRequest) -> Result<Plan, NotDone> {
             id,
             scheme: key.scheme,
             roles: key.roles.clone(),
-            backend: vault.name.clone(),
+            backend: key.backend.clone(),
             configured: Some(key.clone()),
         });
     }
@@ -228,11 +171,25 @@ fn plan(config: &Config, new: &wire::AddKeyRequest) -> Result<Plan, NotDone> {
             "--role is wanted, since sigwarden.toml does not name {id}"
         )));
     }
+    let makes_keys = |backend: &&Backend| matches!(backend.kind, BackendKind::SealedFile { .. } | BackendKind::Pkcs11(_));
+    let backend = match new.backend.as_str() {
+        // The sealed files, if there are any: a key is not put into an HSM by leaving a word out.
+        "" => config
+            .backends
+            .iter()
+            .find(|backend| matches!(backend.kind, BackendKind::SealedFile { .. }))
+            .or_else(|| config.backends.iter().find(makes_keys)),
+        name => config.backends.iter().find(|backend| backend.name == name),
+    };
+    let backend = backend.ok_or_else(|| match new.backend.as_str() {
+        "" => NotDone::no("the configuration has no backend to put a key into; add a `[[backend]]` of kind `sealed-file` or `pkcs11`"),
+        name => NotDone::no(format!("there is no `[[backend]]` of the name `{name}`")),
+    })?;
     Ok(Plan {
         id,
         scheme,
         roles: new.roles.iter().map(|role| role.parse()).collect::<Result<_, _>>()?,
-        backend: vault.name.clone(),
+        backend: backend.name.clone(),
         configured: None,
     })
 }

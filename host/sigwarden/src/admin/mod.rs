@@ -3,17 +3,21 @@
 //! out are the messages of `proto/sigwarden/admin/v1/admin.proto` in both cases.
 
 pub(crate) mod adopt;
+mod backends;
 pub(crate) mod edit;
 mod floors;
 mod keys;
+mod lifecycle;
+mod maker;
 mod policies;
 pub mod reach;
+mod secrets;
 pub mod service;
 
-pub(crate) use keys::pins;
+pub(crate) use keys::{first_state, pins};
 
 use crate::config::{Config, Key};
-use crate::deployment::{mark, marker_place, now_ms, open_vault, operator, settings};
+use crate::deployment::{Backends, mark, marker_place, now_ms, open_vault, operator, settings};
 use crate::fatal::Fatal;
 use crate::proto::admin as wire;
 use sigwarden_core::Pipeline;
@@ -29,7 +33,12 @@ macro_rules! commands {
     ($with:ident) => {
         $with! {
             set_key_state: SetKeyStateRequest => SetKeyStateResponse;
+            rotate_key: RotateKeyRequest => RotateKeyResponse;
+            activate_key: ActivateKeyRequest => ActivateKeyResponse;
             add_key: AddKeyRequest => AddKeyResponse;
+            secret: SecretRequest => SecretResponse;
+            backends: BackendsRequest => BackendsResponse;
+            retry_login: RetryLoginRequest => BackendsResponse;
             raise_floors: RaiseFloorsRequest => RaiseFloorsResponse;
             accept_clock: AcceptClockRequest => AcceptClockResponse;
             pin_policy: PinPolicyRequest => PinPolicyResponse;
@@ -100,7 +109,7 @@ enum Place {
 pub(crate) struct Daemon {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) ledger: Arc<EmbeddedLedger>,
-    pub(crate) vault: Option<Arc<Vault>>,
+    pub(crate) backends: Arc<Backends>,
     pub(crate) engine: Engine,
 }
 
@@ -108,6 +117,7 @@ pub(crate) struct Daemon {
 struct Alone {
     ledger: OnceLock<EmbeddedLedger>,
     vault: OnceLock<Arc<Vault>>,
+    tokens: OnceLock<Arc<Backends>>,
     // Last, so that it is released last.
     _lock: DeploymentLock,
 }
@@ -127,6 +137,7 @@ impl Administrator {
         let alone = Alone {
             ledger: OnceLock::new(),
             vault: OnceLock::new(),
+            tokens: OnceLock::new(),
             _lock: lock,
         };
         Self {
@@ -173,10 +184,11 @@ impl Administrator {
 
     fn vault(&self) -> Result<Arc<Vault>, NotDone> {
         match &self.place {
-            Place::Daemon(daemon) => daemon
-                .vault
-                .clone()
-                .ok_or_else(|| NotDone::no("the daemon was started without a `sealed-file` backend; it takes a new one at its next start")),
+            Place::Daemon(daemon) => {
+                daemon.backends.vault().cloned().ok_or_else(|| {
+                    NotDone::no("the daemon was started without a `sealed-file` backend; it takes a new one at its next start")
+                })
+            }
             Place::Alone(alone) => {
                 if let Some(vault) = alone.vault.get() {
                     return Ok(Arc::clone(vault));
@@ -185,6 +197,25 @@ impl Administrator {
                 let vault = vault.ok_or_else(|| NotDone::no("the configuration has no `sealed-file` backend"))?;
                 Ok(Arc::clone(alone.vault.get_or_init(|| vault)))
             }
+        }
+    }
+
+    /// The tokens of the configuration, opened once for this command.
+    fn tokens_alone(&self) -> Result<Arc<Backends>, NotDone> {
+        let Place::Alone(alone) = &self.place else {
+            return Err(NotDone::cannot("the daemon has its backends open"));
+        };
+        if let Some(backends) = alone.tokens.get() {
+            return Ok(Arc::clone(backends));
+        }
+        let backends = Arc::new(Backends::open_tokens(&self.config())?);
+        Ok(Arc::clone(alone.tokens.get_or_init(|| backends)))
+    }
+
+    /// Takes a key that is no more out of the daemon's memory.
+    fn forget(&self, id: &KeyId) {
+        if let Some(daemon) = self.daemon() {
+            daemon.backends.forget(id);
         }
     }
 

@@ -80,7 +80,7 @@ impl Administrator {
         })?;
         *place = policy.clone();
         let given = Some((policy.module.as_path(), wasm));
-        let (set, loaded) = load_policies(&config, &daemon.engine, daemon.vault.as_ref(), given)?;
+        let (set, loaded) = load_policies(&config, &daemon.engine, daemon.backends.vault(), given)?;
         let changed = changed_policies(&loaded, &daemon.ledger.snapshot());
         Ok(Next { config, set, changed })
     }

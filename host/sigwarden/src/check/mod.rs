@@ -1,6 +1,7 @@
 //! What a network refuses: rules that look at a deployment, and for each network what they make of what they find. Every start
 //! looks through them; `sigwarden check` prints them, `sigwarden check --matrix` the table.
 
+mod identifiers;
 mod rules;
 mod surroundings;
 #[cfg(test)]
@@ -71,6 +72,14 @@ rules! {
     SecretVariables = "secret-variables",                 [Silent, Silent, Warn,   Refuse];
     /// No `mock-hsm` backend: its keys come from a seed in the configuration.
     MockHsmBackend = "mock-hsm-backend",                  [Silent, Silent, Warn,   Refuse];
+    /// No PKCS#11 library is Sigwarden's mock, whatever its file is called.
+    MockHsmLibrary = "mock-hsm-library",                  [Silent, Silent, Warn,   Refuse];
+    /// Every token answers and takes its PIN.
+    HsmAnswers = "hsm-answers",                           [Warn,   Warn,   Warn,   Refuse];
+    /// Consensus keys live in hardware.
+    ConsensusInHsm = "consensus-in-hsm",                  [Silent, Silent, Silent, Warn];
+    /// A passphrase of the strength that the network wants: it is judged when it is given.
+    Passphrase = "passphrase",                            [Silent, Refuse, Refuse, Refuse];
     /// At least one policy: nothing is signed without one's approval.
     PolicySet = "policy-set",                             [Refuse, Refuse, Refuse, Refuse];
     /// Every policy module is pinned by its SHA-256.
@@ -79,6 +88,12 @@ rules! {
     RawMessages = "raw-messages",                         [Silent, Warn,   Warn,   Warn];
     /// No key signs raw digests, which nobody can read.
     RawDigests = "raw-digests",                           [Silent, Warn,   Warn,   Refuse];
+    /// A rotation rule speaks of every key.
+    RotationRule = "rotation-rule",                       [Silent, Silent, Warn,   Warn];
+    /// No chain id or address of another network stands in the configuration.
+    Identifiers = "identifiers",                          [Refuse, Refuse, Refuse, Refuse];
+    /// Only its owner reads a file with a PIN.
+    PinMode = "pin-mode",                                 [Refuse, Refuse, Refuse, Refuse];
     /// Only its owner writes the configuration.
     ConfigMode = "config-mode",                           [Warn,   Warn,   Refuse, Refuse];
     /// Only its owner reads the passphrase file.
@@ -133,11 +148,19 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// Looks through the rules that speak of tokens, once they are open.
+#[must_use]
+pub fn examine_tokens(surroundings: &Surroundings<'_>, network: Network) -> Vec<Finding> {
+    let mut findings = examine(surroundings, network);
+    findings.retain(|finding| matches!(finding.rule, Rule::MockHsmLibrary | Rule::HsmAnswers));
+    findings
+}
+
 /// Looks through every rule, as `network` judges.
 #[must_use]
 pub fn examine(surroundings: &Surroundings<'_>, network: Network) -> Vec<Finding> {
     let judge = |rule: &Rule| {
-        let (found, wrong) = rules::look(*rule, surroundings);
+        let (found, wrong) = rules::look(*rule, surroundings, network);
         let violation = wrong.map(|(wanted, mend)| Violation {
             severity: rule.severity(network),
             wanted,

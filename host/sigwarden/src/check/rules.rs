@@ -1,16 +1,87 @@
 //! Each rule: what it found, and if that is not right, what is wanted and what mends it.
 
-use super::{FileMode, Rule, Surroundings};
+use super::{FileMode, Rule, Surroundings, identifiers};
 use crate::config::{BackendKind, Key, PassphraseSource};
+use sigwarden_core::{Network, Role};
+use sigwarden_pkcs11::{Provider, TokenState, TokenStatus};
 
 /// What is wanted, and what mends it.
 type Wrong = (String, String);
 
-pub(super) fn look(rule: Rule, around: &Surroundings<'_>) -> (String, Option<Wrong>) {
+pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (String, Option<Wrong>) {
     let config = around.config;
     match rule {
         Rule::EnvBackend => backends(around, |kind| matches!(kind, BackendKind::Env), "env"),
         Rule::MockHsmBackend => backends(around, |kind| matches!(kind, BackendKind::MockHsm { .. }), "mock-hsm"),
+        Rule::MockHsmLibrary => tokens(
+            around,
+            |token| token.seen.as_ref().is_some_and(|seen| seen.provider == Provider::Mock),
+            |token| format!("{} ({})", token.label, token.library.display()),
+            "no library is the mock",
+            "tokens of Sigwarden's mock",
+            "a vendor's library",
+            "name the vendor's `library`; the mock's keys protect nothing",
+        ),
+        Rule::HsmAnswers => tokens(
+            around,
+            |token| token.state != TokenState::Ready,
+            |token| format!("{}: {}", token.label, token.state),
+            "every token answers",
+            "tokens that do not answer",
+            "every token ready",
+            "mend what the reason says; `sigwarden keys status` shows it; after a refused PIN, `sigwarden keys retry-login`",
+        ),
+        Rule::ConsensusInHsm => {
+            let in_files = |key: &&Key| {
+                let backend = config.backends.iter().find(|backend| backend.name == key.backend);
+                key.roles.contains(&Role::Consensus) && !matches!(backend.map(|backend| &backend.kind), Some(BackendKind::Pkcs11(_)))
+            };
+            let found: Vec<String> = config.keys.iter().filter(in_files).map(|key| key.id.to_string()).collect();
+            list(
+                &found,
+                "no consensus key outside of an HSM",
+                "consensus keys outside of an HSM",
+                "consensus keys in a `pkcs11` backend",
+                "generate a new one in the HSM and rotate to it (docs/hsm.md)",
+            )
+        }
+        Rule::Passphrase => {
+            let wanted = match network {
+                Network::Devnet => "any passphrase will do",
+                Network::TestnetAlpha | Network::TestnetBeta => "12 characters at least; below score 3 of zxcvbn it is told",
+                Network::Mainnet => "16 characters at least and score 4 of zxcvbn",
+            };
+            (format!("judged when it is given: {wanted}"), None)
+        }
+        Rule::RotationRule => {
+            let without: Vec<String> = config
+                .keys
+                .iter()
+                .filter(|key| config.rotation(key).is_none())
+                .map(|key| key.id.to_string())
+                .collect();
+            list(
+                &without,
+                "every key has a rotation rule",
+                "keys without a rotation rule",
+                "a `[[rotation]]` that speaks of every key",
+                "add `[[rotation]]` with `max_age_days = 365`; `sigwarden keys due` tells what is due",
+            )
+        }
+        Rule::Identifiers => list(
+            &identifiers::foreign(config, network),
+            "no chain id or address of another network",
+            "identifiers of another network",
+            "identifiers of this network only",
+            "take them out, or set `network` to the one that they belong to",
+        ),
+        Rule::PinMode => {
+            let open = around.pin_modes.iter().find(|file| file.mode & 0o077 != 0);
+            match open.or(around.pin_modes.first()) {
+                Some(_) => mode(open.or(around.pin_modes.first()), 0o077, "readable by its owner only", "go="),
+                None => ("no PIN in a file".to_owned(), None),
+            }
+        }
         Rule::SecretVariables => list(
             &around.secret_variables,
             "no variable carries a secret",
@@ -102,6 +173,26 @@ fn backends(around: &Surroundings<'_>, is: impl Fn(&BackendKind) -> bool, kind: 
         "keys in a backend that keeps them",
         "`sigwarden keys import` moves a key into the `sealed-file` backend; then change its `backend`",
     )
+}
+
+/// Tokens, if they were looked at.
+fn tokens(
+    around: &Surroundings<'_>,
+    is_wrong: impl Fn(&TokenStatus) -> bool,
+    show: impl Fn(&TokenStatus) -> String,
+    holds: &str,
+    what: &str,
+    wanted: &str,
+    mend: &str,
+) -> (String, Option<Wrong>) {
+    match &around.tokens {
+        None => ("no token was looked at".to_owned(), None),
+        Some(tokens) if tokens.is_empty() => ("no `pkcs11` backend".to_owned(), None),
+        Some(tokens) => {
+            let found: Vec<String> = tokens.iter().filter(|token| is_wrong(token)).map(show).collect();
+            list(&found, holds, what, wanted, mend)
+        }
+    }
 }
 
 fn flagged(around: &Surroundings<'_>, is: impl Fn(&Key) -> bool, what: &str, flag: &str) -> (String, Option<Wrong>) {

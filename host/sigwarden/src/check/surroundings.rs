@@ -1,6 +1,7 @@
 //! What the rules look at, gathered from the system once, so that the rules themselves are plain functions.
 
-use crate::config::{Config, PassphraseSource};
+use crate::config::{BackendKind, Config, PassphraseSource};
+use sigwarden_pkcs11::TokenStatus;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,10 @@ pub struct Surroundings<'c> {
     pub vault_mode: Option<FileMode>,
     /// The state directory's mode.
     pub state_mode: Option<FileMode>,
+    /// Modes of files with PINs.
+    pub pin_modes: Vec<FileMode>,
+    /// What every token is like; none if they were not looked at.
+    pub tokens: Option<Vec<TokenStatus>>,
     /// Why the process might leave a core dump, if it might.
     pub core_dumps: Option<String>,
 }
@@ -54,10 +59,24 @@ impl<'c> Surroundings<'c> {
             passphrase_mode,
             vault_mode: config.vault_dir().and_then(mode),
             state_mode: mode(&config.state_dir),
+            pin_modes: pin_files(config).filter_map(mode).collect(),
+            tokens: None,
             core_dumps: core_dumps(),
             config,
         }
     }
+}
+
+/// Files that hold a token's PIN.
+pub(crate) fn pin_files(config: &Config) -> impl Iterator<Item = &Path> {
+    let tokens = config.backends.iter().filter_map(|backend| match &backend.kind {
+        BackendKind::Pkcs11(pkcs11) => Some(&pkcs11.tokens),
+        BackendKind::SealedFile { .. } | BackendKind::Env | BackendKind::MockHsm { .. } => None,
+    });
+    tokens.flatten().filter_map(|token| match &token.pin {
+        Some(PassphraseSource::File(path)) => Some(path.as_path()),
+        Some(PassphraseSource::Prompt | PassphraseSource::Variable(_)) | None => None,
+    })
 }
 
 /// None if there is no such file: whoever needs it says so.

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sigwarden_core::key::{KeyId, KeyName};
+use sigwarden_core::lifecycle::GraceEnd;
 use sigwarden_core::{Network, Role, Scheme};
 use std::path::PathBuf;
 
@@ -52,6 +53,9 @@ pub(super) enum Command {
     /// Generate, import and list keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Keep secrets under a name, sealed beside the keys
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// List, inspect and pin policy modules
     #[command(subcommand)]
     Policy(Policy),
@@ -64,6 +68,12 @@ pub(super) enum Command {
     /// Read and verify the audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// Write a completion script for a shell to standard output
+    #[command(after_help = "Example:\n  sigwarden completions bash > /etc/bash_completion.d/sigwarden")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Write generated documentation to standard output
     #[command(subcommand, hide = true)]
     Docs(Docs),
@@ -71,7 +81,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  sigwarden init --dir signer                                   asks for a passphrase\n  sigwarden init --dir signer --generate-passphrase-file        devnet: makes a random one\n  sigwarden init --dir signer --network mainnet --passphrase-env SIGNER_PASSPHRASE"
+    after_help = "Examples:\n  sigwarden init --dir signer                                   asks for a passphrase\n  sigwarden init --dir signer --generate-passphrase-file        devnet: makes a random one\n  sigwarden init --dir signer --network mainnet --passphrase-env SIGNER_PASSPHRASE\n  sigwarden init --dir signer --network mainnet --passphrase-env SIGNER_PASSPHRASE --hsm-library /usr/lib/softhsm/libsofthsm2.so --hsm-token signer --hsm-pin-env SIGNER_PIN"
 )]
 pub(super) struct Init {
     /// The directory to make; must be missing or empty. Like --deployment
@@ -85,6 +95,24 @@ pub(super) struct Init {
     pub(super) marker_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(super) passphrase: InitPassphrase,
+    #[command(flatten)]
+    pub(super) hsm: InitHsm,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitHsm {
+    /// Add a hardware security module: the vendor's PKCS#11 library
+    #[arg(long, value_name = "FILE", requires = "hsm_token")]
+    pub(super) hsm_library: Option<PathBuf>,
+    /// The label of the token in it
+    #[arg(long, value_name = "LABEL", requires = "hsm_library")]
+    pub(super) hsm_token: Option<String>,
+    /// Take the token's PIN from this file (mode 0600) at every start
+    #[arg(long, value_name = "FILE", requires = "hsm_library", conflicts_with = "hsm_pin_env")]
+    pub(super) hsm_pin_file: Option<PathBuf>,
+    /// Take the token's PIN from the environment variable of this name at every start; without either you are asked
+    #[arg(long, value_name = "NAME", requires = "hsm_library")]
+    pub(super) hsm_pin_env: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -151,7 +179,7 @@ pub(super) struct Payload {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// Generate a key in the `sealed-file` backend
+    /// Generate a key, in sealed files or in a token
     #[command(
         after_help = "Example:\n  sigwarden -d signer keys generate cosmos.validator --scheme ed25519 --role consensus --add-to-config"
     )]
@@ -176,13 +204,90 @@ pub(super) enum Keys {
     /// Withdraw a key for good
     #[command(after_help = "Example:\n  sigwarden -d signer keys revoke demo.account.v1 --reason 'replaced by v2'")]
     Revoke(KeyChange),
-    /// List the keys
-    List,
+    /// Make the next version of a key, pending: it signs nothing before it is activated
+    #[command(after_help = "Example:\n  sigwarden -d signer keys rotate demo.account --reason 'every quarter'")]
+    Rotate {
+        /// `namespace.key_id`
+        key: KeyName,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Make a pending version active; the one in use goes on in grace
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer keys activate demo.account --grace-until +24h --reason 'registered'\n  sigwarden -d signer keys activate demo.validator.v2 --grace-until height:1200000 --reason 'in the set from that height on'\n\nThe first value at which the old version does not sign any more is given. Without it, it signs by its own name until it is revoked."
+    )]
+    Activate {
+        /// `namespace.key_id` for its newest pending version, or `namespace.key_id.v2`
+        key: String,
+        /// Where the old version's grace ends: `+30m`, `+24h`, `+7d`, `time:MILLISECONDS`, `height:N`, `view:N` or `epoch:N`
+        #[arg(long, value_name = "END")]
+        grace_until: Option<GraceUntil>,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Erase a revoked key for good
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer keys destroy demo.account.v1 --reason 'revoked since May'\n\nBackups still have it."
+    )]
+    Destroy(KeyChange),
+    /// Say which keys are due to be rotated; exit code 1 if one is
+    Due,
+    /// Show what each backend and token is like, and what was counted
+    Status,
+    /// Let a `pkcs11` backend use its PIN again, once you have mended why it failed
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer keys retry-login hsm --reason 'the PIN file was wrong'\n\nOne attempt for each token: a wrong PIN counts towards the token's limit."
+    )]
+    RetryLogin {
+        /// The `[[backend]]`
+        backend: String,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// List the keys: the version in use of each
+    List {
+        /// List every version
+        #[arg(long)]
+        versions: bool,
+    },
     /// Show one key
     Show {
         /// `namespace.key_id` or `namespace.key_id.v2`
         key: String,
     },
+}
+
+/// Where a grace ends, as an operator says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GraceUntil {
+    /// So many milliseconds from now.
+    In(u64),
+    /// There.
+    At(GraceEnd),
+}
+
+impl std::str::FromStr for GraceUntil {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(span) = text.strip_prefix('+') else {
+            return text.parse().map(Self::At);
+        };
+        let wrong = || "`+30m`, `+24h` or `+7d` is right".to_owned();
+        let unit = span.chars().last().ok_or_else(wrong)?;
+        let factor = match unit {
+            's' => 1_000,
+            'm' => 60_000,
+            'h' => 3_600_000,
+            'd' => 86_400_000,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = span.strip_suffix(unit).unwrap_or("").parse().map_err(|_| wrong())?;
+        number.checked_mul(factor).map(Self::In).ok_or_else(wrong)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -204,6 +309,9 @@ pub(super) struct NewKey {
     /// How it signs; the configuration's, if it names the key already
     #[arg(long)]
     pub(super) scheme: Option<Scheme>,
+    /// The `[[backend]]` to put it into; without it the `sealed-file` one
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(super) backend: String,
     /// What it is for; more than once for several. The configuration's, if it names the key already
     #[arg(long = "role", value_name = "ROLE")]
     pub(super) roles: Vec<Role>,
@@ -219,6 +327,50 @@ impl NewKey {
             version: self.version,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Secrets {
+    /// Set a secret, from a file or a prompt
+    #[command(
+        after_help = "Example:\n  sigwarden -d signer secrets set igra.hd.payment_secret --file secret.txt --reason 'first install'\n\nWithout --file you are asked. No secret is ever an argument."
+    )]
+    Set {
+        /// Its name, `namespace.name`
+        name: KeyName,
+        /// A file with the secret (mode 0600), taken as it is; `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Write a secret to a new file of mode 0600, or to standard output
+    #[command(after_help = "Example:\n  sigwarden -d signer secrets get igra.hd.payment_secret --to secret.txt --reason 'to rotate it'")]
+    Get {
+        /// Its name
+        name: KeyName,
+        /// The file to make; must not be there. `-` for standard output
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// List the names of secrets
+    List {
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT", default_value = "an operator looked")]
+        reason: String,
+    },
+    /// Remove a secret for good
+    Remove {
+        /// Its name
+        name: KeyName,
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

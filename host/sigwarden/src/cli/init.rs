@@ -1,12 +1,12 @@
 //! `sigwarden init`: a deployment that runs as it is. It is made beside its place and moved there whole, so that an `init` that fails
 //! leaves nothing that looks like a deployment.
 
-use super::args::{Init, InitPassphrase};
+use super::args::{Init, InitHsm, InitPassphrase};
 use super::output::{Failure, Output};
-use super::template;
+use super::template::{self, Hsm};
 use crate::admin::{edit, pins};
 use crate::config::{Config, FILE_NAME, PassphraseSource};
-use crate::deployment::{bare_settings, default_marker_dir, now_ms, operator, read_passphrase, settle};
+use crate::deployment::{bare_settings, default_marker_dir, judge_passphrase, now_ms, operator, read_passphrase, settle};
 use crate::embedded::POLICIES;
 use crate::fatal::Fatal;
 use serde_json::json;
@@ -23,11 +23,20 @@ use zeroize::Zeroizing;
 /// The name of a generated passphrase file, inside the deployment.
 const PASSPHRASE_FILE: &str = "passphrase";
 
-/// The keys that a new deployment has.
-const KEYS: [(&str, Role, Scheme); 2] = [
-    ("demo.account", Role::Account, Scheme::Secp256k1Ecdsa),
-    ("demo.validator", Role::Consensus, Scheme::Ed25519),
-];
+/// The keys that a new deployment has. With an HSM it has none: they are generated in it.
+fn first_keys(network: Network, hsm: bool) -> Vec<(&'static str, Role, Scheme)> {
+    let (account, validator) = match network {
+        Network::Devnet => ("demo.account", "demo.validator"),
+        Network::TestnetAlpha | Network::TestnetBeta | Network::Mainnet => ("signer.account", "signer.validator"),
+    };
+    match hsm {
+        true => Vec::new(),
+        false => vec![
+            (account, Role::Account, Scheme::Secp256k1Ecdsa),
+            (validator, Role::Consensus, Scheme::Ed25519),
+        ],
+    }
+}
 
 pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure> {
     let dir = args.dir.as_deref().unwrap_or(dir);
@@ -38,6 +47,8 @@ pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure
         ));
     }
     let (passphrase, source) = passphrase(&args.passphrase, dir)?;
+    judge_passphrase(&passphrase, args.network).map_err(|weak| Failure::no(format!("the passphrase: {weak}")))?;
+    let hsm = hsm(&args.hsm)?;
     let marker_dir = match args.marker_dir {
         Some(dir) => std::path::absolute(dir)?,
         None => default_marker_dir()
@@ -49,7 +60,7 @@ pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure
         ));
     }
     let fresh = fresh_beside(dir)?;
-    let made = make(&fresh, args.network, passphrase, &source, &marker_dir).and_then(|made| {
+    let made = make(&fresh, args.network, passphrase, &source, &marker_dir, hsm.as_ref()).and_then(|made| {
         std::fs::rename(&fresh, dir).map_err(|error| Failure::cannot(format!("{}: {error}", dir.display())))?;
         Ok(made)
     });
@@ -66,6 +77,26 @@ pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure
     settle(&marker_dir, &dir.join("state"), &ledger)?;
     report(dir, args.network, &ids, output);
     Ok(())
+}
+
+/// The HSM of the arguments.
+fn hsm(args: &InitHsm) -> Result<Option<Hsm>, Failure> {
+    let (Some(library), Some(token)) = (&args.hsm_library, &args.hsm_token) else {
+        return Ok(None);
+    };
+    let pin = match (&args.hsm_pin_file, &args.hsm_pin_env) {
+        (Some(file), _) => {
+            let file = std::path::absolute(file)?;
+            format!("pin_file = {}", toml::Value::from(file.to_string_lossy().into_owned()))
+        }
+        (None, Some(name)) => format!("pin_env = {}", toml::Value::from(name.as_str())),
+        (None, None) => "pin_prompt = true".to_owned(),
+    };
+    Ok(Some(Hsm {
+        library: std::path::absolute(library)?,
+        token: token.clone(),
+        pin,
+    }))
 }
 
 /// Makes the new name durable: keys that were shown must not be gone after a power cut.
@@ -155,7 +186,14 @@ struct Made {
     ledger: EmbeddedLedger,
 }
 
-fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source, marker_dir: &Path) -> Result<Made, Failure> {
+fn make(
+    dir: &Path,
+    network: Network,
+    passphrase: Passphrase,
+    source: &Source,
+    marker_dir: &Path,
+    hsm: Option<&Hsm>,
+) -> Result<Made, Failure> {
     for part in ["policies", "state"] {
         make_dir(&dir.join(part))?;
     }
@@ -171,7 +209,7 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source, m
     let vault = Vault::create(&dir.join("keys"), &passphrase)?;
     let mut ids = Vec::new();
     let mut blocks = Vec::new();
-    for (name, role, scheme) in KEYS {
+    for (name, role, scheme) in first_keys(network, hsm.is_some()) {
         let id = KeyId {
             name: name.parse()?,
             version: 1,
@@ -181,17 +219,20 @@ fn make(dir: &Path, network: Network, passphrase: Passphrase, source: &Source, m
         ids.push((id, hex::encode(public_key)));
     }
     let ledger = EmbeddedLedger::create(&state, bare_settings(now_ms, &Arc::new(Fatal::default())))?;
-    ledger.administer(Administration {
-        kind: AdminKind::PublicKey,
-        operator: operator(),
-        reason: "init".to_owned(),
-        now_ms,
-        effects: pins(&vault, &ids.iter().map(|(id, _)| id).collect::<Vec<_>>()),
-    })?;
+    if !ids.is_empty() {
+        ledger.administer(Administration {
+            kind: AdminKind::PublicKey,
+            operator: operator(),
+            reason: "init".to_owned(),
+            now_ms,
+            effects: pins(&vault, &ids.iter().map(|(id, _)| id).collect::<Vec<_>>()),
+        })?;
+    }
     ledger.close()?;
 
     let text = template::config(&template::Filled {
         network,
+        hsm,
         marker_dir,
         passphrase: match source {
             Source::Asked => "# passphrase_file = \"/etc/sigwarden/passphrase\"".to_owned(),
@@ -226,9 +267,14 @@ fn report(dir: &Path, network: Network, ids: &[(KeyId, String)], output: &Output
             text.push_str(&format!("  {id}  {public_key}\n"));
         }
         let d = dir.display();
-        text.push_str(&format!(
-            "\nnext:\n  sigwarden -d {d} check\n  sigwarden -d {d} floors set --key demo.validator --chain-id ID --height 0 --reason 'a new key'\n  sigwarden -d {d} serve\n"
-        ));
+        let consensus = ids.iter().find(|(id, _)| id.name.as_str().ends_with("validator"));
+        let floor = match consensus {
+            Some((id, _)) => format!("  sigwarden -d {d} floors set --key {} --chain-id ID --height 0 --reason 'a new key'\n", id.name),
+            None => format!(
+                "  sigwarden -d {d} keys generate signer.validator --backend hsm --scheme ed25519 --role consensus --add-to-config\n  sigwarden -d {d} floors set --key signer.validator --chain-id ID --height 0 --reason 'a new key'\n"
+            ),
+        };
+        text.push_str(&format!("\nnext:\n  sigwarden -d {d} check\n{floor}  sigwarden -d {d} serve\n"));
         text
     });
 }

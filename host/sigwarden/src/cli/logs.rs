@@ -12,6 +12,8 @@ pub(super) fn start(cli: &Cli) {
         | Command::Check(_)
         | Command::Sign(_)
         | Command::Keys(_)
+        | Command::Secrets(_)
+        | Command::Completions { .. }
         | Command::Policy(_)
         | Command::Floors(_)
         | Command::Ledger(_)

@@ -11,6 +11,7 @@ mod ledger;
 mod logs;
 mod output;
 mod policy;
+mod secrets;
 mod serve;
 mod sign;
 mod state_file;
@@ -32,9 +33,7 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     // Before anything else: no secret is in memory yet.
     let hardened = sigwarden_keys::harden_process();
-    if std::env::var_os("SW_NOLIMIT").is_none() {
-        sigwarden_keys::limit_allocator();
-    }
+    sigwarden_keys::limit_allocator();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error),
@@ -75,6 +74,15 @@ fn administer<A>(config: &Config, command: impl FnOnce(&mut Reach) -> Result<A, 
     Ok(done)
 }
 
+fn completions(shell: clap_complete::Shell) {
+    clap_complete::generate(
+        shell,
+        &mut <Cli as clap::CommandFactory>::command(),
+        "sigwarden",
+        &mut std::io::stdout(),
+    );
+}
+
 fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     let dir = cli.deployment.as_path();
     match cli.command {
@@ -83,6 +91,11 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args, dir, output),
         Command::Sign(args) => sign::run(args, dir, output),
         Command::Keys(command) => keys::run(command, dir, output),
+        Command::Secrets(command) => secrets::run(command, dir, output),
+        Command::Completions { shell } => {
+            completions(shell);
+            Ok(())
+        }
         Command::Policy(command) => policy::run(command, dir, output),
         Command::Floors(command) => floors::run(command, dir, output),
         Command::Ledger(command) => ledger::run(command, dir, output),

@@ -11,9 +11,12 @@ mod validate;
 pub use document::ConfigError;
 
 use sigwarden_core::caller::{Client, KeyPattern};
-use sigwarden_core::key::KeyId;
+use sigwarden_core::key::{KeyEntry, KeyId};
+use sigwarden_core::lifecycle::{Bound, RotationRule};
 use sigwarden_core::{Format, Network, Role, Scheme};
+use sigwarden_pkcs11::MechanismChoice;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +36,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// The network that the deployment serves.
     pub network: Network,
+    /// `cryptography = "pq-only"`: no key of a classical scheme, and no listener that speaks classical key exchange.
+    pub pq_only: bool,
     /// The Unix socket for callers.
     pub socket: PathBuf,
     /// Whether the socket's group may connect (mode 0660), not only the daemon's own user (0600).
@@ -45,12 +50,18 @@ pub struct Config {
     pub marker_dir: Option<PathBuf>,
     /// Where the passphrase comes from.
     pub passphrase: PassphraseSource,
+    /// How long a secret stays in memory after it was opened; zero for not at all.
+    pub secret_cache_ttl: Duration,
+    /// The loopback address that tells metrics; none for none.
+    pub metrics_listen: Option<SocketAddr>,
     /// Bounds.
     pub limits: Limits,
     /// Where keys live.
     pub backends: Vec<Backend>,
     /// The keys.
     pub keys: Vec<Key>,
+    /// When keys are to be replaced; the first that speaks of a key counts.
+    pub rotations: Vec<Rotation>,
     /// Who may ask for what.
     pub clients: Vec<Arc<Client>>,
     /// The policies, in the order in which they run.
@@ -131,6 +142,8 @@ pub enum BackendKind {
     },
     /// Environment variables, for devnets.
     Env,
+    /// A hardware security module, through its vendor's PKCS#11 library.
+    Pkcs11(Pkcs11),
     /// A scripted stand-in for an HSM, for tests and devnets.
     MockHsm {
         /// What it does, and when it fails.
@@ -145,9 +158,36 @@ impl BackendKind {
         match self {
             Self::SealedFile { .. } => "sealed-file",
             Self::Env => "env",
+            Self::Pkcs11(_) => "pkcs11",
             Self::MockHsm { .. } => "mock-hsm",
         }
     }
+}
+
+/// One token, or several that hold the same keys.
+#[derive(Debug, Clone)]
+pub struct Pkcs11 {
+    /// The tokens, the preferred one first.
+    pub tokens: Vec<Token>,
+    /// Sessions that work at once, for each token; none for the backend's default.
+    pub sessions: Option<usize>,
+    /// How long a call waits for a free session; none for the backend's default.
+    pub session_timeout: Option<Duration>,
+    /// How long a token may take for one call; none for the backend's default.
+    pub call_deadline: Option<Duration>,
+}
+
+/// A token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The vendor's library.
+    pub library: PathBuf,
+    /// The token's label.
+    pub label: String,
+    /// The slot that it must be in.
+    pub slot_id: Option<u64>,
+    /// Where its PIN comes from; none for a token that asks for it itself.
+    pub pin: Option<PassphraseSource>,
 }
 
 /// A `[[key]]`.
@@ -169,6 +209,31 @@ pub struct Key {
     pub dangerous_allow_raw_messages: bool,
     /// May sign raw digests.
     pub dangerous_allow_raw_digests: bool,
+    /// What a consensus key's messages must say.
+    pub bound: Option<Bound>,
+    /// Its label on a token, if it is not its id.
+    pub label: Option<String>,
+    /// The mechanism that a token signs with, if it is not the scheme's own.
+    pub mechanism: Option<MechanismChoice>,
+}
+
+/// A `[[rotation]]`.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The keys it speaks of; none for all.
+    pub keys: Option<Vec<KeyPattern>>,
+    /// The roles it speaks of; none for all.
+    pub roles: Option<Vec<Role>>,
+    /// What it says of them.
+    pub rule: RotationRule,
+}
+
+impl Rotation {
+    fn speaks_of(&self, key: &Key) -> bool {
+        let by_name = |patterns: &Vec<KeyPattern>| patterns.iter().any(|pattern| pattern.matches(&key.id.name));
+        let by_role = |roles: &Vec<Role>| roles.iter().any(|role| key.roles.contains(role));
+        self.keys.as_ref().is_none_or(by_name) && self.roles.as_ref().is_none_or(by_role)
+    }
 }
 
 /// A `[[policy]]`.
@@ -247,12 +312,37 @@ impl Config {
         self.keys.iter().find(|key| key.id == *id)
     }
 
+    /// When a key is to be replaced.
+    #[must_use]
+    pub fn rotation(&self, key: &Key) -> Option<RotationRule> {
+        self.rotations
+            .iter()
+            .find(|rotation| rotation.speaks_of(key))
+            .map(|rotation| rotation.rule)
+    }
+
+    /// A configured key as core takes it.
+    #[must_use]
+    pub fn entry(&self, key: &Key, public_key: Vec<u8>) -> KeyEntry {
+        KeyEntry {
+            id: key.id.clone(),
+            roles: key.roles.clone(),
+            scheme: key.scheme,
+            public_key,
+            backend: key.backend.clone(),
+            dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
+            dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
+            bound: key.bound.clone(),
+            rotation: self.rotation(key),
+        }
+    }
+
     /// The directory of sealed files, if a backend has one.
     #[must_use]
     pub fn vault_dir(&self) -> Option<&Path> {
         self.backends.iter().find_map(|backend| match &backend.kind {
             BackendKind::SealedFile { dir } => Some(dir.as_path()),
-            BackendKind::Env | BackendKind::MockHsm { .. } => None,
+            BackendKind::Env | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. } => None,
         })
     }
 }

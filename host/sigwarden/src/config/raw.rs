@@ -9,6 +9,7 @@ use serde::Deserialize;
 pub(super) struct Root {
     pub(super) version: u32,
     pub(super) network: String,
+    pub(super) cryptography: Option<String>,
     #[serde(default)]
     pub(super) server: Server,
     #[serde(default)]
@@ -18,9 +19,13 @@ pub(super) struct Root {
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
+    pub(super) metrics: Metrics,
+    #[serde(default)]
     pub(super) backend: Vec<Backend>,
     #[serde(default)]
     pub(super) key: Vec<Key>,
+    #[serde(default)]
+    pub(super) rotation: Vec<Rotation>,
     #[serde(default)]
     pub(super) client: Vec<Client>,
     #[serde(default)]
@@ -47,6 +52,7 @@ pub(super) struct StateDir {
 pub(super) struct Security {
     pub(super) passphrase_file: Option<String>,
     pub(super) passphrase_env: Option<String>,
+    pub(super) secret_cache_ttl: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -64,6 +70,12 @@ pub(super) struct Limits {
     pub(super) watch_ms: Option<u64>,
 }
 
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub(super) listen: Option<String>,
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Backend {
@@ -72,6 +84,28 @@ pub(super) struct Backend {
     pub(super) dir: Option<String>,
     #[schemars(with = "Option<serde_json::Value>")]
     pub(super) script: Option<toml::Value>,
+    pub(super) library: Option<String>,
+    pub(super) token: Option<String>,
+    pub(super) slot_id: Option<u64>,
+    pub(super) pin_env: Option<String>,
+    pub(super) pin_file: Option<String>,
+    pub(super) pin_prompt: Option<bool>,
+    pub(super) sessions: Option<u64>,
+    pub(super) session_timeout_ms: Option<u64>,
+    pub(super) call_deadline_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) replica: Vec<Token>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Token {
+    pub(super) library: String,
+    pub(super) token: String,
+    pub(super) slot_id: Option<u64>,
+    pub(super) pin_env: Option<String>,
+    pub(super) pin_file: Option<String>,
+    pub(super) pin_prompt: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -86,6 +120,27 @@ pub(super) struct Key {
     pub(super) replica_of: Option<String>,
     pub(super) dangerous_allow_raw_messages: Option<bool>,
     pub(super) dangerous_allow_raw_digests: Option<bool>,
+    pub(super) bind: Option<Bind>,
+    pub(super) label: Option<String>,
+    pub(super) mechanism: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bind {
+    pub(super) chain_id: Option<String>,
+    pub(super) validator_id: Option<u64>,
+    pub(super) suite_id: Option<u16>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotation {
+    pub(super) keys: Option<Vec<String>>,
+    pub(super) roles: Option<Vec<String>>,
+    pub(super) max_age_days: Option<u64>,
+    pub(super) max_uses: Option<u64>,
+    pub(super) enforce: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

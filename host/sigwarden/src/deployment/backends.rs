@@ -1,10 +1,13 @@
 //! The backends of a configuration, opened.
 
+use super::tokens;
 use crate::config::{BackendKind, Config};
+use crate::proto;
 use serde::Deserialize;
-use sigwarden_core::Backend;
 use sigwarden_core::key::KeyId;
+use sigwarden_core::{Backend, Scheme};
 use sigwarden_keys::{HoldError, IndexEntry, MockHsm, MockScript, SealedFileBackend, Vault};
+use sigwarden_pkcs11::{Distrusted, Pkcs11Backend, TokenInfo, TokenStatus};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,6 +31,19 @@ pub enum BackendError {
         /// Why.
         error: HoldError,
     },
+    /// A PIN does not come from where it should.
+    #[error("backend `{backend}`, token `{token}`: the PIN: {what}")]
+    Pin {
+        /// The backend.
+        backend: String,
+        /// The token's label.
+        token: String,
+        /// Why.
+        what: String,
+    },
+    /// A PKCS#11 backend cannot be made.
+    #[error("{0}")]
+    Pkcs11(String),
     /// The mock's script is wrong.
     #[error("backend `{backend}`: its script: {}", error.message())]
     Script {
@@ -42,7 +58,7 @@ pub enum BackendError {
 }
 
 /// All backends by name.
-pub(super) struct Backends {
+pub(crate) struct Backends {
     open: BTreeMap<String, Open>,
     vault: Option<Arc<Vault>>,
 }
@@ -51,6 +67,7 @@ enum Open {
     SealedFile(Arc<SealedFileBackend>),
     #[cfg(feature = "env-secrets")]
     Env(Arc<sigwarden_keys::EnvBackend>),
+    Pkcs11(Arc<Pkcs11Backend>),
     MockHsm(Arc<MockHsm>),
 }
 
@@ -62,6 +79,8 @@ pub(super) enum Held {
     Public(Vec<u8>),
     /// It has no such key.
     Missing,
+    /// It does not answer, or not so that it could be believed: why.
+    Unreachable(String),
 }
 
 impl Backends {
@@ -71,11 +90,12 @@ impl Backends {
             let name = &backend.name;
             let opened = match &backend.kind {
                 BackendKind::SealedFile { .. } => match &vault {
-                    Some(vault) => Open::SealedFile(Arc::new(SealedFileBackend::new(Arc::clone(vault)))),
+                    Some(vault) => Open::SealedFile(Arc::new(SealedFileBackend::with_ttl(Arc::clone(vault), config.secret_cache_ttl))),
                     // `open_vault` opens one whenever a backend of this kind is configured.
                     None => continue,
                 },
                 BackendKind::Env => open_env(config, name)?,
+                BackendKind::Pkcs11(pkcs11) => Open::Pkcs11(Arc::new(tokens::open(config, name, pkcs11)?)),
                 BackendKind::MockHsm { script } => Open::MockHsm(Arc::new(open_mock(config, name, script)?)),
             };
             open.insert(name.clone(), opened);
@@ -83,16 +103,70 @@ impl Backends {
         Ok(Self { open, vault })
     }
 
-    pub(super) fn vault(&self) -> Option<&Arc<Vault>> {
+    /// The `pkcs11` backends alone, for a command that runs without a daemon.
+    pub(crate) fn open_tokens(config: &Config) -> Result<Self, BackendError> {
+        let mut open = BTreeMap::new();
+        for backend in &config.backends {
+            match &backend.kind {
+                BackendKind::Pkcs11(pkcs11) => {
+                    let opened = tokens::open(config, &backend.name, pkcs11)?;
+                    open.insert(backend.name.clone(), Open::Pkcs11(Arc::new(opened)));
+                }
+                BackendKind::SealedFile { .. } | BackendKind::Env | BackendKind::MockHsm { .. } => {}
+            }
+        }
+        Ok(Self { open, vault: None })
+    }
+
+    pub(crate) fn vault(&self) -> Option<&Arc<Vault>> {
         self.vault.as_ref()
     }
 
     pub(super) fn mock_hsm(&self, name: &str) -> Option<&Arc<MockHsm>> {
         match self.open.get(name)? {
             Open::MockHsm(mock) => Some(mock),
-            Open::SealedFile(_) => None,
+            Open::SealedFile(_) | Open::Pkcs11(_) => None,
             #[cfg(feature = "env-secrets")]
             Open::Env(_) => None,
+        }
+    }
+
+    /// The `pkcs11` backends by name.
+    pub(crate) fn pkcs11(&self) -> impl Iterator<Item = (&String, &Arc<Pkcs11Backend>)> {
+        self.open.iter().filter_map(|(name, open)| match open {
+            Open::Pkcs11(backend) => Some((name, backend)),
+            Open::SealedFile(_) | Open::MockHsm(_) => None,
+            #[cfg(feature = "env-secrets")]
+            Open::Env(_) => None,
+        })
+    }
+
+    /// What every token is like; none if there is no `pkcs11` backend.
+    pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
+        self.pkcs11().flat_map(|(_, backend)| backend.tokens()).collect()
+    }
+
+    /// Keys that a token was caught lying about.
+    pub(super) fn distrusted(&self) -> Vec<Distrusted> {
+        self.pkcs11().flat_map(|(_, backend)| backend.distrusted()).collect()
+    }
+
+    /// An operator trusts a key again.
+    pub(crate) fn trust_again(&self, id: &KeyId) {
+        for (_, backend) in self.pkcs11() {
+            backend.trust_again(id);
+        }
+    }
+
+    /// Lets go of secrets that have been in memory long enough.
+    pub(super) fn evict(&self) {
+        for open in self.open.values() {
+            match open {
+                Open::SealedFile(backend) => backend.evict(),
+                Open::Pkcs11(_) | Open::MockHsm(_) => {}
+                #[cfg(feature = "env-secrets")]
+                Open::Env(_) => {}
+            }
         }
     }
 
@@ -106,8 +180,64 @@ impl Backends {
         }
     }
 
+    /// What can be done in each backend.
+    pub(crate) fn abilities(&self) -> Vec<proto::BackendInfo> {
+        let all = || Scheme::ALL.iter().map(|scheme| scheme.name().to_owned()).collect();
+        let able = |(name, open): (&String, &Open)| {
+            let (kind, schemes, generates, derives) = match open {
+                Open::SealedFile(_) => ("sealed-file", all(), true, false),
+                #[cfg(feature = "env-secrets")]
+                Open::Env(_) => ("env", all(), false, false),
+                Open::Pkcs11(backend) => {
+                    // Of tokens that hold the same keys, what each of them can.
+                    let seen: Vec<TokenInfo> = backend.tokens().into_iter().filter_map(|token| token.seen).collect();
+                    let every = |able: fn(&TokenInfo) -> &Vec<Scheme>, scheme: &Scheme| {
+                        !seen.is_empty() && seen.iter().all(|info| able(info).contains(scheme))
+                    };
+                    let signs = Scheme::ALL.iter().filter(|scheme| every(|info| &info.schemes, scheme));
+                    let generates = Scheme::ALL.iter().any(|scheme| every(|info| &info.generates, scheme));
+                    let derives = !seen.is_empty() && seen.iter().all(|info| info.derives);
+                    ("pkcs11", signs.map(|scheme| scheme.name().to_owned()).collect(), generates, derives)
+                }
+                Open::MockHsm(_) => ("mock-hsm", all(), false, false),
+            };
+            proto::BackendInfo {
+                name: name.clone(),
+                kind: kind.to_owned(),
+                schemes,
+                generates,
+                derives,
+                // No backend gives a secret key out.
+                exports: false,
+                rotates: generates,
+            }
+        };
+        self.open.iter().map(able).collect()
+    }
+
+    /// Takes a key out of memory.
+    pub(crate) fn forget(&self, id: &KeyId) {
+        for open in self.open.values() {
+            match open {
+                Open::SealedFile(backend) => backend.forget(id),
+                #[cfg(feature = "env-secrets")]
+                Open::Env(_) => {}
+                Open::Pkcs11(_) | Open::MockHsm(_) => {}
+            }
+        }
+    }
+
+    /// Erases what is left of a destroyed key.
+    pub(super) fn sweep(&self, name: &str, id: &KeyId) {
+        if let (Some(Open::SealedFile(_)), Some(vault)) = (self.open.get(name), &self.vault)
+            && let Err(error) = vault.destroy(id)
+        {
+            tracing::error!(key = %id, %error, "the file of a destroyed key could not be erased");
+        }
+    }
+
     /// What backend `name` says of a key.
-    pub(super) fn held(&self, name: &str, id: &KeyId) -> Held {
+    pub(super) fn held(&self, name: &str, id: &KeyId, scheme: Scheme) -> Held {
         let public = |key: Option<Vec<u8>>| key.map_or(Held::Missing, Held::Public);
         match self.open.get(name) {
             Some(Open::SealedFile(_)) => {
@@ -116,6 +246,10 @@ impl Backends {
             }
             #[cfg(feature = "env-secrets")]
             Some(Open::Env(env)) => public(env.public_key(id)),
+            Some(Open::Pkcs11(backend)) => match backend.public_key(id, scheme) {
+                Ok(key) => Held::Public(key),
+                Err(failure) => Held::Unreachable(failure.to_string()),
+            },
             Some(Open::MockHsm(mock)) => public(mock.public_key(id)),
             None => Held::Missing,
         }
@@ -127,6 +261,7 @@ impl Backends {
                 Open::SealedFile(backend) => Arc::clone(backend) as _,
                 #[cfg(feature = "env-secrets")]
                 Open::Env(backend) => Arc::clone(backend) as _,
+                Open::Pkcs11(backend) => Arc::clone(backend) as _,
                 Open::MockHsm(backend) => Arc::clone(backend) as _,
             };
             (name.clone(), backend)

@@ -47,6 +47,14 @@ pub enum KeyFault {
         /// What is wrong with it.
         reason: String,
     },
+    /// The backend does not answer, and nobody knows the key's public key yet.
+    #[error("key {id}: {reason}. It was never seen, so it cannot be told from another; let its token answer once")]
+    NotSeen {
+        /// The key.
+        id: KeyId,
+        /// What the backend said.
+        reason: String,
+    },
     /// The key is of another scheme.
     #[error("key {id}: configured as {configured}, but {source} knows it as {found}", source = .by)]
     Scheme {
@@ -117,7 +125,7 @@ pub(super) fn check(config: &Config, backends: &Backends, state: &State, now_ms:
     let mut faults = Vec::new();
     let mut found: HashMap<KeyId, Vec<u8>> = HashMap::with_capacity(config.keys.len());
     for key in &config.keys {
-        match check_one(key, backends, state, now_ms) {
+        match check_one(config, key, backends, state, now_ms) {
             Ok((entry, pin)) => {
                 found.insert(key.id.clone(), entry.public_key.clone());
                 checked.keyring.insert(entry);
@@ -130,7 +138,12 @@ pub(super) fn check(config: &Config, backends: &Backends, state: &State, now_ms:
     if faults.is_empty() { Ok(checked) } else { Err(faults) }
 }
 
-fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Result<(KeyEntry, Option<Effect>), KeyFault> {
+fn check_one(config: &Config, key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Result<(KeyEntry, Option<Effect>), KeyFault> {
+    if let Some(status) = state.keys.get(&key.id).filter(|status| status.state == KeyState::Destroyed) {
+        // Its secret is gone, as it should be; what is left of a destruction that was interrupted is swept now.
+        backends.sweep(&key.backend, &key.id);
+        return Ok((config.entry(key, status.public_key.clone()), None));
+    }
     let id = || key.id.clone();
     let scheme = |found: Scheme, by| {
         if found == key.scheme {
@@ -143,7 +156,7 @@ fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Resu
             by,
         })
     };
-    let (public_key, created_ms) = match backends.held(&key.backend, &key.id) {
+    let (public_key, created_ms) = match backends.held(&key.backend, &key.id, key.scheme) {
         Held::Sealed(entry) => {
             scheme(entry.scheme, "the backend")?;
             // A fault that shows at the first signature has taken a floor's position by then.
@@ -161,6 +174,14 @@ fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Resu
                 backend: key.backend.clone(),
             });
         }
+        // A token that is away comes back without a restart: until then the key that was pinned stands, and signs nothing.
+        Held::Unreachable(why) => match state.keys.get(&key.id) {
+            Some(status) => {
+                tracing::error!(key = %key.id, backend = key.backend, "{why}; the key signs nothing until its backend answers");
+                (status.public_key.clone(), status.created_ms)
+            }
+            None => return Err(KeyFault::NotSeen { id: id(), reason: why }),
+        },
     };
     let expect = |expected: &[u8], by| {
         if expected == public_key {
@@ -187,21 +208,10 @@ fn check_one(key: &Key, backends: &Backends, state: &State, now_ms: u64) -> Resu
             scheme: key.scheme,
             public_key: public_key.clone(),
             created_ms,
-            state: KeyState::Active,
+            state: crate::admin::first_state(state, &key.id),
         }),
     };
-    let entry = KeyEntry {
-        id: id(),
-        roles: key.roles.clone(),
-        scheme: key.scheme,
-        public_key,
-        backend: key.backend.clone(),
-        dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
-        dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
-        bound: None,
-        rotation: None,
-    };
-    Ok((entry, pin))
+    Ok((config.entry(key, public_key), pin))
 }
 
 /// Whether two public keys are of one secret. A secp256k1 secret has a compressed public key for ECDSA and an x-only one for Schnorr.

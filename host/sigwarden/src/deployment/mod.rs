@@ -4,7 +4,10 @@ mod backends;
 mod keys;
 mod machine;
 mod marker;
+mod metrics;
 mod policies;
+mod tend;
+mod tokens;
 mod watch;
 
 pub use backends::BackendError;
@@ -19,21 +22,22 @@ pub use sigwarden_keys::MockScript;
 pub(crate) use watch::{mark, mark_anew};
 
 use crate::admin::{Administrator, Daemon};
-use crate::check::{Finding, Severity, Surroundings, examine};
+use crate::check::{Finding, Severity, Surroundings, examine, examine_tokens};
 use crate::config::{Config, LoadError, PassphraseSource};
 use crate::fatal::Fatal;
 use crate::server;
-use backends::Backends;
+pub(crate) use backends::Backends;
 use marker::Place;
 use sigwarden_core::caller::Clients;
 use sigwarden_core::pipeline::{Clock, Limits, Parts};
 use sigwarden_core::state::State;
 use sigwarden_core::{Ledger, Pipeline};
-use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, Vault, VaultError};
+use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, PassphraseFor, Vault, VaultError, WeakPassphrase, check_passphrase};
 use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, LockError, Room, VerifyError};
 use sigwarden_policy::{Engine, EngineError, Loaded};
 use std::path::Path;
 use std::sync::Arc;
+use tend::Tending;
 use watch::{Watch, Watched};
 
 /// A deployment that is open: this process holds its lock.
@@ -41,13 +45,14 @@ pub struct Deployment {
     config: Config,
     pipeline: Arc<Pipeline>,
     ledger: Arc<EmbeddedLedger>,
-    backends: Backends,
-    engine: Engine,
+    backends: Arc<Backends>,
     loaded: Vec<Loaded>,
     findings: Vec<Finding>,
     fatal: Arc<Fatal>,
     place: Place,
     watch: Option<Watch>,
+    tending: Option<Tending>,
+    administrator: Arc<Administrator>,
     // Last, so that it is released last.
     _lock: DeploymentLock,
 }
@@ -92,6 +97,9 @@ pub enum OpenError {
     /// No passphrase.
     #[error("the passphrase: {0}")]
     Passphrase(#[from] PassphraseError),
+    /// The passphrase is too weak for the network.
+    #[error("the passphrase: {0}")]
+    Weak(#[from] WeakPassphrase),
     /// The vault does not open.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -157,7 +165,9 @@ impl Deployment {
         // Secrets first: taking one out of the environment is sound only while this process has a single thread.
         let now_ms = (options.clock)();
         let vault = open_vault(&config, options.passphrase)?;
-        let backends = Backends::open(&config, vault)?;
+        let backends = Arc::new(Backends::open(&config, vault)?);
+        let mut findings = findings;
+        findings.extend(refuse_tokens(&config, &backends)?);
 
         let fatal = Arc::new(Fatal::default());
         let place = marker_place(&config)?;
@@ -198,17 +208,26 @@ impl Deployment {
             every: config.limits.watch,
         };
         let watch = Watch::start(watched).map_err(OpenError::Watch)?;
+        let daemon = Daemon {
+            pipeline: Arc::clone(&pipeline),
+            ledger: Arc::clone(&ledger),
+            backends: Arc::clone(&backends),
+            engine: engine.clone(),
+        };
+        let administrator = Arc::new(Administrator::of_daemon(config.clone(), daemon));
+        let tending = Tending::start(Arc::clone(&backends), Arc::clone(&administrator)).map_err(OpenError::Watch)?;
         Ok(Self {
             config,
             pipeline,
             ledger,
             backends,
-            engine,
             loaded,
             findings,
             fatal,
             place,
             watch: Some(watch),
+            tending: Some(tending),
+            administrator,
             _lock: lock,
         })
     }
@@ -222,6 +241,7 @@ impl Deployment {
         let _lock = DeploymentLock::acquire(&config.state_dir)?;
         refuse_what_the_network_refuses(config)?;
         let backends = Backends::open(config, open_vault(config, None)?)?;
+        refuse_tokens(config, &backends)?;
         let state = state_at_rest(config)?;
         admitted_at_rest(config)?;
         keys::check(config, &backends, &state, now_ms()).map_err(OpenError::Keys)?;
@@ -270,12 +290,6 @@ impl Deployment {
     #[must_use]
     pub fn server_parts(&self) -> server::Parts {
         let ledger = Arc::clone(&self.ledger);
-        let daemon = Daemon {
-            pipeline: Arc::clone(&self.pipeline),
-            ledger: Arc::clone(&self.ledger),
-            vault: self.backends.vault().cloned(),
-            engine: self.engine.clone(),
-        };
         server::Parts {
             pipeline: Arc::clone(&self.pipeline),
             clients: Clients(self.config.clients.clone()),
@@ -283,6 +297,7 @@ impl Deployment {
             socket_group_access: self.config.socket_group_access,
             limits: self.config.limits.clone(),
             network: self.config.network,
+            backends: self.backends.abilities(),
             condition: Arc::new(move || {
                 let health = ledger.health();
                 server::Condition {
@@ -293,9 +308,17 @@ impl Deployment {
                 }
             }),
             fatal: Arc::clone(&self.fatal),
+            metrics: self.config.metrics_listen.map(|listen| server::MetricsParts {
+                listen,
+                write: metrics::writer(metrics::Metrics {
+                    config: self.config.clone(),
+                    backends: Arc::clone(&self.backends),
+                    ledger: Arc::clone(&self.ledger),
+                }),
+            }),
             admin: Some(server::AdminParts {
                 socket: self.config.admin_socket.clone(),
-                administrator: Arc::new(Administrator::of_daemon(self.config.clone(), daemon)),
+                administrator: Arc::clone(&self.administrator),
             }),
         }
     }
@@ -306,6 +329,7 @@ impl Deployment {
     /// The ledger failed, now or before.
     pub fn close(mut self) -> Result<(), sigwarden_core::ledger::LedgerFailure> {
         self.pipeline.stop();
+        drop(self.tending.take());
         drop(self.watch.take());
         self.ledger.close()?;
         if let Err(error) = mark(&self.place, &self.ledger) {
@@ -326,7 +350,19 @@ pub fn open_vault(config: &Config, passphrase: Option<Passphrase>) -> Result<Opt
         Some(passphrase) => passphrase,
         None => read_passphrase(&config.passphrase)?,
     };
+    judge_passphrase(&passphrase, config.network)?;
     Ok(Some(Arc::new(Vault::open(dir, &passphrase)?)))
+}
+
+/// Judges a passphrase as the network does; a warning goes to the log.
+///
+/// # Errors
+/// It is too weak: its score, the rule, and how to do better.
+pub(crate) fn judge_passphrase(passphrase: &Passphrase, network: sigwarden_core::Network) -> Result<(), WeakPassphrase> {
+    for warning in check_passphrase(passphrase, network, PassphraseFor::Vault)? {
+        tracing::warn!("the passphrase: {warning}");
+    }
+    Ok(())
 }
 
 /// Takes the passphrase from its source.
@@ -368,8 +404,20 @@ fn admitted_at_rest(config: &Config) -> Result<(), OpenError> {
     admitted.map_err(|what| OpenError::Ledger(sigwarden_ledger::OpenError::NotAdmitted(what)))
 }
 
+/// What the network makes of the tokens, which show what they are only once they are open.
+fn refuse_tokens(config: &Config, backends: &Backends) -> Result<Vec<Finding>, OpenError> {
+    let surroundings = Surroundings {
+        tokens: Some(backends.tokens()),
+        ..Surroundings::of(config)
+    };
+    refuse(config, examine_tokens(&surroundings, config.network))
+}
+
 fn refuse_what_the_network_refuses(config: &Config) -> Result<Vec<Finding>, OpenError> {
-    let findings = examine(&Surroundings::of(config), config.network);
+    refuse(config, examine(&Surroundings::of(config), config.network))
+}
+
+fn refuse(config: &Config, findings: Vec<Finding>) -> Result<Vec<Finding>, OpenError> {
     let (refused, rest): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(|finding| finding.severity() == Severity::Refuse);
     if !refused.is_empty() {
         return Err(OpenError::Refused {

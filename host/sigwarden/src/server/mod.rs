@@ -2,6 +2,7 @@
 
 mod administration;
 mod listener;
+mod metrics;
 mod pool;
 mod signer;
 mod status;
@@ -73,12 +74,24 @@ pub struct Parts {
     pub limits: Limits,
     /// The deployment's network, for `Health`.
     pub network: Network,
+    /// Where keys live, for `ListKeys`.
+    pub backends: Vec<crate::proto::BackendInfo>,
     /// Asks the ledger how it is.
     pub condition: Arc<dyn Fn() -> Condition + Send + Sync>,
     /// Set off when a durable write fails.
     pub fatal: Arc<Fatal>,
     /// Administration, if there is any.
     pub admin: Option<AdminParts>,
+    /// Metrics, if they are told.
+    pub metrics: Option<MetricsParts>,
+}
+
+/// What the page of metrics is made of.
+pub struct MetricsParts {
+    /// Where it listens; a loopback address.
+    pub listen: std::net::SocketAddr,
+    /// Writes the page.
+    pub write: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 /// What administration is made of.
@@ -98,6 +111,9 @@ pub enum ServeError {
     /// The system gives no threads.
     #[error("the threads for requests could not be started: {0}; lower limits.threads")]
     Threads(std::io::Error),
+    /// The address of metrics is taken.
+    #[error("metrics.listen: {0}; name another address, or take it out")]
+    Metrics(std::io::Error),
     /// The protocol's description is broken.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -122,6 +138,7 @@ pub enum ServeError {
 pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: impl FnOnce()) -> Result<(), ServeError> {
     let socket = Socket::bind("server.socket", &parts.socket, parts.socket_group_access)?;
     let (admin_stops, admin) = administration::start(parts.admin.as_ref())?;
+    let metrics = metrics::start(parts.metrics.as_ref()).await.map_err(ServeError::Metrics)?;
     let pool = Pool::start(&parts.pipeline, parts.limits.threads, parts.limits.queue).map_err(ServeError::Threads)?;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -177,6 +194,9 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
     }
     accepting.abort();
     administration::finish(admin, grace).await;
+    if let Some(metrics) = metrics {
+        metrics.abort();
+    }
     let finished = tokio::task::block_in_place(|| pool.finish(grace));
     if let Some(reason) = parts.fatal.reason() {
         return Err(ServeError::Ledger(reason));

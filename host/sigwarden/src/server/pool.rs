@@ -6,6 +6,7 @@
 
 use sigwarden_core::caller::Peer;
 use sigwarden_core::pipeline::SignCall;
+use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Pipeline, Refusal, Signed};
 use std::collections::VecDeque;
@@ -21,6 +22,8 @@ pub const STACK_BYTES: usize = 2 * 1024 * 1024;
 pub(super) enum Job {
     /// Sign.
     Sign(Peer, SignCall, oneshot::Sender<Result<Signed, Refusal>>),
+    /// Decapsulate.
+    Decapsulate(Peer, SignCall, oneshot::Sender<Result<Decapsulated, Refusal>>),
     /// Read a key.
     PublicKey(Peer, String, oneshot::Sender<Result<Readable, Refusal>>),
     /// List keys.
@@ -166,18 +169,20 @@ fn work(shared: &Shared, pipeline: &Pipeline) {
     }
 }
 
+/// What a backend or the disk said is for the log; callers do not see it.
+fn told<T>(result: Result<T, Refusal>) -> Result<T, Refusal> {
+    result.inspect_err(|refusal| {
+        if refusal.detail.is_some() {
+            tracing::error!(code = %refusal.code(), "{}", refusal.full_message());
+        }
+    })
+}
+
 /// A receiver that is gone hung up; the request is executed and recorded all the same.
 fn run(job: Job, pipeline: &Pipeline) {
     match job {
-        Job::Sign(peer, call, answer) => {
-            let result = pipeline.sign(peer, call);
-            if let Err(refusal) = result.as_ref()
-                && refusal.detail.is_some()
-            {
-                tracing::error!(code = %refusal.code(), "{}", refusal.full_message());
-            }
-            drop(answer.send(result));
-        }
+        Job::Sign(peer, call, answer) => drop(answer.send(told(pipeline.sign(peer, call)))),
+        Job::Decapsulate(peer, call, answer) => drop(answer.send(told(pipeline.decapsulate(peer, call)))),
         Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
         Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
     }

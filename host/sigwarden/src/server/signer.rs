@@ -5,10 +5,12 @@ use super::pool::{Job, Queue};
 use super::{Condition, Parts, to_status};
 use crate::fatal::Fatal;
 use crate::proto;
+use secrecy::ExposeSecret;
 use sigwarden_core::caller::Peer;
 use sigwarden_core::pipeline::SignCall;
+use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
-use sigwarden_core::{Code, Network, Operation, Pipeline, Refusal, Signed};
+use sigwarden_core::{Code, Format, Network, Operation, Pipeline, Refusal, Signed};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -20,6 +22,7 @@ pub(super) struct Signer {
     network: Network,
     condition: Arc<dyn Fn() -> Condition + Send + Sync>,
     fatal: Arc<Fatal>,
+    backends: Vec<proto::BackendInfo>,
 }
 
 impl Signer {
@@ -30,6 +33,7 @@ impl Signer {
             network: parts.network,
             condition: Arc::clone(&parts.condition),
             fatal: Arc::clone(&parts.fatal),
+            backends: parts.backends.clone(),
         }
     }
 
@@ -50,7 +54,7 @@ impl Signer {
 
     fn refuse_unqueued(&self, job: Job) -> Refusal {
         let (peer, call) = match job {
-            Job::Sign(peer, call, _) => (peer, call),
+            Job::Sign(peer, call, _) | Job::Decapsulate(peer, call, _) => (peer, call),
             Job::PublicKey(peer, key, _) => (peer, reading(key)),
             Job::ListKeys(peer, _) => (peer, reading(String::new())),
         };
@@ -104,6 +108,31 @@ impl proto::signer_server::Signer for Signer {
         Ok(Response::new(response(signed)))
     }
 
+    async fn decapsulate(&self, request: Request<proto::DecapsulateRequest>) -> Result<Response<proto::DecapsulateResponse>, Status> {
+        let received = Instant::now();
+        let peer = peer_of(&request)?;
+        let request = request.into_inner();
+        let call = SignCall {
+            operation: Operation::Decapsulate.name().to_owned(),
+            key: request.key,
+            format: Format::MlKem768Ciphertext.name().to_owned(),
+            scheme: String::new(),
+            request_id: request.request_id,
+            payload: request.ciphertext,
+            received,
+        };
+        let (sender, answer) = oneshot::channel();
+        let Decapsulated { shared_secret, answer } = self.run(Job::Decapsulate(peer, call, sender), answer).await?;
+        Ok(Response::new(proto::DecapsulateResponse {
+            shared_secret: shared_secret.expose_secret().to_vec(),
+            public_key: answer.public_key,
+            key: answer.key.to_string(),
+            request_id: answer.request_id.to_string(),
+            sequence: answer.sequence,
+            replay: answer.replay,
+        }))
+    }
+
     async fn public_key(&self, request: Request<proto::PublicKeyRequest>) -> Result<Response<proto::PublicKeyResponse>, Status> {
         let peer = peer_of(&request)?;
         let (sender, answer) = oneshot::channel();
@@ -119,6 +148,7 @@ impl proto::signer_server::Signer for Signer {
         let readable = self.run(Job::ListKeys(peer, sender), answer).await?;
         Ok(Response::new(proto::ListKeysResponse {
             keys: readable.iter().map(key_info).collect(),
+            backends: self.backends.clone(),
         }))
     }
 
@@ -169,6 +199,7 @@ fn response(signed: Signed) -> proto::SignResponse {
 
 fn key_info(readable: &Readable) -> proto::KeyInfo {
     let Readable { key, status } = readable;
+    let due = key.rotation.and_then(|rule| rule.due(status, crate::deployment::now_ms()));
     proto::KeyInfo {
         key: key.id.to_string(),
         version: key.id.version,
@@ -178,5 +209,8 @@ fn key_info(readable: &Readable) -> proto::KeyInfo {
         state: status.state.name().to_owned(),
         created_ms: status.created_ms,
         uses: status.uses,
+        backend: key.backend.clone(),
+        grace_until: status.grace.map(|end| end.to_string()).unwrap_or_default(),
+        due: due.map(|due| due.to_string()).unwrap_or_default(),
     }
 }

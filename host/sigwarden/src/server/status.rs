@@ -44,6 +44,7 @@ pub fn grpc_code(code: Code) -> Grpc {
         | Code::RequestIdReused
         | Code::UnknownFormat
         | Code::UnknownScheme
+        | Code::FormatOperation
         | Code::SchemeMismatch
         | Code::PayloadMalformed
         | Code::PayloadNonCanonical
@@ -54,7 +55,11 @@ pub fn grpc_code(code: Code) -> Grpc {
         Code::FormatRole
         | Code::FormatScheme
         | Code::FormatRaw
+        | Code::FormatTag
         | Code::KeyState
+        | Code::KeyGrace
+        | Code::KeyRotation
+        | Code::KeyBinding
         | Code::PolicyUnbound
         | Code::FloorUninitialised
         | Code::FloorConflict

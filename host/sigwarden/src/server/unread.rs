@@ -75,7 +75,11 @@ impl Method {
     /// None for what is no method of ours.
     fn of(path: &str) -> Option<Self> {
         let name = path.strip_prefix("/sigwarden.v1.Signer/")?;
-        Some(Self(if name == "Sign" { Operation::Sign } else { Operation::PublicKey }))
+        Some(Self(match name {
+            "Sign" => Operation::Sign,
+            "Decapsulate" => Operation::Decapsulate,
+            _ => Operation::PublicKey,
+        }))
     }
 }
 

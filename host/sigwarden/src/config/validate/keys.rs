@@ -5,6 +5,7 @@ use crate::config::document::Step;
 use crate::config::{Key, raw};
 use sigwarden_core::key::{KeyId, KeyName};
 use sigwarden_core::{Role, Scheme};
+use sigwarden_pkcs11::{MechanismChoice, Settings};
 use std::collections::BTreeSet;
 
 impl Checker<'_> {
@@ -41,8 +42,20 @@ impl Checker<'_> {
                     format!("there are two keys `{id}`; another version of a key has another `version`"),
                 );
             }
+            let bound = self.bound(index, key, &roles, scheme);
+            let mechanism: Option<MechanismChoice> = key.mechanism.as_deref().and_then(|text| self.name(&at("mechanism"), text));
+            if key
+                .label
+                .as_ref()
+                .is_some_and(|label| label.is_empty() || label.len() > Settings::LABEL_MAX)
+            {
+                self.wrong(&at("label"), format!("a label has 1 to {} bytes", Settings::LABEL_MAX));
+            }
             keys.push(Key {
                 id,
+                bound,
+                label: key.label.clone(),
+                mechanism,
                 roles,
                 scheme,
                 backend: key.backend.clone(),
@@ -77,6 +90,7 @@ impl Checker<'_> {
                     "dangerous_allow_raw_messages",
                     key.dangerous_allow_raw_messages == original.dangerous_allow_raw_messages,
                 ),
+                ("bind", key.bound == original.bound),
                 (
                     "dangerous_allow_raw_digests",
                     key.dangerous_allow_raw_digests == original.dangerous_allow_raw_digests,

@@ -1,14 +1,16 @@
 //! From the document as written to a [`Config`]: names parsed, references followed, every fault collected with its place.
 
+mod backends;
 mod clients;
 mod keys;
 mod policies;
+mod rotation;
 
 use super::document::{Document, Step};
-use super::{Backend, BackendKind, Config, ConfigError, FILE_NAME, Limits, PassphraseSource, raw};
-use serde::Deserialize;
+use super::{Config, ConfigError, FILE_NAME, Limits, PassphraseSource, raw};
 use sigwarden_core::key::KeyName;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,8 +20,12 @@ const VERSION: u32 = 1;
 /// The most of each table: every request looks through clients and policies one by one; keys are a map.
 const BACKENDS_MAX: usize = 16;
 const KEYS_MAX: usize = 100_000;
+const ROTATIONS_MAX: usize = 256;
 const CLIENTS_MAX: usize = 256;
 const POLICIES_MAX: usize = 32;
+/// Seconds that a secret stays in memory: five minutes, as the IGRA guide has it; a day at most.
+const SECRET_CACHE_TTL: u64 = 300;
+const SECRET_CACHE_TTL_MAX: u64 = 24 * 60 * 60;
 
 pub(super) fn parse(dir: &Path, text: &str) -> Result<Config, Vec<ConfigError>> {
     let file = dir.join(FILE_NAME);
@@ -155,6 +161,7 @@ impl Checker<'_> {
         }
         self.at_most("backend", root.backend.len(), BACKENDS_MAX);
         self.at_most("key", root.key.len(), KEYS_MAX);
+        self.at_most("rotation", root.rotation.len(), ROTATIONS_MAX);
         self.at_most("client", root.client.len(), CLIENTS_MAX);
         self.at_most("policy", root.policy.len(), POLICIES_MAX);
         let network = self.name(way!["network"], &root.network);
@@ -177,52 +184,111 @@ impl Checker<'_> {
             .as_deref()
             .map(|dir| self.path(way!["state", "marker_dir"], dir));
         let passphrase = self.passphrase(&root.security);
+        let secret_cache_ttl = self.secret_cache_ttl(&root.security);
+        let metrics_listen = self.metrics_listen(root.metrics.listen.as_deref());
         let limits = self.limits(&root.limits);
         let declared: Vec<String> = root.backend.iter().map(|backend| backend.name.clone()).collect();
         let backends = self.backends(root.backend);
         let keys = self.keys(&root.key, &declared);
         let names: BTreeSet<&KeyName> = keys.iter().map(|key| &key.id.name).collect();
         let clients = self.clients(&root.client, &names);
+        let rotations = self.rotations(&root.rotation, &names);
+        let pq_only = self.pq_only(root.cryptography.as_deref(), &keys, root.key.len());
         let policies = self.policies(&root.policy, &names);
         Some(Config {
             file,
             dir: self.dir.to_owned(),
             network: network?,
+            pq_only,
             socket,
             admin_socket,
             socket_group_access: root.server.socket_group_access.unwrap_or(false),
             state_dir,
             marker_dir,
             passphrase,
+            secret_cache_ttl,
+            metrics_listen,
             limits,
             backends,
             keys,
+            rotations,
             clients,
             policies,
         })
     }
 
     fn passphrase(&mut self, security: &raw::Security) -> PassphraseSource {
-        match (&security.passphrase_file, &security.passphrase_env) {
-            (Some(_), Some(_)) => {
-                self.wrong(
-                    way!["security", "passphrase_env"],
-                    "the passphrase comes from one place; `passphrase_file` names another",
-                );
-                PassphraseSource::Prompt
-            }
-            (Some(file), None) => PassphraseSource::File(self.path(way!["security", "passphrase_file"], file)),
-            (None, Some(name)) => {
-                if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-                    self.wrong(
-                        way!["security", "passphrase_env"],
-                        "the name of an environment variable is wanted: letters, digits and `_`",
-                    );
-                }
-                PassphraseSource::Variable(name.clone())
-            }
-            (None, None) => PassphraseSource::Prompt,
+        let source = self.source(
+            &[Step::from("security")],
+            "passphrase",
+            &security.passphrase_file,
+            &security.passphrase_env,
+            false,
+        );
+        source.unwrap_or(PassphraseSource::Prompt)
+    }
+
+    /// Where a passphrase or PIN comes from: `NAME_file`, `NAME_env`, or a prompt where that is said.
+    fn source(
+        &mut self,
+        table: &[Step],
+        name: &str,
+        file: &Option<String>,
+        variable: &Option<String>,
+        prompt: bool,
+    ) -> Option<PassphraseSource> {
+        let at = |suffix: &str| {
+            let mut way = table.to_vec();
+            way.push(Step::from(format!("{name}_{suffix}").as_str()));
+            way
+        };
+        if [file.is_some(), variable.is_some(), prompt].iter().filter(|given| **given).count() > 1 {
+            let way = if variable.is_some() { at("env") } else { at("prompt") };
+            self.wrong(
+                &way,
+                format!("it comes from one place, and another field names one too: `{name}_file`, `{name}_env` or a prompt"),
+            );
+            return None;
         }
+        if let Some(file) = file {
+            return Some(PassphraseSource::File(self.path(&at("file"), file)));
+        }
+        if let Some(name) = variable {
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+                self.wrong(&at("env"), "the name of an environment variable is wanted: letters, digits and `_`");
+            }
+            return Some(PassphraseSource::Variable(name.clone()));
+        }
+        prompt.then_some(PassphraseSource::Prompt)
+    }
+
+    fn metrics_listen(&mut self, text: Option<&str>) -> Option<SocketAddr> {
+        match text?.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Some(address),
+            Ok(_) => {
+                let message = "metrics are told on a loopback address only, `127.0.0.1:9464` for one: whom the keys belong to and when they sign is nobody else's";
+                self.wrong(way!["metrics", "listen"], message);
+                None
+            }
+            Err(_) => {
+                self.wrong(
+                    way!["metrics", "listen"],
+                    "an address with a port is wanted, `127.0.0.1:9464` for one",
+                );
+                None
+            }
+        }
+    }
+
+    fn secret_cache_ttl(&mut self, security: &raw::Security) -> Duration {
+        let seconds = security.secret_cache_ttl.unwrap_or(SECRET_CACHE_TTL);
+        if seconds > SECRET_CACHE_TTL_MAX {
+            self.wrong(
+                way!["security", "secret_cache_ttl"],
+                format!("{seconds} seconds; 0 (none) to {SECRET_CACHE_TTL_MAX} are right, {SECRET_CACHE_TTL} is the default"),
+            );
+        }
+        Duration::from_secs(seconds.min(SECRET_CACHE_TTL_MAX))
     }
 
     fn limits(&mut self, raw: &raw::Limits) -> Limits {
@@ -245,56 +311,6 @@ impl Checker<'_> {
             stop_grace: to_duration(self.limit("stop_grace_ms", raw.stop_grace_ms, millis(default.stop_grace), 100..=120_000)),
             watch: to_duration(self.limit("watch_ms", raw.watch_ms, millis(default.watch), 50..=60_000)),
         }
-    }
-
-    fn backends(&mut self, raw: Vec<raw::Backend>) -> Vec<Backend> {
-        let mut backends: Vec<Backend> = Vec::with_capacity(raw.len());
-        for (index, backend) in raw.into_iter().enumerate() {
-            self.plain_name(way!["backend", index, "name"], &backend.name);
-            if backends.iter().any(|other| other.name == backend.name) {
-                self.wrong(way!["backend", index, "name"], format!("there are two backends `{}`", backend.name));
-            }
-            if backend.dir.is_some() && backend.kind != "sealed-file" {
-                self.wrong(way!["backend", index, "dir"], "only a `sealed-file` backend has a directory");
-            }
-            if backend.script.is_some() && backend.kind != "mock-hsm" {
-                self.wrong(way!["backend", index, "script"], "only a `mock-hsm` backend has a script");
-            }
-            let kind = match backend.kind.as_str() {
-                "sealed-file" => {
-                    let dir = self.path(way!["backend", index, "dir"], backend.dir.as_deref().unwrap_or("keys"));
-                    if backends.iter().any(|other| matches!(other.kind, BackendKind::SealedFile { .. })) {
-                        let message = "a deployment has one `sealed-file` backend, since it has one passphrase";
-                        self.wrong(way!["backend", index, "kind"], message);
-                    }
-                    BackendKind::SealedFile { dir }
-                }
-                "env" if cfg!(feature = "env-secrets") => BackendKind::Env,
-                "env" => {
-                    let message = "this build has no `env` backend (feature `env-secrets`); use `sealed-file`";
-                    self.wrong(way!["backend", index, "kind"], message);
-                    continue;
-                }
-                "mock-hsm" => BackendKind::MockHsm {
-                    script: self.script(way!["backend", index, "script"], backend.script),
-                },
-                _ => {
-                    let message = "there is no such kind of backend; `sealed-file`, `env` and `mock-hsm` are";
-                    self.wrong(way!["backend", index, "kind"], message);
-                    continue;
-                }
-            };
-            backends.push(Backend { name: backend.name, kind });
-        }
-        backends
-    }
-
-    fn script(&mut self, way: &[Step], script: Option<toml::Value>) -> toml::Value {
-        let script = script.unwrap_or_else(|| toml::Value::Table(toml::Table::new()));
-        if let Err(error) = crate::deployment::MockScript::deserialize(script.clone()) {
-            self.wrong(way, without_value(error.message()));
-        }
-        script
     }
 
     /// Names of backends, clients and policies: they stand in records, file names and refusal codes.

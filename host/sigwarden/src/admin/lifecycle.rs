@@ -1,0 +1,307 @@
+//! The life of keys: their states, their next versions, and which version is in use.
+
+use super::{Administrator, NotDone, edit, find, wanted};
+use crate::config::{BackendKind, Config, Key};
+use crate::deployment::now_ms;
+use crate::proto::admin as wire;
+use sigwarden_core::key::{KeyId, KeyName};
+use sigwarden_core::lifecycle::{GraceEnd, Measure};
+use sigwarden_core::state::{Effect, KeyStatus, State};
+use sigwarden_core::{KeyState, Ledger};
+use sigwarden_ledger::AdminKind;
+
+/// What an operator may do to a key's state with `keys suspend`, `resume`, `revoke` and `destroy`.
+fn may_become(from: KeyState, to: KeyState) -> bool {
+    match (from, to) {
+        (KeyState::Active | KeyState::Grace, KeyState::Suspended)
+        | (KeyState::Suspended, KeyState::Active)
+        | (KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended, KeyState::Revoked)
+        // In two steps, so that no slip erases a key that is in use.
+        | (KeyState::Revoked, KeyState::Destroyed) => true,
+        (
+            KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended | KeyState::Revoked | KeyState::Destroyed,
+            KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended | KeyState::Revoked | KeyState::Destroyed,
+        ) => false,
+    }
+}
+
+fn refuse(id: &KeyId, from: KeyState, to: KeyState) -> NotDone {
+    NotDone::no(match (from, to) {
+        (from, to) if from == to => format!("{id} is {from} already"),
+        (KeyState::Revoked | KeyState::Destroyed, _) => format!("{id} is {from}, for good; a new key is a new version"),
+        (_, KeyState::Destroyed) => format!("{id} is {from}; only a revoked key is destroyed: `sigwarden keys revoke {id}` first"),
+        (KeyState::Pending, _) => format!("{id} is pending and signs nothing; `keys activate` or `keys revoke` it"),
+        (_, KeyState::Active) => format!("{id} is {from}; only a suspended key is resumed"),
+        (_, _) => format!("{id} is {from}, and no command makes it {to}"),
+    })
+}
+
+/// A suspended key comes back as what it was: in grace, if another version has taken its place.
+fn resumed(id: &KeyId, status: &KeyStatus, state: &State) -> (KeyState, Option<GraceEnd>) {
+    let replaced = versions(state, &id.name).any(|(other, status)| other != id && status.state == KeyState::Active);
+    if replaced {
+        (KeyState::Grace, status.grace)
+    } else {
+        (KeyState::Active, None)
+    }
+}
+
+/// The versions of a name that the ledger knows.
+fn versions<'s>(state: &'s State, name: &'s KeyName) -> impl Iterator<Item = (&'s KeyId, &'s KeyStatus)> {
+    let all = state.keys.iter().map(|(id, status)| (id, status.as_ref()));
+    all.filter(move |(id, _)| id.name == *name)
+}
+
+fn unknown(id: &KeyId) -> NotDone {
+    NotDone::no(format!(
+        "the ledger does not know {id} yet; generate or import it, or start the daemon once"
+    ))
+}
+
+impl Administrator {
+    /// Suspends, resumes, revokes or destroys a key, with every name of the same public key. When it returns, the change is durable, and
+    /// nothing that the key signs against it leaves.
+    ///
+    /// # Errors
+    /// There is no such key, or its state does not change so.
+    pub fn set_key_state(&self, request: wire::SetKeyStateRequest) -> Result<wire::SetKeyStateResponse, NotDone> {
+        let _turn = self.turn();
+        wanted(&request.reason)?;
+        let to: KeyState = request.state.parse()?;
+        let id = self.known(&request.key)?;
+        let state = self.ledger()?.snapshot();
+        let status = state.keys.get(&id).ok_or_else(|| unknown(&id))?;
+        let from = status.state;
+        if !may_become(from, to) {
+            return Err(refuse(&id, from, to));
+        }
+        // A replica is the same secret under another name: stopping one and not the other would stop nothing.
+        let same = |(other, twin): &(&KeyId, &std::sync::Arc<KeyStatus>)| {
+            **other != id && twin.public_key == status.public_key && may_become(twin.state, to)
+        };
+        let mut also: Vec<KeyId> = state.keys.iter().filter(same).map(|(other, _)| other.clone()).collect();
+        also.sort_unstable();
+        let change = |key: &KeyId| {
+            let status = state.keys.get(key)?;
+            let (state, grace) = match to {
+                KeyState::Active => resumed(key, status, &state),
+                KeyState::Suspended => (to, status.grace),
+                KeyState::Pending | KeyState::Grace | KeyState::Revoked | KeyState::Destroyed => (to, None),
+            };
+            let key = key.clone();
+            Some(Effect::KeyState { key, state, grace })
+        };
+        if let (KeyState::Active, Some(daemon)) = (to, self.daemon()) {
+            daemon.backends.trust_again(&id);
+        }
+        let effects: Vec<Effect> = std::iter::once(&id).chain(&also).filter_map(change).collect();
+        let sequence = self.change_states(&request.reason, effects)?;
+        if to == KeyState::Destroyed {
+            self.erase(std::iter::once(&id).chain(&also))?;
+        }
+        let now = self.ledger()?.snapshot().keys.get(&id).map_or(to, |status| status.state);
+        tracing::warn!(key = %id, from = %from, to = %now, reason = request.reason, sequence, "changed a key's state");
+        Ok(wire::SetKeyStateResponse {
+            key: id.to_string(),
+            before: from.name().to_owned(),
+            state: now.name().to_owned(),
+            sequence,
+            also: also.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// Suspends a key that its token lied about. The backend refuses it already; this is for the record, and for the next start.
+    pub(crate) fn suspend_distrusted(&self, id: &KeyId, what: &str) {
+        let request = wire::SetKeyStateRequest {
+            key: id.to_string(),
+            state: KeyState::Suspended.name().to_owned(),
+            reason: what.chars().take(512).collect(),
+        };
+        if let Err(not_done) = self.set_key_state(request) {
+            tracing::error!(key = %id, "the key could not be suspended: {}", not_done.text);
+        }
+    }
+
+    /// Records changes of states; when it returns they are in force.
+    fn change_states(&self, reason: &str, effects: Vec<Effect>) -> Result<u64, NotDone> {
+        let record = || self.record(AdminKind::Lifecycle, reason, effects);
+        match self.daemon() {
+            Some(daemon) => daemon.pipeline.change_key_states(record),
+            None => record(),
+        }
+    }
+
+    /// Erases the secrets of destroyed keys. What a power cut leaves is swept at the next start.
+    fn erase<'k>(&self, ids: impl Iterator<Item = &'k KeyId>) -> Result<(), NotDone> {
+        let config = self.config();
+        for id in ids {
+            let backend = config
+                .key(id)
+                .and_then(|key| config.backends.iter().find(|backend| backend.name == key.backend));
+            match backend.map(|backend| &backend.kind) {
+                Some(BackendKind::SealedFile { .. }) => {
+                    self.vault()?.destroy(id)?;
+                    self.forget(id);
+                }
+                Some(kind) => tracing::warn!(key = %id, backend = kind.name(), "erase the key where it lives: this backend keeps it"),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A key by what the configuration or, for one that was taken out of it, the ledger knows.
+    fn known(&self, text: &str) -> Result<KeyId, NotDone> {
+        if let Ok(id) = text.parse::<KeyId>() {
+            return Ok(id);
+        }
+        Ok(find(&self.config(), text)?.id.clone())
+    }
+
+    /// Makes the next version of a key, pending, with the roles, rights and scheme of the one in use. Interrupted anywhere, the version in
+    /// use stays so, and asking again goes on.
+    ///
+    /// # Errors
+    /// There is a pending version already; the backend cannot make keys.
+    pub fn rotate_key(&self, request: wire::RotateKeyRequest) -> Result<wire::RotateKeyResponse, NotDone> {
+        let _turn = self.turn();
+        wanted(&request.reason)?;
+        let name: KeyName = request.key.parse()?;
+        let file = Config::load(&self.config().dir)?;
+        let state = self.ledger()?.snapshot();
+        let current = in_use(&file, &state, &name)?;
+        let known = |version| KeyId {
+            name: name.clone(),
+            version,
+        };
+        if let Some(pending) = file.keys.iter().find(|key| {
+            let status = state.keys.get(&key.id);
+            key.id.name == name && status.is_some_and(|status| status.state == KeyState::Pending)
+        }) {
+            return Err(NotDone::no(format!(
+                "{} is pending already; `sigwarden keys activate {}` or `keys revoke` it",
+                pending.id, pending.id
+            )));
+        }
+        let made = self.maker(&file, &current.backend)?;
+        let configured = file.keys.iter().filter(|key| key.id.name == name).map(|key| key.id.version);
+        let highest = configured.max().unwrap_or(0);
+        let recorded = versions(&state, &name).map(|(id, _)| id.version).max().unwrap_or(0);
+        // One that the configuration does not know, and that was never more than pending, is what an interrupted rotation left.
+        let left = (highest + 1..=recorded.max(highest + 1))
+            .map(known)
+            .find(|id| match state.keys.get(id) {
+                Some(status) => status.state == KeyState::Pending,
+                None => made.has(id, current.scheme),
+            });
+        let resumed = left.is_some();
+        let id = left.unwrap_or_else(|| known(highest.max(recorded) + 1));
+        let public_key = made.key(&id, current.scheme, now_ms())?;
+        if state.keys.get(&id).is_none() {
+            let pin = made.pin(&id, current.scheme, &public_key, KeyState::Pending, now_ms());
+            self.record(AdminKind::PublicKey, &request.reason, vec![pin])?;
+        }
+        let block = edit::like(current, &id, &public_key);
+        edit::write(&file.file, &edit::appended(&file, &block)?)?;
+        let configured = Config::load(&file.dir)?.key(&id).cloned();
+        let in_force = configured.as_ref().is_some_and(|key| self.bring_into_force(key, &public_key));
+        Ok(wire::RotateKeyResponse {
+            key: id.to_string(),
+            replaces: current.id.to_string(),
+            scheme: current.scheme.name().to_owned(),
+            public_key,
+            in_force,
+            resumed,
+        })
+    }
+
+    /// Makes a pending version active and the one in use grace, in one record: a power cut leaves the old or the new, and a request that
+    /// runs meanwhile is signed by one of them. A version in grace may be taken back so.
+    ///
+    /// # Errors
+    /// There is no such version, or the daemon does not have it.
+    pub fn activate_key(&self, request: wire::ActivateKeyRequest) -> Result<wire::ActivateKeyResponse, NotDone> {
+        let _turn = self.turn();
+        wanted(&request.reason)?;
+        let state = self.ledger()?.snapshot();
+        let id = match request.key.parse::<KeyId>() {
+            Ok(id) => id,
+            Err(_) => {
+                let name: KeyName = request.key.parse()?;
+                let pending = versions(&state, &name).filter(|(_, status)| status.state == KeyState::Pending);
+                let newest = pending.max_by_key(|(id, _)| id.version).map(|(id, _)| id.clone());
+                newest.ok_or_else(|| NotDone::no(format!("{name} has no pending version; `sigwarden keys rotate {name}` makes one")))?
+            }
+        };
+        let status = state.keys.get(&id).ok_or_else(|| unknown(&id))?;
+        if !matches!(status.state, KeyState::Pending | KeyState::Grace) {
+            return Err(NotDone::no(format!(
+                "{id} is {}; a pending version, or one in grace, is activated",
+                status.state
+            )));
+        }
+        if !self.has(&id)? {
+            return Err(NotDone::no(format!(
+                "{id} is not in force: sigwarden.toml names it, or a start takes it in, before it can take over"
+            )));
+        }
+        let grace: Option<GraceEnd> = Some(request.grace_until.as_str())
+            .filter(|text| !text.is_empty())
+            .map(|text| {
+                text.parse()
+                    .map_err(|wrong: String| NotDone::cannot(format!("--grace-until: {wrong}")))
+            })
+            .transpose()?;
+        if let Some(end) = grace.filter(|end| end.measure == Measure::Time && end.at <= now_ms()) {
+            return Err(NotDone::no(format!(
+                "--grace-until {end} is past; to end the old version's use at once, activate, then `keys revoke` it"
+            )));
+        }
+        let active = versions(&state, &id.name).filter(|(other, status)| **other != id && status.state == KeyState::Active);
+        let mut old: Vec<KeyId> = active.map(|(other, _)| other.clone()).collect();
+        old.sort_unstable();
+        let mut effects = vec![Effect::KeyState {
+            key: id.clone(),
+            state: KeyState::Active,
+            grace: None,
+        }];
+        effects.extend(old.iter().map(|key| Effect::KeyState {
+            key: key.clone(),
+            state: KeyState::Grace,
+            grace,
+        }));
+        let sequence = self.change_states(&request.reason, effects)?;
+        tracing::warn!(key = %id, reason = request.reason, sequence, "activated a key's version");
+        Ok(wire::ActivateKeyResponse {
+            key: id.to_string(),
+            before: status.state.name().to_owned(),
+            grace: old.iter().map(ToString::to_string).collect(),
+            grace_until: grace.map(|end| end.to_string()).unwrap_or_default(),
+            sequence,
+        })
+    }
+
+    /// Whether the pipeline has a key, or the next start will.
+    fn has(&self, id: &KeyId) -> Result<bool, NotDone> {
+        Ok(match self.daemon() {
+            Some(daemon) => {
+                let keys = daemon.pipeline.keys();
+                keys.0.get(&id.name).is_some_and(|versions| versions.contains_key(&id.version))
+            }
+            None => Config::load(&self.config().dir)?.key(id).is_some(),
+        })
+    }
+}
+
+/// The configured version that is in use: the newest active one, else the newest.
+fn in_use<'c>(config: &'c Config, state: &State, name: &KeyName) -> Result<&'c Key, NotDone> {
+    let is_active = |key: &&&Key| state.keys.get(&key.id).is_some_and(|status| status.state == KeyState::Active);
+    let mut keys: Vec<&Key> = config.keys.iter().filter(|key| key.id.name == *name).collect();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.id.version));
+    let found = keys.iter().find(is_active).or_else(|| keys.first());
+    found.copied().ok_or_else(|| {
+        NotDone::no(format!(
+            "there is no `[[key]]` of the name {name}; `sigwarden keys list` lists them"
+        ))
+    })
+}

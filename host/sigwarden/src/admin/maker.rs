@@ -1,0 +1,101 @@
+//! Where a next version of a key is made: in the backend that has the one before.
+
+use super::{Administrator, NotDone};
+use crate::config::{BackendKind, Config};
+use sigwarden_core::key::KeyId;
+use sigwarden_core::state::Effect;
+use sigwarden_core::{KeyState, Scheme};
+use sigwarden_keys::Vault;
+use sigwarden_pkcs11::Pkcs11Backend;
+use std::sync::Arc;
+
+/// A backend that makes keys.
+pub(super) enum Maker {
+    /// The deployment's sealed files.
+    Vault(Arc<Vault>),
+    /// A token.
+    Token(Arc<Pkcs11Backend>),
+}
+
+impl Maker {
+    /// Whether a key is there.
+    pub(super) fn has(&self, id: &KeyId, scheme: Scheme) -> bool {
+        match self {
+            Self::Vault(vault) => vault.entry(id).is_some(),
+            Self::Token(token) => token.public_key(id, scheme).is_ok(),
+        }
+    }
+
+    /// The public key of a key that is there; else it is made.
+    pub(super) fn key(&self, id: &KeyId, scheme: Scheme, now_ms: u64) -> Result<Vec<u8>, NotDone> {
+        match self {
+            Self::Vault(vault) => match vault.entry(id) {
+                Some(entry) if entry.scheme == scheme => Ok(entry.public_key),
+                Some(entry) => Err(NotDone::no(format!(
+                    "the vault has a key {id} of {} already, and {scheme} is wanted; name it in sigwarden.toml, or move its file away",
+                    entry.scheme
+                ))),
+                None => Ok(vault.generate(id, scheme, now_ms)?),
+            },
+            Self::Token(token) => match token.public_key(id, scheme) {
+                Ok(public_key) => Ok(public_key),
+                Err(_) => token.generate(id, scheme).map_err(|failure| NotDone::no(failure.to_string())),
+            },
+        }
+    }
+
+    /// What records the key.
+    pub(super) fn pin(&self, id: &KeyId, scheme: Scheme, public_key: &[u8], state: KeyState, now_ms: u64) -> Effect {
+        let created_ms = match self {
+            Self::Vault(vault) => vault.entry(id).map_or(now_ms, |entry| entry.created_ms),
+            Self::Token(_) => now_ms,
+        };
+        Effect::KeyPinned {
+            key: id.clone(),
+            scheme,
+            public_key: public_key.to_vec(),
+            created_ms,
+            state,
+        }
+    }
+}
+
+impl Administrator {
+    /// What makes keys beside this one.
+    ///
+    /// # Errors
+    /// Its backend does not make keys.
+    pub(super) fn maker(&self, config: &Config, name: &str) -> Result<Maker, NotDone> {
+        let backend = config.backends.iter().find(|backend| backend.name == name);
+        match backend.map(|backend| &backend.kind) {
+            Some(BackendKind::SealedFile { .. }) => Ok(Maker::Vault(self.vault()?)),
+            Some(BackendKind::Pkcs11(_)) => Ok(Maker::Token(self.token(name)?)),
+            Some(kind @ (BackendKind::Env | BackendKind::MockHsm { .. })) => Err(NotDone::no(format!(
+                "`{name}` is a `{}` backend, which makes no keys: put the new one there, add a `[[key]]` with its `version`",
+                kind.name()
+            ))),
+            None => Err(NotDone::no(format!("there is no `[[backend]]` of the name `{name}`"))),
+        }
+    }
+
+    /// A `pkcs11` backend: the daemon's, or one that is opened for this command.
+    fn token(&self, name: &str) -> Result<Arc<Pkcs11Backend>, NotDone> {
+        let opened;
+        let backends = match self.daemon() {
+            Some(daemon) => &daemon.backends,
+            None => {
+                opened = self.tokens_alone()?;
+                &opened
+            }
+        };
+        let found = backends
+            .pkcs11()
+            .find(|(other, _)| *other == name)
+            .map(|(_, backend)| Arc::clone(backend));
+        found.ok_or_else(|| {
+            NotDone::no(format!(
+                "the daemon was started without the backend `{name}`; it takes a new one at its next start"
+            ))
+        })
+    }
+}
