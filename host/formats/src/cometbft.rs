@@ -165,8 +165,8 @@ fn identity(body_without_timestamp: &[u8]) -> [u8; 32] {
 
 fn input(scheme: Scheme, sign_bytes: &[u8]) -> SigningInput {
     match scheme {
-        Scheme::Ed25519 => SigningInput::Message(sign_bytes.to_vec()),
-        // `decode` lets no Schnorr key come here; a digest would be right for it too.
+        // `decode` lets no ML-DSA, ML-KEM or Schnorr key come here; these would be right for the ones that sign.
+        Scheme::Ed25519 | Scheme::MlDsa44 | Scheme::MlKem768 => SigningInput::Message(sign_bytes.to_vec()),
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => SigningInput::Digest(Sha256::digest(sign_bytes).into()),
     }
 }

@@ -6,18 +6,23 @@
 //!
 //! `wit/facts.md` documents every format byte by byte and lists its facts; a test holds it to what [`decode`] emits.
 //!
-//! The same modules encode: [`evm::Eip1559`] and its siblings, [`cometbft::Vote`] and its siblings.
+//! The same modules encode: [`evm::Eip1559`], [`cometbft::Vote`], [`hotstuff::Vote`] and their siblings, [`tagged::Tagged`].
 #![forbid(unsafe_code)]
 
 pub mod cometbft;
+pub mod encapsulation;
 pub mod evm;
 mod facts;
+pub mod hotstuff;
 mod protobuf;
 pub mod raw;
+mod reader;
 mod rlp;
 mod structured;
+pub mod tagged;
 
 use sigwarden_core::fact::{Decoded, PayloadError};
+use sigwarden_core::vocabulary::Operation;
 use sigwarden_core::{Format, Scheme};
 
 /// Decodes a payload completely and canonically; a [`sigwarden_core::fact::Decode`].
@@ -35,7 +40,11 @@ use sigwarden_core::{Format, Scheme};
 /// ```
 pub fn decode(format: Format, scheme: Scheme, payload: &[u8]) -> Result<Decoded, PayloadError> {
     if !format.scheme_can_sign(scheme) {
-        return Err(PayloadError::Malformed(format!("a `{scheme}` key signs no `{format}`")));
+        let does = match format.operation() {
+            Operation::Decapsulate => "opens",
+            Operation::Sign | Operation::PublicKey => "signs",
+        };
+        return Err(PayloadError::Malformed(format!("a `{scheme}` key {does} no `{format}`")));
     }
     match format {
         Format::RawMessageSha256 => raw::message(raw::Hash::Sha256, payload),
@@ -48,6 +57,11 @@ pub fn decode(format: Format, scheme: Scheme, payload: &[u8]) -> Result<Decoded,
         Format::CometBftVote => cometbft::decode_vote(scheme, payload),
         Format::CometBftProposal => cometbft::decode_proposal(scheme, payload),
         Format::CometBftVoteExtension => cometbft::decode_vote_extension(scheme, payload),
+        Format::HotStuffProposal => hotstuff::decode_proposal(payload),
+        Format::HotStuffVote => hotstuff::decode_vote(payload),
+        Format::HotStuffTimeout => hotstuff::decode_timeout(payload),
+        Format::TaggedMessage => tagged::decode(payload),
+        Format::MlKem768Ciphertext => encapsulation::decode_ml_kem_768(payload),
     }
 }
 

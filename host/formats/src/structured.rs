@@ -8,22 +8,52 @@
 //!   or unknown ones included, and has a non-zero `height` (field 2, fixed64) and either a `type` (field 1, varint) of 1, 2 or 32, or
 //!   none and a `chain_id` (field 4, length-delimited, as in a vote extension).
 //!
-//! No ASCII text is any of these: each needs control characters or bytes above 0x7f.
+//! - **QBIND**: it begins with the tag of a proposal, vote, timeout or tagged message, or with `QBIND_` and a tag that no format reads:
+//!   a later version's vote is a vote too.
+//!
+//! No ASCII text is any of the first two: each needs control characters or bytes above 0x7f. A ciphertext of ML-KEM is none of these,
+//! because a signature over it opens nothing.
 
+use crate::hotstuff::{PROPOSAL_TAG, TIMEOUT_TAG, VOTE_TAG};
 use crate::protobuf::{Varint, read_varint};
 use crate::rlp::Items;
+use crate::tagged::Domain;
 use sigwarden_core::Format;
 use sigwarden_core::fact::PayloadError;
 
 /// Refuses bytes that are, or resemble, a structured payload.
 pub(crate) fn refuse(payload: &[u8]) -> Result<(), PayloadError> {
-    if let Some(found) = evm(payload) {
+    if let Some(found) = qbind(payload).or_else(|| evm(payload)) {
         return Err(found);
     }
     match cometbft(payload) {
         Some(format) => Err(PayloadError::Structured(format)),
         None => Ok(()),
     }
+}
+
+/// What every tag of QBIND begins with.
+const QBIND: &[u8] = b"QBIND_";
+
+fn qbind(payload: &[u8]) -> Option<PayloadError> {
+    let hotstuff = [
+        (PROPOSAL_TAG, Format::HotStuffProposal),
+        (VOTE_TAG, Format::HotStuffVote),
+        (TIMEOUT_TAG, Format::HotStuffTimeout),
+    ];
+    let tagged = Domain::ALL.iter().map(|domain| (domain.tag(), Format::TaggedMessage));
+    if let Some((_, format)) = hotstuff
+        .into_iter()
+        .chain(tagged)
+        .find(|(tag, _)| payload.starts_with(tag.as_bytes()))
+    {
+        return Some(PayloadError::Structured(format));
+    }
+    payload.starts_with(QBIND).then(|| {
+        PayloadError::Malformed(
+            "these bytes begin with `QBIND_` and a tag that Sigwarden does not read, and so does not sign as a raw message".into(),
+        )
+    })
 }
 
 fn evm(payload: &[u8]) -> Option<PayloadError> {
