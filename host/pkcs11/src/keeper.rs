@@ -139,6 +139,7 @@ impl Keeper {
                 library: Arc::clone(&library),
                 slot,
                 generation: self.generation + 1,
+                tells_login: is_logged_in(&anchor),
             },
             info,
             probe,
@@ -160,7 +161,7 @@ impl Tie {
             return Err(format!("another token, `{}`, is in its slot", told.label().escape_debug()));
         }
         match self.anchor.get_session_info() {
-            Ok(_) if told.login_required() && !is_logged_in(&self.anchor) => return Err("the login was lost".into()),
+            Ok(_) if self.link.tells_login && !is_logged_in(&self.anchor) => return Err("the login was lost".into()),
             Ok(_) | Err(Error::Pkcs11(RvError::FunctionNotSupported, _)) => {}
             Err(error) => return Err(said("C_GetSessionInfo", &error)),
         }

@@ -8,7 +8,8 @@
 //!   time the token comes back (`login`, `keeper`).
 //! - One signature at most is released for one call. With several tokens the next one is asked only after the one before failed or
 //!   overran its deadline, and an answer that comes later is dropped. ECDSA on tokens is not deterministic, so two tokens may both have
-//!   signed the same bytes, with different signatures; only one of them leaves. Two different messages are never signed for one call.
+//!   signed the same bytes, with different signatures; only one of them leaves. So may one token, whose session closed amid a call, which
+//!   is then made once more in a new one. Two different messages are never signed for one call.
 //! - No signature is ever made that no decision asked for: health is looked at with `C_GetTokenInfo` and a search, never by signing.
 //!
 //! A PKCS#11 library runs in this process and can do anything here; its path is configuration, to be trusted like this binary.

@@ -53,6 +53,8 @@ pub(crate) struct Link {
     pub(crate) slot: Slot,
     /// Counts the connections.
     pub(crate) generation: u64,
+    /// Sessions told after the login that they are logged in; where they do not, they say nothing about a lost login either.
+    pub(crate) tells_login: bool,
 }
 
 /// Why the keeper goes on.
@@ -255,7 +257,7 @@ impl Token {
             SessionState::RoPublic | SessionState::RwPublic => true,
             SessionState::RoUser | SessionState::RwUser | SessionState::RwSecurityOfficer => false,
         });
-        if logged_out && self.settings.pin.is_some() {
+        if logged_out && open.link.tells_login {
             return self.failure(CallError {
                 what: "C_FindObjects",
                 answer: "the login was lost".into(),

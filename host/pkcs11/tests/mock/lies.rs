@@ -7,7 +7,7 @@ use crate::support::pipeline::{self, pipeline};
 use sigwarden_core::{Code, Scheme};
 use sigwarden_mock_hsm::SigningFaults;
 use sigwarden_pkcs11::{ErrorKind, Failure, Pkcs11Backend};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 fn fault(set: fn(&mut SigningFaults)) -> SigningFaults {
     let mut faults = SigningFaults::default();
@@ -79,6 +79,60 @@ pub(crate) fn a_wrong_key_never_signs() {
         );
     }
     assert_eq!(backend.distrusted().len(), 3);
+}
+
+/// Counts what is logged as an error, and keeps its text.
+struct Alarms(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Alarms {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::ERROR
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0.push_str(&format!("{field}={value:?} "));
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+pub(crate) fn a_lie_raises_one_alarm() {
+    let alarms = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::set_global_default(Alarms(Arc::clone(&alarms))).unwrap();
+    let backend = open(mock(&["mock"]));
+    sign(&backend, Scheme::Ed25519, 0).unwrap();
+    fail_signing("mock", fault(|faults| faults.wrong_signature = true));
+    for n in 0..5 {
+        assert!(sign(&backend, Scheme::Ed25519, n).is_err());
+    }
+    let alarms = alarms.lock().unwrap();
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+    for part in [
+        "ALARM",
+        "test.ed25519.v1",
+        "\"mock\"",
+        "it does not verify against the pinned public key",
+    ] {
+        assert!(alarms[0].contains(part), "{}", alarms[0]);
+    }
 }
 
 pub(crate) fn the_pipeline_refuses_what_a_liar_signs() {

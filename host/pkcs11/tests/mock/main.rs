@@ -43,6 +43,7 @@ const CASES: &[Case] = &[
     ("a_high_s_is_lowered", lies::a_high_s_is_lowered),
     ("a_wrong_signature_never_leaves", lies::a_wrong_signature_never_leaves),
     ("a_wrong_key_never_signs", lies::a_wrong_key_never_signs),
+    ("a_lie_raises_one_alarm", lies::a_lie_raises_one_alarm),
     (
         "the_pipeline_refuses_what_a_liar_signs",
         lies::the_pipeline_refuses_what_a_liar_signs,
