@@ -6,6 +6,7 @@ use crate::secret::SecretKey;
 use base64ct::{Base64, Encoding};
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::{KeyId, KeyName};
+use sigwarden_core::proof::SharedSecret;
 use sigwarden_core::{Backend, BackendFailure, Committed, RawSignature, Scheme};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -99,8 +100,12 @@ impl EnvBackend {
         scheme: Scheme,
         inputs: impl Iterator<Item = &'a SigningInput>,
     ) -> Result<Vec<RawSignature>, BackendFailure> {
+        self.key(id, scheme)?.sign(inputs)
+    }
+
+    fn key(&self, id: &KeyId, scheme: Scheme) -> Result<&HeldKey, BackendFailure> {
         match self.keys.get(id) {
-            Some(key) if key.public().scheme() == scheme => key.sign(inputs),
+            Some(key) if key.public().scheme() == scheme => Ok(key),
             Some(_) | None => Err(BackendFailure::Failed(format!("no variable gave a key of {scheme} for `{id}`"))),
         }
     }
@@ -110,6 +115,11 @@ impl Backend for EnvBackend {
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
         let key = committed.key();
         self.sign_inputs(&key.id, key.scheme, committed.to_sign())
+    }
+
+    fn decapsulate(&self, committed: &Committed) -> Result<SharedSecret, BackendFailure> {
+        let key = committed.key();
+        self.key(&key.id, key.scheme)?.decapsulate(committed.to_sign())
     }
 }
 

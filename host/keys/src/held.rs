@@ -1,9 +1,10 @@
 //! A key that a backend holds in memory: shielded but for the time of a signature.
 
 use crate::schemes::{PublicHalf, SignError};
-use crate::secret::{SECRET_KEY_BYTES, SecretKey, SecretKeyError};
+use crate::secret::{SecretKey, SecretKeyError, secret_key_bytes};
 use crate::shield::{Shield, ShieldError, Shielded};
 use sigwarden_core::fact::SigningInput;
+use sigwarden_core::proof::SharedSecret;
 use sigwarden_core::{BackendFailure, RawSignature, Scheme};
 
 /// A shielded key with its public half.
@@ -27,8 +28,16 @@ pub enum HoldError {
 impl HeldKey {
     /// Shields a key.
     pub(crate) fn hold(scheme: Scheme, key: &SecretKey) -> Result<Self, HoldError> {
+        let (given, wanted) = (key.expose_secret(), secret_key_bytes(scheme));
+        if given.len() != wanted {
+            return Err(SecretKeyError::Length {
+                scheme,
+                length: given.len(),
+            }
+            .into());
+        }
         Self::fill(scheme, |secret| {
-            *secret = *key.expose_secret();
+            secret.copy_from_slice(given);
             Ok(())
         })
     }
@@ -36,10 +45,10 @@ impl HeldKey {
     /// Fills a key in the locked arena and shields it there.
     pub(crate) fn fill<E: From<ShieldError> + From<SecretKeyError>>(
         scheme: Scheme,
-        fill: impl FnOnce(&mut [u8; SECRET_KEY_BYTES]) -> Result<(), E>,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
     ) -> Result<Self, E> {
         let shield = Shield::of_process()?;
-        let (shielded, public) = shield.close(|secret| {
+        let (shielded, public) = shield.close(secret_key_bytes(scheme), |secret| {
             fill(secret)?;
             PublicHalf::of(scheme, secret).map_err(E::from)
         })?;
@@ -53,12 +62,20 @@ impl HeldKey {
 
     /// Signs each input, in order, while the key lies open once.
     pub(crate) fn sign<'a>(&self, inputs: impl Iterator<Item = &'a SigningInput>) -> Result<Vec<RawSignature>, BackendFailure> {
-        let signed = self.shield.open(&self.shielded, |secret| {
-            let signed: Result<Vec<_>, SignError> = inputs.map(|input| self.public.sign(secret, input)).collect();
-            signed
-        });
-        match signed {
-            Ok(Ok(signatures)) => Ok(signatures),
+        self.open(|secret| self.public.sign_all(secret, inputs))
+    }
+
+    /// Opens a ciphertext: the one input that a decapsulation has.
+    pub(crate) fn decapsulate<'a>(&self, mut inputs: impl Iterator<Item = &'a SigningInput>) -> Result<SharedSecret, BackendFailure> {
+        let (Some(ciphertext), None) = (inputs.next(), inputs.next()) else {
+            return Err(BackendFailure::Failed("a decapsulation has one ciphertext".into()));
+        };
+        self.open(|secret| self.public.decapsulate(secret, ciphertext))
+    }
+
+    fn open<T>(&self, work: impl FnOnce(&[u8]) -> Result<T, SignError>) -> Result<T, BackendFailure> {
+        match self.shield.open(&self.shielded, work) {
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(BackendFailure::Failed(error.to_string())),
             Err(error) => Err(BackendFailure::Failed(error.to_string())),
         }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 pub(crate) const NAME: &str = "index";
 /// Keys at most: ten times what a start is measured with.
 pub(crate) const MAX_KEYS: usize = 100_000;
-/// Bytes at most: a hundred thousand keys with the longest names and keys of today, rounded up.
-pub(crate) const MAX: u64 = 32 * 1024 * 1024;
+/// Bytes at most: a hundred thousand keys with the longest names (140) and public keys (1312) of today, rounded up.
+pub(crate) const MAX: u64 = 144 * 1024 * 1024;
 
 const MAGIC: [u8; 8] = *b"SWKEYIDX";
 const VERSION: u16 = 1;

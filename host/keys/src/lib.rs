@@ -13,6 +13,7 @@ mod harden;
 mod held;
 mod index;
 mod keyring;
+mod lattices;
 mod mock_hsm;
 mod os;
 mod passphrase;
@@ -37,7 +38,7 @@ pub use sealed::SealedError;
 #[doc(hidden)]
 pub use sealed::forged_header_is_faithful_and_opens_nothing;
 pub use sealed_file::SealedFileBackend;
-pub use secret::{Passphrase, SECRET_KEY_BYTES, SecretKey, SecretKeyError, public_key_of};
+pub use secret::{Passphrase, SecretKey, SecretKeyError, public_key_of, secret_key_bytes};
 pub use shield::ShieldError;
 pub use vault::{IndexEntry, Vault, VaultError};
 

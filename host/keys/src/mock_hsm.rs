@@ -2,10 +2,11 @@
 //! seed and protect nothing.
 
 use crate::held::{HeldKey, HoldError};
-use crate::secret::{SECRET_KEY_BYTES, SecretKey, SecretKeyError};
+use crate::secret::{SECRET_KEY_MAX, SecretKey, SecretKeyError, secret_key_bytes};
 use serde::Deserialize;
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::KeyId;
+use sigwarden_core::proof::SharedSecret;
 use sigwarden_core::{Backend, BackendFailure, Committed, RawSignature, Scheme};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,8 +44,8 @@ pub struct Faults {
     pub wrong_signature: bool,
     /// The signature is another key's.
     pub wrong_key: bool,
-    /// ECDSA: S is in the upper half of the order. Ed25519: S is the order too large. BIP-340 has no such form: there the signature
-    /// does not verify.
+    /// ECDSA: S is in the upper half of the order. Ed25519: S is the order too large. BIP-340 and ML-DSA have no such form: there the
+    /// signature does not verify.
     pub high_s: bool,
     /// The signature has a byte too few.
     pub short_signature: bool,
@@ -139,6 +140,32 @@ impl MockHsm {
         scheme: Scheme,
         inputs: impl Iterator<Item = &'a SigningInput>,
     ) -> Result<Vec<RawSignature>, BackendFailure> {
+        let (key, faults) = self.admit(id, scheme)?;
+        let signer = if faults.wrong_key { &key.wrong } else { &key.right };
+        let mut signatures = signer.sign(inputs)?;
+        for signature in &mut signatures {
+            spoil(&faults, scheme, signature);
+        }
+        if faults.missing_signature {
+            signatures.pop();
+        }
+        Ok(signatures)
+    }
+
+    fn decapsulate_inputs<'a>(
+        &self,
+        id: &KeyId,
+        scheme: Scheme,
+        inputs: impl Iterator<Item = &'a SigningInput>,
+    ) -> Result<SharedSecret, BackendFailure> {
+        let (key, faults) = self.admit(id, scheme)?;
+        // A token that answers wrongly answers with a secret that nobody shares: nothing tells it from a right one.
+        let astray = faults.wrong_key || faults.wrong_signature;
+        if astray { &key.wrong } else { &key.right }.decapsulate(inputs)
+    }
+
+    /// The key and its faults, unless the script lets the operation fail before it begins.
+    fn admit(&self, id: &KeyId, scheme: Scheme) -> Result<(Arc<MockKey>, Faults), BackendFailure> {
         let script = self.script();
         let faults = script.keys.get(id).unwrap_or(&script.faults);
         if faults.latency_ms > 0 {
@@ -158,15 +185,7 @@ impl MockHsm {
         if faults.fail_after.is_some_and(|limit| before >= limit) {
             return Err(BackendFailure::Failed("the mock HSM fails from here on, as scripted".into()));
         }
-        let signer = if faults.wrong_key { &key.wrong } else { &key.right };
-        let mut signatures = signer.sign(inputs)?;
-        for signature in &mut signatures {
-            spoil(faults, scheme, signature);
-        }
-        if faults.missing_signature {
-            signatures.pop();
-        }
-        Ok(signatures)
+        Ok((key, faults.clone()))
     }
 }
 
@@ -175,9 +194,15 @@ impl Backend for MockHsm {
         let key = committed.key();
         self.sign_inputs(&key.id, key.scheme, committed.to_sign())
     }
+
+    fn decapsulate(&self, committed: &Committed) -> Result<SharedSecret, BackendFailure> {
+        let key = committed.key();
+        self.decapsulate_inputs(&key.id, key.scheme, committed.to_sign())
+    }
 }
 
-/// `BLAKE3-derive-key("sigwarden mock hsm v1", length || seed || id || scheme || which || attempt)`, drawn again until it is a key.
+/// `BLAKE3-derive-key("sigwarden mock hsm v1", length || seed || id || scheme || which || attempt)`, as many bytes as the scheme wants,
+/// drawn again until it is a key.
 fn derive(seed: &str, id: &KeyId, scheme: Scheme, which: &str) -> Result<SecretKey, SecretKeyError> {
     let mut attempt = 0_u64;
     loop {
@@ -187,8 +212,10 @@ fn derive(seed: &str, id: &KeyId, scheme: Scheme, which: &str) -> Result<SecretK
             hasher.update(part.as_bytes());
         }
         hasher.update(&attempt.to_be_bytes());
-        let bytes: [u8; SECRET_KEY_BYTES] = hasher.finalize().into();
-        match SecretKey::from_bytes(scheme, &bytes) {
+        let mut bytes = [0; SECRET_KEY_MAX];
+        let (bytes, _) = bytes.split_at_mut(secret_key_bytes(scheme));
+        hasher.finalize_xof().fill(bytes);
+        match SecretKey::from_bytes(scheme, bytes) {
             Err(SecretKeyError::Range(_)) => attempt += 1,
             derived => return derived,
         }
@@ -200,7 +227,7 @@ fn spoil(faults: &Faults, scheme: Scheme, signature: &mut RawSignature) {
         match scheme {
             Scheme::Secp256k1Ecdsa => raise_ecdsa(signature),
             Scheme::Ed25519 => raise_ed25519(&mut signature.bytes),
-            Scheme::Secp256k1Schnorr => flip(&mut signature.bytes),
+            Scheme::Secp256k1Schnorr | Scheme::MlDsa44 | Scheme::MlKem768 => flip(&mut signature.bytes),
         }
     }
     if faults.wrong_signature {

@@ -12,10 +12,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
-/// What a slot holds: a secret of 32 bytes and a neighbour, 64 bytes in all: a cache line.
+/// What a slot holds: a secret of 32 or 64 bytes: a cache line.
 pub(crate) type SlotBytes = [[u8; 32]; 2];
 
-const SLOT_BYTES: usize = size_of::<SlotBytes>();
+/// Bytes of a slot.
+pub(crate) const SLOT_BYTES: usize = size_of::<SlotBytes>();
 
 /// Why there is no locked memory.
 #[derive(Debug, thiserror::Error)]

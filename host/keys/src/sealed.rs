@@ -1,7 +1,7 @@
 //! One sealed key: `KEY_ID.key`. `docs/sealed-file.md` gives every byte.
 
 use crate::bytes::Fields;
-use crate::secret::SECRET_KEY_BYTES;
+use crate::secret::{SECRET_KEY_MAX, secret_key_bytes};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
@@ -12,7 +12,7 @@ use sigwarden_core::key::KeyId;
 
 /// How the names of sealed keys end.
 pub(crate) const SUFFIX: &str = ".key";
-/// Bytes at most: 110, a public key of 33 and a name of 140 today; with room for the public keys of FIPS 204 and 203.
+/// Bytes at most: 142, a public key of 1312 and a name of 140 today, with room for larger public keys.
 pub(crate) const MAX: u64 = 8 * 1024;
 
 const MAGIC: [u8; 8] = *b"SWSEALED";
@@ -67,6 +67,8 @@ pub(crate) fn scheme_code(scheme: Scheme) -> u8 {
         Scheme::Secp256k1Ecdsa => 1,
         Scheme::Secp256k1Schnorr => 2,
         Scheme::Ed25519 => 3,
+        Scheme::MlDsa44 => 4,
+        Scheme::MlKem768 => 5,
     }
 }
 
@@ -80,7 +82,7 @@ pub(crate) struct FileKey(SecretBox<[u8; 32]>);
 
 impl FileKey {
     /// `HKDF-SHA-256(salt = none, ikm = root, info = "sigwarden sealed file v1" || file id)`, 32 bytes (RFC 5869).
-    pub(crate) fn derive(root: &[u8; 32], file_id: &[u8; 16]) -> Result<Self, SealedError> {
+    pub(crate) fn derive(root: &[u8], file_id: &[u8; 16]) -> Result<Self, SealedError> {
         subkey(root, &[b"sigwarden sealed file v1", file_id]).map(Self)
     }
 
@@ -90,7 +92,7 @@ impl FileKey {
 }
 
 /// `HKDF-SHA-256(salt = none, ikm = root, info)`, 32 bytes. Labels of different uses begin differently, and none is a prefix of another.
-pub(crate) fn subkey(root: &[u8; 32], info: &[&[u8]]) -> Result<SecretBox<[u8; 32]>, SealedError> {
+pub(crate) fn subkey(root: &[u8], info: &[&[u8]]) -> Result<SecretBox<[u8; 32]>, SealedError> {
     let mut expanded = Ok(());
     let key = SecretBox::init_with_mut(|key: &mut [u8; 32]| expanded = Hkdf::<Sha256>::new(None, root).expand_multi_info(info, key));
     expanded.map(|()| key).map_err(|_| SealedError::Derivation)
@@ -115,19 +117,19 @@ fn header(label: &Label, nonce: &[u8; 24]) -> Result<Vec<u8>, SealedError> {
 }
 
 /// The file's bytes: `header || XChaCha20-Poly1305(file key, nonce, aad = header, secret)`. `secret` is overwritten.
-pub(crate) fn seal(key: &FileKey, label: &Label, nonce: &[u8; 24], secret: &mut [u8; SECRET_KEY_BYTES]) -> Result<Vec<u8>, SealedError> {
+pub(crate) fn seal(key: &FileKey, label: &Label, nonce: &[u8; 24], secret: &mut [u8]) -> Result<Vec<u8>, SealedError> {
     let mut file = header(label, nonce)?;
     let tag = key
         .cipher()
-        .encrypt_inout_detached(&XNonce::from(*nonce), &file, secret.as_mut_slice().into())
+        .encrypt_inout_detached(&XNonce::from(*nonce), &file, (&mut *secret).into())
         .map_err(|_| SealedError::Encryption)?;
     file.extend_from_slice(secret);
     file.extend(tag);
     Ok(file)
 }
 
-/// Opens a file whose label is `wanted` into `secret`. If it fails, `secret` is not a key.
-pub(crate) fn open(key: &FileKey, wanted: &Label, file: &[u8], secret: &mut [u8; SECRET_KEY_BYTES]) -> Result<(), SealedError> {
+/// Opens a file whose label is `wanted` into `secret`, which has the length of the scheme's. If it fails, `secret` is not a key.
+pub(crate) fn open(key: &FileKey, wanted: &Label, file: &[u8], secret: &mut [u8]) -> Result<(), SealedError> {
     let mut fields = Fields(file);
     let (label, nonce) = parse(&mut fields)?;
     let header = file
@@ -136,7 +138,7 @@ pub(crate) fn open(key: &FileKey, wanted: &Label, file: &[u8], secret: &mut [u8;
         .and_then(|length| file.get(..length))
         .ok_or(SealedError::Form("it is cut"))?;
     let cut = SealedError::Form("it is cut, or has bytes too many");
-    let sealed: [u8; SECRET_KEY_BYTES] = fields.array().ok_or(cut)?;
+    let sealed = fields.slice(secret_key_bytes(label.scheme)).ok_or(cut)?;
     let tag: [u8; TAG] = fields.array().ok_or(cut)?;
     if !fields.0.is_empty() {
         return Err(cut);
@@ -144,9 +146,12 @@ pub(crate) fn open(key: &FileKey, wanted: &Label, file: &[u8], secret: &mut [u8;
     if label != *wanted {
         return Err(SealedError::Label);
     }
-    *secret = sealed;
+    if secret.len() != sealed.len() {
+        return Err(cut);
+    }
+    secret.copy_from_slice(sealed);
     key.cipher()
-        .decrypt_inout_detached(&XNonce::from(nonce), header, secret.as_mut_slice().into(), &Tag::from(tag))
+        .decrypt_inout_detached(&XNonce::from(nonce), header, secret.into(), &Tag::from(tag))
         .map_err(|_| SealedError::Tag)
 }
 
@@ -188,8 +193,9 @@ pub fn forged_header_is_faithful_and_opens_nothing(file: &[u8]) -> Option<bool> 
     let length = file.len() - fields.0.len();
     let faithful = header(&label, &nonce).ok()? == file.get(..length)?;
     let key = FileKey::derive(&[7; 32], &label.file_id).ok()?;
-    let mut secret = [0; SECRET_KEY_BYTES];
-    Some(faithful && open(&key, &label, file, &mut secret).is_err())
+    let mut secret = [0; SECRET_KEY_MAX];
+    let (secret, _) = secret.split_at_mut(secret_key_bytes(label.scheme));
+    Some(faithful && open(&key, &label, file, secret).is_err())
 }
 
 #[cfg(test)]

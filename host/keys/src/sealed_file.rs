@@ -4,6 +4,7 @@ use crate::held::HeldKey;
 use crate::vault::{Vault, VaultError};
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::KeyId;
+use sigwarden_core::proof::SharedSecret;
 use sigwarden_core::{Backend, BackendFailure, Committed, RawSignature, Scheme};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -45,12 +46,17 @@ impl SealedFileBackend {
         scheme: Scheme,
         inputs: impl Iterator<Item = &'a SigningInput>,
     ) -> Result<Vec<RawSignature>, BackendFailure> {
+        self.key_of(id, scheme)?.sign(inputs)
+    }
+
+    fn key_of(&self, id: &KeyId, scheme: Scheme) -> Result<Arc<HeldKey>, BackendFailure> {
         let key = self.key(id)?;
         let held = key.public().scheme();
-        if held != scheme {
-            return Err(BackendFailure::Failed(format!("`{id}` is a key of {held}, not of {scheme}")));
+        if held == scheme {
+            Ok(key)
+        } else {
+            Err(BackendFailure::Failed(format!("`{id}` is a key of {held}, not of {scheme}")))
         }
-        key.sign(inputs)
     }
 
     fn key(&self, id: &KeyId) -> Result<Arc<HeldKey>, BackendFailure> {
@@ -75,6 +81,11 @@ impl Backend for SealedFileBackend {
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
         let key = committed.key();
         self.sign_inputs(&key.id, key.scheme, committed.to_sign())
+    }
+
+    fn decapsulate(&self, committed: &Committed) -> Result<SharedSecret, BackendFailure> {
+        let key = committed.key();
+        self.key_of(&key.id, key.scheme)?.decapsulate(committed.to_sign())
     }
 }
 

@@ -6,8 +6,18 @@ use secrecy::{ExposeSecret, SecretBox, SecretSlice};
 use sigwarden_core::Scheme;
 use zeroize::Zeroizing;
 
-/// Bytes of a secret key, of every scheme so far: a scalar (secp256k1) or a seed (RFC 8032 §5.1.5).
-pub const SECRET_KEY_BYTES: usize = 32;
+/// Bytes of a secret key: a scalar (secp256k1), a seed (RFC 8032 §5.1.5), ξ (FIPS 204, `ML-DSA.KeyGen_internal`), or d‖z (FIPS 203,
+/// `ML-KEM.KeyGen_internal`).
+#[must_use]
+pub fn secret_key_bytes(scheme: Scheme) -> usize {
+    match scheme {
+        Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr | Scheme::Ed25519 | Scheme::MlDsa44 => 32,
+        Scheme::MlKem768 => SECRET_KEY_MAX,
+    }
+}
+
+/// Bytes of the longest secret key.
+pub(crate) const SECRET_KEY_MAX: usize = 64;
 
 /// What opens a deployment's keyring.
 pub struct Passphrase(SecretSlice<u8>);
@@ -37,13 +47,13 @@ impl Passphrase {
 }
 
 /// A secret key that is valid for the scheme that it was made for.
-pub struct SecretKey(SecretBox<[u8; SECRET_KEY_BYTES]>);
+pub struct SecretKey(SecretSlice<u8>);
 
 /// Bytes that are no secret key. Never quotes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretKeyError {
-    /// Not 32 bytes.
-    #[error("a secret key of {scheme} has 32 bytes, these are {length}")]
+    /// Not as many bytes as the scheme's.
+    #[error("a secret key of {scheme} has {} bytes, these are {length}", secret_key_bytes(*scheme))]
     Length {
         /// The scheme.
         scheme: Scheme,
@@ -51,7 +61,7 @@ pub enum SecretKeyError {
         length: usize,
     },
     /// Not hexadecimal.
-    #[error("a secret key is 64 hexadecimal digits, with or without `0x`")]
+    #[error("a secret key is written as hexadecimal digits, two for each byte, with or without `0x`")]
     Hex,
     /// Zero, or not below the curve's order.
     #[error("these 32 bytes are no secret key of {0}: zero, or not below the order of the curve")]
@@ -59,44 +69,40 @@ pub enum SecretKeyError {
     /// The system gives no randomness.
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
+    /// The library refused, for want of memory.
+    #[error("the library cannot make a key of {0}: it has no memory")]
+    Library(Scheme),
 }
 
 impl SecretKey {
-    /// Reads 32 bytes: a big-endian scalar for secp256k1, a seed for Ed25519.
+    /// Reads [`secret_key_bytes`]: a big-endian scalar for secp256k1, a seed for the others.
     ///
     /// # Errors
     /// The length is wrong, or the bytes are no scalar of the curve.
     pub fn from_bytes(scheme: Scheme, bytes: &[u8]) -> Result<Self, SecretKeyError> {
-        let length = bytes.len();
-        let bytes: &[u8; SECRET_KEY_BYTES] = bytes.try_into().map_err(|_| SecretKeyError::Length { scheme, length })?;
-        let key = Self(SecretBox::init_with_mut(|secret: &mut [u8; SECRET_KEY_BYTES]| {
-            secret.copy_from_slice(bytes)
-        }));
-        PublicHalf::of(scheme, key.expose_secret())?;
-        Ok(key)
+        PublicHalf::of(scheme, bytes)?;
+        Ok(Self(SecretSlice::from(Box::<[u8]>::from(bytes))))
     }
 
-    /// Reads 64 hexadecimal digits, with or without `0x` and surrounding white space.
+    /// Reads twice as many hexadecimal digits, with or without `0x` and surrounding white space.
     ///
     /// # Errors
     /// Not hexadecimal, or as [`Self::from_bytes`].
     pub fn from_hex(scheme: Scheme, text: &str) -> Result<Self, SecretKeyError> {
         let digits = text.trim();
         let digits = digits.strip_prefix("0x").unwrap_or(digits);
-        if digits.len() != 2 * SECRET_KEY_BYTES {
-            let hexadecimal = digits.len().is_multiple_of(2) && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            return Err(if hexadecimal {
-                SecretKeyError::Length {
-                    scheme,
-                    length: digits.len() / 2,
-                }
-            } else {
-                SecretKeyError::Hex
-            });
+        let length = digits.len() / 2;
+        let mut bytes = Zeroizing::new([0; SECRET_KEY_MAX]);
+        match bytes.get_mut(..length) {
+            Some(bytes) if length == secret_key_bytes(scheme) => {
+                hex::decode_to_slice(digits, bytes).map_err(|_| SecretKeyError::Hex)?;
+                Self::from_bytes(scheme, bytes)
+            }
+            Some(_) | None if digits.len().is_multiple_of(2) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+                Err(SecretKeyError::Length { scheme, length })
+            }
+            Some(_) | None => Err(SecretKeyError::Hex),
         }
-        let mut bytes = Zeroizing::new([0; SECRET_KEY_BYTES]);
-        hex::decode_to_slice(digits, bytes.as_mut_slice()).map_err(|_| SecretKeyError::Hex)?;
-        Self::from_bytes(scheme, bytes.as_slice())
     }
 
     /// Draws a key from the system's randomness.
@@ -104,10 +110,11 @@ impl SecretKey {
     /// # Errors
     /// The system gives no randomness.
     pub fn generate(scheme: Scheme) -> Result<Self, SecretKeyError> {
+        let mut bytes = Zeroizing::new([0; SECRET_KEY_MAX]);
+        let (bytes, _) = bytes.split_at_mut(secret_key_bytes(scheme));
         loop {
-            let mut bytes = Zeroizing::new([0; SECRET_KEY_BYTES]);
-            getrandom::fill(bytes.as_mut_slice()).map_err(SecretKeyError::Random)?;
-            match Self::from_bytes(scheme, bytes.as_slice()) {
+            getrandom::fill(bytes).map_err(SecretKeyError::Random)?;
+            match Self::from_bytes(scheme, bytes) {
                 // Once in 2^128 draws.
                 Err(SecretKeyError::Range(_)) => {}
                 drawn => return drawn,
@@ -116,7 +123,7 @@ impl SecretKey {
     }
 
     /// The key itself.
-    pub(crate) fn expose_secret(&self) -> &[u8; SECRET_KEY_BYTES] {
+    pub(crate) fn expose_secret(&self) -> &[u8] {
         self.0.expose_secret()
     }
 }
@@ -129,19 +136,22 @@ pub fn public_key_of(scheme: Scheme, key: &SecretKey) -> Result<Vec<u8>, SecretK
     PublicHalf::of(scheme, key.expose_secret()).map(|public| public.encode())
 }
 
+/// Bytes of a root key.
+pub(crate) const ROOT_KEY_BYTES: usize = 32;
+
 /// A deployment's random root key. It leaves the file `keyring.kek` only to be shielded.
-pub(crate) struct RootKey(SecretBox<[u8; SECRET_KEY_BYTES]>);
+pub(crate) struct RootKey(SecretBox<[u8; ROOT_KEY_BYTES]>);
 
 impl RootKey {
     /// Fills the key in place.
-    pub(crate) fn fill<E>(fill: impl FnOnce(&mut [u8; SECRET_KEY_BYTES]) -> Result<(), E>) -> Result<Self, E> {
+    pub(crate) fn fill<E>(fill: impl FnOnce(&mut [u8; ROOT_KEY_BYTES]) -> Result<(), E>) -> Result<Self, E> {
         let mut filled = Ok(());
         let key = SecretBox::init_with_mut(|secret| filled = fill(secret));
         filled.map(|()| Self(key))
     }
 
     /// The key itself.
-    pub(crate) fn expose_secret(&self) -> &[u8; SECRET_KEY_BYTES] {
+    pub(crate) fn expose_secret(&self) -> &[u8; ROOT_KEY_BYTES] {
         self.0.expose_secret()
     }
 }
@@ -185,14 +195,31 @@ mod tests {
         let plain = SecretKey::from_hex(Scheme::Ed25519, &"ab".repeat(32)).unwrap();
         let dressed = SecretKey::from_hex(Scheme::Ed25519, &format!("0x{}\n", "AB".repeat(32))).unwrap();
         assert_eq!(plain.expose_secret(), dressed.expose_secret());
-        assert_eq!(plain.expose_secret(), &[0xab; 32]);
+        assert_eq!(plain.expose_secret(), [0xab; 32]);
     }
 
     #[test]
-    fn generated_keys_differ() {
-        let one = SecretKey::generate(Scheme::Secp256k1Ecdsa).unwrap();
-        let two = SecretKey::generate(Scheme::Secp256k1Ecdsa).unwrap();
-        assert_ne!(one.expose_secret(), two.expose_secret());
+    fn generated_keys_differ_and_have_the_length_of_their_scheme() {
+        for scheme in Scheme::ALL {
+            let [one, two] = [(); 2].map(|()| SecretKey::generate(*scheme).unwrap());
+            assert_ne!(one.expose_secret(), two.expose_secret());
+            assert_eq!(one.expose_secret().len(), secret_key_bytes(*scheme));
+            assert_eq!(public_key_of(*scheme, &one).unwrap().len(), scheme.public_key_len());
+        }
+    }
+
+    #[test]
+    fn an_ml_kem_key_is_128_digits() {
+        let scheme = Scheme::MlKem768;
+        assert!(SecretKey::from_hex(scheme, &"ab".repeat(64)).is_ok());
+        let error = SecretKey::from_hex(scheme, &"ab".repeat(32)).err().unwrap();
+        assert_eq!(error.to_string(), "a secret key of ml-kem-768 has 64 bytes, these are 32");
+        assert_eq!(
+            SecretKey::from_hex(scheme, &"ab".repeat(65)).err(),
+            Some(SecretKeyError::Length { scheme, length: 65 })
+        );
+        assert_eq!(SecretKey::from_hex(scheme, &"z".repeat(128)).err(), Some(SecretKeyError::Hex));
+        assert_eq!(SecretKey::from_hex(scheme, &"a".repeat(129)).err(), Some(SecretKeyError::Hex));
     }
 
     #[test]

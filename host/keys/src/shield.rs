@@ -1,8 +1,7 @@
 //! Between uses, keys wait in memory encrypted under a random key of this process, which lies in the locked arena.
 
 use crate::arena::Arena;
-use crate::os::{ArenaError, Slot};
-use crate::secret::SECRET_KEY_BYTES;
+use crate::os::{ArenaError, SLOT_BYTES, Slot, SlotBytes};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
 use std::sync::OnceLock;
@@ -20,6 +19,9 @@ pub enum ShieldError {
     /// What was shielded is not what lies there now.
     #[error("a shielded key was changed in memory: restart, and test this machine's memory")]
     Changed,
+    /// A secret that no slot of the arena holds.
+    #[error("a secret of over {SLOT_BYTES} bytes has no room in the locked arena")]
+    Length,
 }
 
 /// The process's shielding key, and the arena in which keys are opened.
@@ -30,10 +32,11 @@ pub(crate) struct Shield {
     nonces: AtomicU64,
 }
 
-/// A shielded secret: useless without the shielding key.
+/// A shielded secret of at most 64 bytes: useless without the shielding key.
 pub(crate) struct Shielded {
     nonce: Nonce,
-    ciphertext: [u8; SECRET_KEY_BYTES],
+    ciphertext: SlotBytes,
+    length: usize,
     tag: Tag,
 }
 
@@ -59,27 +62,24 @@ impl Shield {
         })
     }
 
-    /// Fills a secret in the arena and shields it. `fill` returns what else it learned.
+    /// Fills a secret of `length` bytes, at most 64, in the arena and shields it. `fill` returns what else it learned.
     pub(crate) fn close<T, E: From<ShieldError>>(
         &self,
-        fill: impl FnOnce(&mut [u8; SECRET_KEY_BYTES]) -> Result<T, E>,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<T, E>,
     ) -> Result<(Shielded, T), E> {
         self.arena.with_slot(|slot| {
-            let [secret, _] = slot;
+            let secret = slot.as_flattened_mut().get_mut(..length).ok_or(ShieldError::Length)?;
             let learned = fill(secret)?;
-            // Never the same one twice: 2^64 keys are never shielded in one process.
-            let count = self.nonces.fetch_add(1, Ordering::Relaxed).to_le_bytes();
-            let mut nonce = Nonce::default();
-            for (to, from) in nonce.iter_mut().zip(count) {
-                *to = from;
-            }
+            let nonce = self.next_nonce();
             let tag = self
                 .cipher()
-                .encrypt_inout_detached(&nonce, &[], secret.as_mut_slice().into())
+                .encrypt_inout_detached(&nonce, &[], secret.into())
                 .map_err(|_| ShieldError::Changed)?;
             let shielded = Shielded {
                 nonce,
-                ciphertext: *secret,
+                ciphertext: *slot,
+                length,
                 tag,
             };
             Ok((shielded, learned))
@@ -87,15 +87,25 @@ impl Shield {
     }
 
     /// Opens a secret in the arena for as long as `work` takes. `work` opens no other one.
-    pub(crate) fn open<T>(&self, shielded: &Shielded, work: impl FnOnce(&[u8; SECRET_KEY_BYTES]) -> T) -> Result<T, ShieldError> {
+    pub(crate) fn open<T>(&self, shielded: &Shielded, work: impl FnOnce(&[u8]) -> T) -> Result<T, ShieldError> {
         self.arena.with_slot(|slot| {
-            let [secret, _] = slot;
-            *secret = shielded.ciphertext;
+            *slot = shielded.ciphertext;
+            let secret = slot.as_flattened_mut().get_mut(..shielded.length).ok_or(ShieldError::Length)?;
             self.cipher()
-                .decrypt_inout_detached(&shielded.nonce, &[], secret.as_mut_slice().into(), &shielded.tag)
+                .decrypt_inout_detached(&shielded.nonce, &[], (&mut *secret).into(), &shielded.tag)
                 .map_err(|_| ShieldError::Changed)?;
             Ok(work(secret))
         })
+    }
+
+    /// Never the same one twice: 2^64 secrets are never shielded in one process.
+    fn next_nonce(&self) -> Nonce {
+        let count = self.nonces.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        let mut nonce = Nonce::default();
+        for (to, from) in nonce.iter_mut().zip(count) {
+            *to = from;
+        }
+        nonce
     }
 
     fn cipher(&self) -> ChaCha20Poly1305 {

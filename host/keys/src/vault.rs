@@ -9,7 +9,7 @@ use crate::index::{self, IndexError};
 use crate::keyring::{self, Cost, Fresh, KeyringError};
 use crate::schemes::PublicHalf;
 use crate::sealed::{self, FileKey, Label, SealedError};
-use crate::secret::{Passphrase, RootKey, SecretKey, SecretKeyError};
+use crate::secret::{Passphrase, ROOT_KEY_BYTES, RootKey, SecretKey, SecretKeyError};
 use crate::shield::{Shield, ShieldError, Shielded};
 use secrecy::{ExposeSecret, SecretBox};
 use sigwarden_core::Scheme;
@@ -167,8 +167,8 @@ impl Vault {
 
     fn with_root(directory: Directory, root: &RootKey) -> Result<Self, VaultError> {
         let shield = Shield::of_process()?;
-        let (root, ()) = shield.close(|secret| {
-            *secret = *root.expose_secret();
+        let (root, ()) = shield.close(ROOT_KEY_BYTES, |secret| {
+            secret.copy_from_slice(root.expose_secret());
             Ok::<_, ShieldError>(())
         })?;
         Ok(Self {
@@ -243,7 +243,7 @@ impl Vault {
 
     fn seal(&self, label: &Label, key: &SecretKey) -> Result<Vec<u8>, VaultError> {
         let file_key = self.file_key(label)?;
-        let mut secret = Zeroizing::new(*key.expose_secret());
+        let mut secret = Zeroizing::new(key.expose_secret().to_vec());
         sealed::seal(&file_key, label, &random()?, &mut secret).map_err(|source| self.sealed_error(&label.id, source))
     }
 

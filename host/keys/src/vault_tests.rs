@@ -273,7 +273,7 @@ fn a_vault_opens_without_opening_a_sealed_key() {
 
 /// What `memory_tests.rs` looks for, and where.
 impl Vault {
-    pub(crate) fn with_root_key<T>(&self, work: impl FnOnce(&[u8; 32]) -> T) -> T {
+    pub(crate) fn with_root_key<T>(&self, work: impl FnOnce(&[u8]) -> T) -> T {
         self.shield.open(&self.root, work).unwrap()
     }
 }
