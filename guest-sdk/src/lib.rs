@@ -51,6 +51,8 @@ pub use policy::{Allowed, Denied, Manifest, Policy, Verdict, allow, allow_with, 
 pub use state_name::state_name;
 pub use view::{AccessList, CometbftBlock, CometbftPosition, CometbftProposal, CometbftStep, CometbftVote};
 pub use view::{EvmTransaction, Fees, Input, PolRound, Recipient, Timestamp, VoteExtension};
+pub use view::{HotstuffPosition, HotstuffProposal, HotstuffQc, HotstuffStep, HotstuffTimeout, HotstuffVote};
+pub use view::{TaggedDomain, TaggedMessage};
 pub use vocabulary::{FORMATS, Family, FormatPattern, FormatPatternError, UnknownName};
 
 /// What nearly every policy names: `use sigwarden_guest::prelude::*;`.

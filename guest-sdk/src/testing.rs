@@ -195,6 +195,62 @@ fn consensus(format: &str, step: &str, height: u64, round: u64) -> RequestBuilde
         .u64("cometbft.timestamp-nanos", 5)
 }
 
+/// A HotStuff vote on chain 7 by validator 3, with an ML-DSA-44 consensus key.
+#[must_use]
+pub fn hotstuff_vote(view: u64) -> RequestBuilder {
+    hotstuff("hotstuff/vote", "vote", view).bytes("hotstuff.block-hash", &[0xab; 32])
+}
+
+/// A HotStuff proposal of epoch 1 without a quorum certificate.
+#[must_use]
+pub fn hotstuff_proposal(view: u64) -> RequestBuilder {
+    hotstuff("hotstuff/proposal", "proposal", view)
+        .bytes("hotstuff.block-hash", &[0xab; 32])
+        .boolean("hotstuff.has-qc", false)
+        .u64("hotstuff.epoch", 1)
+        .u64("hotstuff.suite-id", 100)
+}
+
+/// A HotStuff timeout without a quorum certificate.
+#[must_use]
+pub fn hotstuff_timeout(view: u64) -> RequestBuilder {
+    hotstuff("hotstuff/timeout", "timeout", view).boolean("hotstuff.has-qc", false)
+}
+
+fn hotstuff(format: &str, step: &str, view: u64) -> RequestBuilder {
+    request(format)
+        .roles(&[Role::Consensus])
+        .scheme(Scheme::MlDsa44)
+        .u64("hotstuff.chain-id", 7)
+        .u64("hotstuff.view", view)
+        .text("hotstuff.step", step)
+        .u64("hotstuff.validator-id", 3)
+}
+
+/// A tagged message on chain 7; `domain` is `batch`, `batch-ack`, `governance`, `operation` or `withdrawal`.
+#[must_use]
+pub fn tagged_message(domain: &str, body: &[u8]) -> RequestBuilder {
+    request("tagged-message")
+        .roles(&[Role::Batch])
+        .scheme(Scheme::MlDsa44)
+        .text("tagged.domain", domain)
+        .u64("tagged.chain-id", 7)
+        .bytes("tagged.body", body)
+}
+
+/// An ML-KEM-768 ciphertext to decapsulate, with a node's identity key.
+#[must_use]
+pub fn encapsulation() -> RequestBuilder {
+    let mut builder = request("ml-kem-768/ciphertext")
+        .roles(&[Role::P2pIdentity])
+        .scheme(Scheme::MlKem768)
+        .u64("ml-kem.ciphertext-length", 1088)
+        .payload(&[0x5a; 1088])
+        .signing_inputs(vec![SigningInput::Message(vec![0x5a; 1088])]);
+    builder.request.operation = Operation::Decapsulate;
+    builder
+}
+
 /// A raw message, hashed with SHA-256.
 #[must_use]
 pub fn message(bytes: &[u8]) -> RequestBuilder {

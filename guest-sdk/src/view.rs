@@ -3,7 +3,11 @@
 
 mod cometbft;
 mod evm;
+mod hotstuff;
 mod raw;
+mod tagged;
 
 pub use cometbft::{CometbftBlock, CometbftPosition, CometbftProposal, CometbftStep, CometbftVote, PolRound, Timestamp, VoteExtension};
 pub use evm::{AccessList, EvmTransaction, Fees, Input, Recipient};
+pub use hotstuff::{HotstuffPosition, HotstuffProposal, HotstuffQc, HotstuffStep, HotstuffTimeout, HotstuffVote};
+pub use tagged::{TaggedDomain, TaggedMessage};

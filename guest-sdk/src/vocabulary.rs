@@ -77,7 +77,13 @@ names! {
 }
 
 names! {
-    Scheme, "scheme" { Secp256k1Ecdsa = "secp256k1-ecdsa", Secp256k1Schnorr = "secp256k1-schnorr", Ed25519 = "ed25519" }
+    Scheme, "scheme" {
+        Secp256k1Ecdsa = "secp256k1-ecdsa",
+        Secp256k1Schnorr = "secp256k1-schnorr",
+        Ed25519 = "ed25519",
+        MlDsa44 = "ml-dsa-44",
+        MlKem768 = "ml-kem-768",
+    }
 }
 
 names! {
@@ -88,6 +94,31 @@ names! {
         Suspended = "suspended",
         Revoked = "revoked",
         Destroyed = "destroyed",
+    }
+}
+
+/// What a tagged message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaggedDomain {
+    /// A batch of a DAG.
+    Batch,
+    /// The acknowledgement that a batch is available.
+    BatchAck,
+    /// A proposal or vote of governance.
+    Governance,
+    /// An operation on a node.
+    Operation,
+    /// A withdrawal.
+    Withdrawal,
+}
+
+names! {
+    TaggedDomain, "domain of tagged messages" {
+        Batch = "batch",
+        BatchAck = "batch-ack",
+        Governance = "governance",
+        Operation = "operation",
+        Withdrawal = "withdrawal",
     }
 }
 
@@ -103,6 +134,11 @@ pub const FORMATS: &[&str] = &[
     "cometbft/vote",
     "cometbft/proposal",
     "cometbft/vote-extension",
+    "hotstuff/proposal",
+    "hotstuff/vote",
+    "hotstuff/timeout",
+    "tagged-message",
+    "ml-kem-768/ciphertext",
 ];
 
 /// Formats by what a policy can know of them.
@@ -116,6 +152,12 @@ pub enum Family {
     Evm,
     /// A CometBFT consensus message.
     Cometbft,
+    /// A HotStuff consensus message.
+    Hotstuff,
+    /// A message whose tag says what it is for.
+    Tagged,
+    /// A ciphertext to decapsulate.
+    Encapsulation,
     /// A format that is newer than this SDK. Deny it.
     Unknown,
 }
@@ -131,7 +173,10 @@ impl Family {
             Some(("raw-message", _)) => Self::RawMessage,
             Some(("evm", _)) => Self::Evm,
             Some(("cometbft", _)) => Self::Cometbft,
+            Some(("hotstuff", _)) => Self::Hotstuff,
+            Some(("ml-kem-768", _)) => Self::Encapsulation,
             None if format == "raw-digest" => Self::RawDigest,
+            None if format == "tagged-message" => Self::Tagged,
             Some(_) | None => Self::Unknown,
         }
     }
@@ -151,7 +196,7 @@ impl fmt::Display for FormatPatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` names no format; `*`, `raw-message/*`, `evm/*`, `cometbft/*` or one of {} is right",
+            "`{}` names no format; `*`, `raw-message/*`, `evm/*`, `cometbft/*`, `hotstuff/*` or one of {} is right",
             self.given,
             FORMATS.join(", ")
         )
@@ -232,7 +277,7 @@ mod tests {
         }
         assert_eq!(
             "rsa".parse::<Scheme>().unwrap_err().to_string(),
-            "`rsa` is no scheme; one of secp256k1-ecdsa, secp256k1-schnorr, ed25519 is right"
+            "`rsa` is no scheme; one of secp256k1-ecdsa, secp256k1-schnorr, ed25519, ml-dsa-44, ml-kem-768 is right"
         );
         assert_eq!(serde_json::from_str::<Network>("\"testnet-beta\"").unwrap(), Network::TestnetBeta);
     }

@@ -214,7 +214,11 @@ fn signing_input(input: &SigningInput) -> types::SigningInput<'_> {
 fn operation(operation: Operation) -> Result<types::Operation, EvaluationFailure> {
     match operation {
         Operation::Sign => Ok(types::Operation::Sign),
-        Operation::PublicKey => Err(failure(FailureKind::Host, "policies are asked about signatures only")),
+        Operation::Decapsulate => Ok(types::Operation::Decapsulate),
+        Operation::PublicKey => Err(failure(
+            FailureKind::Host,
+            "policies are asked about signatures and decapsulations only",
+        )),
     }
 }
 
@@ -244,6 +248,8 @@ fn scheme(scheme: Scheme) -> types::Scheme {
         Scheme::Secp256k1Ecdsa => types::Scheme::Secp256k1Ecdsa,
         Scheme::Secp256k1Schnorr => types::Scheme::Secp256k1Schnorr,
         Scheme::Ed25519 => types::Scheme::Ed25519,
+        Scheme::MlDsa44 => types::Scheme::MlDsa44,
+        Scheme::MlKem768 => types::Scheme::MlKem768,
     }
 }
 

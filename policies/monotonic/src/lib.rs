@@ -41,6 +41,8 @@ impl Policy for Monotonic {
             "cometbft.chain-id",
             "cometbft.nil",
             "cometbft.block-hash",
+            "hotstuff.chain-id",
+            "hotstuff.view",
         ],
         denial_codes: &["regression", "conflict"],
     };

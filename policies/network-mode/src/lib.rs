@@ -141,10 +141,14 @@ fn format(rules: &Rules, request: &Request) -> Option<Denied> {
 }
 
 /// The formats of a network that the configuration gives none: raw messages up to testnet-alpha, raw digests on devnet, since nobody
-/// can say what they are; a format that this policy does not know nowhere.
+/// can say what they are; a format that this policy does not know nowhere. A tag says what its message is for, and a decapsulation signs
+/// nothing: both everywhere.
 fn built_in(network: Network, family: Family) -> bool {
     match (family, network) {
-        (Family::Evm | Family::Cometbft, Network::Devnet | Network::TestnetAlpha | Network::TestnetBeta | Network::Mainnet) => true,
+        (
+            Family::Evm | Family::Cometbft | Family::Hotstuff | Family::Tagged | Family::Encapsulation,
+            Network::Devnet | Network::TestnetAlpha | Network::TestnetBeta | Network::Mainnet,
+        ) => true,
         (Family::RawMessage, Network::Devnet | Network::TestnetAlpha) => true,
         (Family::RawMessage, Network::TestnetBeta | Network::Mainnet) => false,
         (Family::RawDigest, Network::Devnet) => true,

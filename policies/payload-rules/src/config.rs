@@ -1,7 +1,7 @@
 //! The configuration. A family of formats without its table is denied.
 
-use sigwarden_guest::HexBytes;
 use sigwarden_guest::prelude::*;
+use sigwarden_guest::{HexBytes, TaggedDomain};
 use std::collections::BTreeMap;
 
 /// Call data at most, unless configured: enough for a batch of some hundred words, far below what a block takes.
@@ -19,6 +19,15 @@ pub struct Config {
     /// CometBFT votes, proposals and vote extensions.
     #[serde(default)]
     pub cometbft: Option<Cometbft>,
+    /// HotStuff proposals, votes and timeouts.
+    #[serde(default)]
+    pub hotstuff: Option<Hotstuff>,
+    /// Tagged messages: batches, acknowledgements, governance, operations, withdrawals.
+    #[serde(default)]
+    pub tagged: Option<Tagged>,
+    /// Key encapsulations.
+    #[serde(default)]
+    pub encapsulation: Option<Encapsulation>,
     /// Allows raw digests, of which nobody can say what they are. The key needs its own flag too.
     #[serde(default)]
     pub dangerous_allow_digests: bool,
@@ -106,6 +115,31 @@ pub struct Cometbft {
     pub chain_ids: Vec<String>,
 }
 
+/// Rules for HotStuff messages.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Hotstuff {
+    /// The chains, at least one.
+    pub chain_ids: Vec<u64>,
+}
+
+/// Rules for tagged messages.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Tagged {
+    /// The chains, at least one.
+    pub chain_ids: Vec<u64>,
+    /// What a message may be for, at least one: `batch`, `batch-ack`, `governance`, `operation`, `withdrawal`.
+    pub domains: Vec<TaggedDomain>,
+    /// The most bytes of a body.
+    pub max_body_bytes: u64,
+}
+
+/// Rules for key encapsulations. A ciphertext holds nothing to judge, so this is yes or no.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct Encapsulation {
+    /// Allows decapsulation.
+    pub allow: bool,
+}
+
 /// What the types cannot say.
 pub(crate) fn problems(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -117,6 +151,20 @@ pub(crate) fn problems(config: &Config) -> Vec<Problem> {
             "cometbft.chain_ids",
             "there is no chain; at least one is right, or no `cometbft`",
         ));
+    }
+    let mut empty = |list: bool, path: &str, what: &str| {
+        if list {
+            let (table, _) = path.split_once('.').unwrap_or((path, ""));
+            let message = format!("there is no {what}; at least one is right, or no `{table}`");
+            problems.push(problem(path, message));
+        }
+    };
+    if let Some(hotstuff) = &config.hotstuff {
+        empty(hotstuff.chain_ids.is_empty(), "hotstuff.chain_ids", "chain");
+    }
+    if let Some(tagged) = &config.tagged {
+        empty(tagged.chain_ids.is_empty(), "tagged.chain_ids", "chain");
+        empty(tagged.domains.is_empty(), "tagged.domains", "domain");
     }
     let prefixes = config.messages.as_ref().and_then(|messages| messages.prefixes.as_ref());
     for (index, prefix) in prefixes.into_iter().flatten().enumerate() {

@@ -1,12 +1,13 @@
 //! EVM transactions against their rules. Every reason is told at once, so that a caller mends them together.
 
 use crate::config::Evm;
+use crate::tagged::chain;
 use sigwarden_guest::{Denied, EvmTransaction, Fees, HexBytes, Input, Recipient, U256, Verdict, allow};
 
 /// Judges a transaction.
 pub(crate) fn judge(rules: &Evm, transaction: &EvmTransaction<'_>) -> Verdict {
     [
-        chain(rules, transaction),
+        chain("evm/chain-id", &rules.chain_ids, transaction.chain_id),
         recipient(rules, transaction),
         over("evm/value", "the value", "wei", transaction.value, rules.max_value),
         over(
@@ -24,15 +25,6 @@ pub(crate) fn judge(rules: &Evm, transaction: &EvmTransaction<'_>) -> Verdict {
     .flatten()
     .reduce(Denied::and)
     .map_or_else(allow, Err)
-}
-
-fn chain(rules: &Evm, transaction: &EvmTransaction<'_>) -> Option<Denied> {
-    if rules.chain_ids.contains(&transaction.chain_id) {
-        return None;
-    }
-    let allowed: Vec<String> = rules.chain_ids.iter().map(u64::to_string).collect();
-    let message = format!("chain {} is not allowed; {} is", transaction.chain_id, allowed.join(", "));
-    Some(Denied::because("evm/chain-id", message))
 }
 
 fn recipient(rules: &Evm, transaction: &EvmTransaction<'_>) -> Option<Denied> {

@@ -14,8 +14,9 @@
 mod config;
 mod evm;
 mod messages;
+mod tagged;
 
-pub use config::{Cometbft, Config, Evm, Messages, Prefix};
+pub use config::{Cometbft, Config, Encapsulation, Evm, Hotstuff, Messages, Prefix, Tagged};
 
 use sigwarden_guest::prelude::*;
 use sigwarden_guest::{FORMATS, Family};
@@ -49,6 +50,13 @@ impl Policy for PayloadRules {
             "cometbft.height",
             "cometbft.round",
             "cometbft.step",
+            "hotstuff.chain-id",
+            "hotstuff.view",
+            "hotstuff.step",
+            "hotstuff.validator-id",
+            "tagged.domain",
+            "tagged.chain-id",
+            "tagged.body",
         ],
         denial_codes: &[
             "evm/not-configured",
@@ -68,6 +76,13 @@ impl Policy for PayloadRules {
             "digest/not-configured",
             "cometbft/not-configured",
             "cometbft/chain-id",
+            "hotstuff/not-configured",
+            "hotstuff/chain-id",
+            "tagged/not-configured",
+            "tagged/chain-id",
+            "tagged/domain",
+            "tagged/size",
+            "encapsulation/not-configured",
             "format/not-configured",
         ],
     };
@@ -78,22 +93,47 @@ impl Policy for PayloadRules {
     }
 
     fn evaluate(config: &Config, request: &Request, _: &mut Host) -> Verdict {
-        match (request.family(), &config.evm, &config.messages, &config.cometbft) {
-            (Family::Evm, Some(rules), _, _) => evm::judge(rules, &request.evm()?),
-            (Family::Evm, None, _, _) => not_configured("evm/not-configured", request, "`evm`"),
-            (Family::RawMessage, _, Some(rules), _) => messages::judge(rules, request.message()?),
-            (Family::RawMessage, _, None, _) => not_configured("message/not-configured", request, "`messages`"),
-            (Family::RawDigest, _, _, _) if config.dangerous_allow_digests => allow(),
-            (Family::RawDigest, _, _, _) => not_configured("digest/not-configured", request, "`dangerous_allow_digests`"),
-            (Family::Cometbft, _, _, Some(rules)) => cometbft(rules, request),
-            (Family::Cometbft, _, _, None) => not_configured("cometbft/not-configured", request, "`cometbft`"),
-            (Family::Unknown, _, _, _) => not_configured("format/not-configured", request, "a later release of this policy"),
+        match request.family() {
+            Family::Evm => match &config.evm {
+                Some(rules) => evm::judge(rules, &request.evm()?),
+                None => not_configured("evm/not-configured", request, "`evm`"),
+            },
+            Family::RawMessage => match &config.messages {
+                Some(rules) => messages::judge(rules, request.message()?),
+                None => not_configured("message/not-configured", request, "`messages`"),
+            },
+            Family::RawDigest if config.dangerous_allow_digests => allow(),
+            Family::RawDigest => not_configured("digest/not-configured", request, "`dangerous_allow_digests`"),
+            Family::Cometbft => match &config.cometbft {
+                Some(rules) => cometbft(rules, request),
+                None => not_configured("cometbft/not-configured", request, "`cometbft`"),
+            },
+            Family::Hotstuff => match &config.hotstuff {
+                Some(rules) => hotstuff(rules, request),
+                None => not_configured("hotstuff/not-configured", request, "`hotstuff`"),
+            },
+            Family::Tagged => match &config.tagged {
+                Some(rules) => tagged::judge(rules, &request.tagged_message()?),
+                None => not_configured("tagged/not-configured", request, "`tagged`"),
+            },
+            Family::Encapsulation => match &config.encapsulation {
+                Some(Encapsulation { allow: true }) => allow(),
+                Some(Encapsulation { allow: false }) | None => {
+                    not_configured("encapsulation/not-configured", request, "`encapsulation.allow`")
+                }
+            },
+            Family::Unknown => not_configured("format/not-configured", request, "a later release of this policy"),
         }
     }
 }
 
 fn not_configured(code: &'static str, request: &Request, wanted: &str) -> Verdict {
     deny(code, format!("there are no rules for {}; {wanted} would give some", request.format))
+}
+
+fn hotstuff(rules: &Hotstuff, request: &Request) -> Verdict {
+    let chain_id = request.hotstuff_position()?.chain_id;
+    tagged::chain("hotstuff/chain-id", &rules.chain_ids, chain_id).map_or_else(allow, Err)
 }
 
 fn cometbft(rules: &Cometbft, request: &Request) -> Verdict {
