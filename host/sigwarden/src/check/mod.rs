@@ -7,6 +7,7 @@ mod surroundings;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use surroundings::pin_files;
 pub use surroundings::{FileMode, Surroundings};
 
 use sigwarden_core::Network;

@@ -1,11 +1,15 @@
 use super::Severity::{Refuse, Silent, Warn};
 use super::*;
-use crate::config::{Backend, BackendKind, Config};
+use crate::config::{Backend, BackendKind, Config, Pkcs11, PolicyConfig};
+use sigwarden_core::Scheme;
+use sigwarden_pkcs11::{Provider, TokenInfo, TokenState, TokenStatus};
 use std::path::Path;
 
 const GOOD: &str = r#"
 version = 1
 network = "devnet"
+[[rotation]]
+max_age_days = 365
 [[backend]]
 name = "vault"
 kind = "sealed-file"
@@ -33,7 +37,37 @@ fn around(config: &Config) -> Surroundings<'_> {
         passphrase_mode: mode("dep/passphrase", 0o600),
         vault_mode: mode("dep/keys", 0o700),
         state_mode: mode("dep/state", 0o700),
+        pin_modes: vec![FileMode {
+            path: "dep/pin".into(),
+            mode: 0o600,
+        }],
+        tokens: Some(vec![token()]),
         core_dumps: None,
+    }
+}
+
+/// A token that is as it should be.
+fn token() -> TokenStatus {
+    TokenStatus {
+        label: "signer".into(),
+        library: "vendor.so".into(),
+        state: TokenState::Ready,
+        seen: Some(TokenInfo {
+            slot: 1,
+            manufacturer: "a vendor".into(),
+            model: "one".into(),
+            serial: "1".into(),
+            library_description: "a vendor's".into(),
+            library_manufacturer: "a vendor".into(),
+            library_version: "1.0".into(),
+            provider: Provider::Other,
+            schemes: vec![Scheme::Ed25519],
+            generates: vec![Scheme::Ed25519],
+            derives: false,
+        }),
+        sessions_in_use: 0,
+        sessions: 4,
+        calls_overdue: 0,
     }
 }
 
@@ -150,4 +184,97 @@ fn a_report_names_a_few_and_counts_the_rest() {
     let findings = examine(&around, Network::Mainnet);
     let finding = findings.iter().find(|finding| finding.rule == Rule::SecretVariables).unwrap();
     assert!(finding.found.ends_with("IGRA_SECRET__4 and 3 more"), "{}", finding.found);
+}
+
+#[test]
+fn the_mock_is_known_by_what_it_says_whatever_its_file_is_called() {
+    let mock = |around: &mut Surroundings<'_>| {
+        let tokens = around.tokens.as_mut().unwrap();
+        tokens[0].library = "libCryptoki2_64.so".into();
+        tokens[0].seen.as_mut().unwrap().provider = Provider::Mock;
+    };
+    assert_eq!(row(Rule::MockHsmLibrary, |_| {}, mock), [Silent, Silent, Warn, Refuse]);
+}
+
+#[test]
+fn mainnet_wants_every_token_to_answer() {
+    for state in [TokenState::Absent("gone".into()), TokenState::Broken("odd".into())] {
+        let away = |around: &mut Surroundings<'_>| around.tokens.as_mut().unwrap()[0].state = state.clone();
+        assert_eq!(row(Rule::HsmAnswers, |_| {}, away), [Warn, Warn, Warn, Refuse]);
+    }
+}
+
+#[test]
+fn a_consensus_key_in_files_is_told_on_mainnet_and_one_in_a_token_is_not() {
+    let in_files = |config: &mut Config| config.keys[0].roles = [sigwarden_core::Role::Consensus].into();
+    assert_eq!(row(Rule::ConsensusInHsm, in_files, |_| {}), [Silent, Silent, Silent, Warn]);
+
+    let mut config = good();
+    in_files(&mut config);
+    config.backends[0].kind = BackendKind::Pkcs11(Pkcs11 {
+        tokens: Vec::new(),
+        sessions: None,
+        session_timeout: None,
+        call_deadline: None,
+    });
+    let findings = examine(&around(&config), Network::Mainnet);
+    assert!(findings.iter().all(|finding| finding.violation.is_none()), "{findings:?}");
+}
+
+#[test]
+fn keys_without_a_rotation_rule_are_told_where_money_is() {
+    assert_eq!(
+        row(Rule::RotationRule, |config| config.rotations.clear(), |_| {}),
+        [Silent, Silent, Warn, Warn]
+    );
+}
+
+#[test]
+fn an_identifier_of_another_network_stops_every_start() {
+    // Of devnets, testnets and mainnet: wherever one is, it is foreign on the others.
+    for (id, foreign_on) in [
+        (1337, [false, true, true, true]),
+        (11_155_111, [true, false, false, true]),
+        (1, [true, true, true, false]),
+    ] {
+        let mut config = good();
+        config.policies[0].config = PolicyConfig::Inline(format!("{{\"chain_id\": {id}}}"));
+        let networks = [Network::Devnet, Network::TestnetAlpha, Network::TestnetBeta, Network::Mainnet];
+        for (network, foreign) in networks.into_iter().zip(foreign_on) {
+            let findings = examine(&around(&config), network);
+            let finding = findings.iter().find(|finding| finding.rule == Rule::Identifiers).unwrap();
+            assert_eq!(finding.severity() == Refuse, foreign, "{id} on {network}");
+        }
+    }
+    assert_eq!(
+        Network::ALL
+            .iter()
+            .map(|network| Rule::Identifiers.severity(*network))
+            .collect::<Vec<_>>(),
+        [Refuse; 4]
+    );
+}
+
+#[test]
+fn a_pin_that_others_read_stops_every_start() {
+    let open = |around: &mut Surroundings<'_>| around.pin_modes[0].mode = 0o640;
+    assert_eq!(row(Rule::PinMode, |_| {}, open), [Refuse; 4]);
+}
+
+#[test]
+fn a_passphrase_is_judged_when_it_is_given_and_the_report_says_how() {
+    assert_eq!(
+        Network::ALL
+            .iter()
+            .map(|network| Rule::Passphrase.severity(*network))
+            .collect::<Vec<_>>(),
+        [Silent, Refuse, Refuse, Refuse]
+    );
+    let config = good();
+    let wanted = |network| {
+        let findings = examine(&around(&config), network);
+        findings.into_iter().find(|finding| finding.rule == Rule::Passphrase).unwrap().found
+    };
+    assert!(wanted(Network::Mainnet).contains("16 characters"));
+    assert!(wanted(Network::TestnetBeta).contains("12 characters"));
 }

@@ -1,6 +1,7 @@
 //! From a directory to a pipeline: everything that a start opens and checks, in order. Nothing is recorded before all of it holds.
 
 mod backends;
+mod error;
 mod keys;
 mod machine;
 mod marker;
@@ -11,6 +12,7 @@ mod tokens;
 mod watch;
 
 pub use backends::BackendError;
+pub use error::OpenError;
 pub(crate) use keys::same_secret;
 pub use keys::{KeyFault, PublicKeySource};
 use machine::engine_settings;
@@ -23,7 +25,7 @@ pub(crate) use watch::{mark, mark_anew};
 
 use crate::admin::{Administrator, Daemon};
 use crate::check::{Finding, Severity, Surroundings, examine, examine_tokens};
-use crate::config::{Config, LoadError, PassphraseSource};
+use crate::config::{Config, PassphraseSource};
 use crate::fatal::Fatal;
 use crate::server;
 pub(crate) use backends::Backends;
@@ -32,9 +34,9 @@ use sigwarden_core::caller::Clients;
 use sigwarden_core::pipeline::{Clock, Limits, Parts};
 use sigwarden_core::state::State;
 use sigwarden_core::{Ledger, Pipeline};
-use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, PassphraseFor, Vault, VaultError, WeakPassphrase, check_passphrase};
-use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, LockError, Room, VerifyError};
-use sigwarden_policy::{Engine, EngineError, Loaded};
+use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, PassphraseFor, Vault, WeakPassphrase, check_passphrase};
+use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, Room, VerifyError};
+use sigwarden_policy::{Engine, Loaded};
 use std::path::Path;
 use std::sync::Arc;
 use tend::Tending;
@@ -75,75 +77,6 @@ impl Default for Options {
             passphrase: None,
         }
     }
-}
-
-/// Why a deployment does not open. Each names the file, field or key, and what would be right.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The configuration is unreadable or wrong.
-    #[error(transparent)]
-    Config(#[from] LoadError),
-    /// Another process holds the deployment, or there is none.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The network refuses what was found.
-    #[error("{network} refuses this deployment:\n{}", .findings.iter().map(|finding| format!("  {finding}")).collect::<Vec<_>>().join("\n"))]
-    Refused {
-        /// The network.
-        network: sigwarden_core::Network,
-        /// What it refuses.
-        findings: Vec<Finding>,
-    },
-    /// No passphrase.
-    #[error("the passphrase: {0}")]
-    Passphrase(#[from] PassphraseError),
-    /// The passphrase is too weak for the network.
-    #[error("the passphrase: {0}")]
-    Weak(#[from] WeakPassphrase),
-    /// The vault does not open.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// A backend does not open.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The ledger does not open.
-    #[error("the ledger: {0}")]
-    Ledger(#[from] sigwarden_ledger::OpenError),
-    /// The log does not hold.
-    #[error("the ledger: {0}")]
-    Log(#[from] VerifyError),
-    /// Keys are not what the configuration or the ledger says.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Keys(Vec<KeyFault>),
-    /// The sandbox does not start.
-    #[error("the sandbox: {0}")]
-    Engine(#[from] EngineError),
-    /// A policy does not load.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// The start could not be recorded.
-    #[error("the ledger: {0}")]
-    Record(#[from] AdministerError),
-    /// The system has no randomness.
-    #[error("the system gives no random bytes: {0}")]
-    Random(getrandom::Error),
-    /// The marker cannot be written.
-    #[error("the marker in state.marker_dir: {0}")]
-    Marker(std::io::Error),
-    /// Nobody knows where markers are.
-    #[error("there is no place for the deployment's marker: this user has no home; give `marker_dir` under [state] in sigwarden.toml")]
-    NoMarkerDir,
-    /// The system gives no thread.
-    #[error("the thread that watches files could not be started: {0}")]
-    Watch(std::io::Error),
-    /// A directory cannot be made.
-    #[error("{}: {error}", dir.display())]
-    Directory {
-        /// The directory.
-        dir: std::path::PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
 }
 
 impl Deployment {

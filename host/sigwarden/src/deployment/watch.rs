@@ -170,6 +170,9 @@ fn look(config: &Config) -> Seen {
     for policy in &config.policies {
         add(&policy.module);
     }
+    for file in crate::check::pin_files(config) {
+        add(file);
+    }
     let dirs = [
         Some(config.state_dir.clone()),
         Some(config.state_dir.join("log")),

@@ -1,23 +1,25 @@
 //! `sigwarden keys`.
 
+mod lifecycle;
+mod status;
+
 use super::administer;
-use super::args::{GraceUntil, KeyChange, Keys, NewKey};
+use super::args::{Keys, NewKey};
 use super::output::{Failure, Output, Style, table, time};
 use super::sign::block_on;
 use crate::admin::find;
 use crate::client::Client;
 use crate::config::{Config, Key};
-use crate::deployment::{now_ms, state_at_rest};
-use crate::proto::admin::{
-    ActivateKeyRequest, AddKeyRequest, BackendStatus, BackendsRequest, RetryLoginRequest, RotateKeyRequest, SetKeyStateRequest,
-};
+use crate::deployment::state_at_rest;
+use crate::proto::admin::{AddKeyRequest, BackendsRequest, RetryLoginRequest};
+use lifecycle::{activate, change, due, rotate};
 use serde_json::{Value, json};
 use sigwarden_core::key::KeyId;
-use sigwarden_core::lifecycle::{GraceEnd, Measure};
 use sigwarden_core::state::State;
 use sigwarden_core::{KeyState, Role, Scheme};
 use sigwarden_keys::SecretKey;
 use sigwarden_ledger::{DeploymentLock, LockError, VerifyError};
+use status::backends;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -59,166 +61,6 @@ pub(super) fn run(command: Keys, dir: &Path, output: &Output) -> Result<(), Fail
             show(row, output);
             Ok(())
         }
-    }
-}
-
-fn change(config: &Config, change: KeyChange, to: KeyState, output: &Output) -> Result<(), Failure> {
-    let done = administer(config, |reach| {
-        reach.set_key_state(SetKeyStateRequest {
-            key: change.key,
-            state: to.name().to_owned(),
-            reason: change.reason,
-        })
-    })?;
-    let value = json!({ "key": done.key, "before": done.before, "state": done.state, "sequence": done.sequence, "also": done.also });
-    output.print(&value, || {
-        let mut text = format!(
-            "{} is {}; it was {}  (record {})\n",
-            done.key, done.state, done.before, done.sequence
-        );
-        for other in &done.also {
-            text.push_str(&format!("{other} is the same key, and was changed with it\n"));
-        }
-        text
-    });
-    Ok(())
-}
-
-fn rotate(config: &Config, key: String, reason: String, output: &Output) -> Result<(), Failure> {
-    let done = administer(config, |reach| reach.rotate_key(RotateKeyRequest { key, reason }))?;
-    let value = json!({
-        "key": done.key,
-        "replaces": done.replaces,
-        "scheme": done.scheme,
-        "public_key": hex::encode(&done.public_key),
-        "in_force": done.in_force,
-        "resumed": done.resumed,
-    });
-    output.print(&value, || {
-        let made = if done.resumed { "brought an interrupted rotation to its end" } else { "made" };
-        let force = if done.in_force { "" } else { ", from the next start on" };
-        format!(
-            "{made}: {} ({}), pending{force}\npublic key {}\n{} stays in use. Register the new key where it must be known, then:\n  sigwarden keys activate {} --reason TEXT\n",
-            done.key,
-            done.scheme,
-            hex::encode(&done.public_key),
-            done.replaces,
-            done.key
-        )
-    });
-    Ok(())
-}
-
-fn activate(config: &Config, key: String, until: Option<GraceUntil>, reason: String, output: &Output) -> Result<(), Failure> {
-    let end = until.map(|until| match until {
-        GraceUntil::At(end) => end,
-        GraceUntil::In(span) => GraceEnd {
-            measure: Measure::Time,
-            at: now_ms().saturating_add(span),
-        },
-    });
-    let done = administer(config, |reach| {
-        reach.activate_key(ActivateKeyRequest {
-            key,
-            grace_until: end.map(|end| end.to_string()).unwrap_or_default(),
-            reason,
-        })
-    })?;
-    let value = json!({
-        "key": done.key,
-        "before": done.before,
-        "grace": done.grace,
-        "grace_until": Some(&done.grace_until).filter(|end| !end.is_empty()),
-        "sequence": done.sequence,
-    });
-    output.print(&value, || {
-        let mut text = format!("{} is active; it was {}  (record {})\n", done.key, done.before, done.sequence);
-        for old in &done.grace {
-            text.push_str(&match done.grace_until.as_str() {
-                "" => format!("{old} is in grace until it is revoked; ask for it by this name\n"),
-                end => format!("{old} is in grace until {}; ask for it by this name\n", shown_end(end)),
-            });
-        }
-        text
-    });
-    Ok(())
-}
-
-/// A grace's end for people.
-fn shown_end(end: &str) -> String {
-    match end.parse::<GraceEnd>() {
-        Ok(GraceEnd {
-            measure: Measure::Time,
-            at,
-        }) => time(at),
-        Ok(end) => format!("{} {}", end.measure, end.at),
-        Err(_) => end.to_owned(),
-    }
-}
-
-/// Leaves one version of each name: the newest active one, else the newest that is not over.
-fn retain_in_use(rows: &mut Vec<Row>) {
-    let rank = |row: &Row| {
-        let id: Option<KeyId> = row.key.parse().ok();
-        let version = id.as_ref().map_or(0, |id| id.version);
-        let state = match row.state.as_str() {
-            "active" => 2,
-            "revoked" | "destroyed" => 0,
-            _ => 1,
-        };
-        (id.map(|id| id.name), (state, version))
-    };
-    let mut best = std::collections::BTreeMap::new();
-    for row in rows.iter() {
-        let (name, rank) = rank(row);
-        let best = best.entry(name).or_insert(rank);
-        *best = (*best).max(rank);
-    }
-    rows.retain(|row| {
-        let (name, rank) = rank(row);
-        best.get(&name) == Some(&rank)
-    });
-}
-
-fn due(config: &Config, output: &Output) -> Result<(), Failure> {
-    let state = state_of(config)?;
-    let now = now_ms();
-    let mut found = Vec::new();
-    for key in &config.keys {
-        let Some(status) = state.keys.get(&key.id).filter(|status| status.state.signs()) else {
-            continue;
-        };
-        let Some(rule) = config.rotation(key) else { continue };
-        if let Some(due) = rule.due(status, now) {
-            found.push((key.id.to_string(), due.to_string(), rule.enforce));
-        }
-    }
-    let value = found
-        .iter()
-        .map(|(key, why, enforced)| json!({ "key": key, "why": why, "enforced": enforced }))
-        .collect();
-    output.print(&value, || {
-        if found.is_empty() {
-            return "no key is due\n".to_owned();
-        }
-        let line = |(key, why, enforced): &(String, String, bool)| {
-            let consequence = if *enforced { "it signs nothing any more" } else { "a warning only" };
-            format!("{key}: {why}; {consequence}: `sigwarden keys rotate`, then `activate`\n")
-        };
-        found.iter().map(line).collect()
-    });
-    if found.is_empty() { Ok(()) } else { Err(Failure::said_no()) }
-}
-
-/// The state, from the log, which needs neither passphrase nor lock; if older segments were archived, from the ledger.
-fn state_of(config: &Config) -> Result<State, Failure> {
-    match sigwarden_ledger::replay(&config.state_dir) {
-        Ok(state) => Ok(state),
-        Err(VerifyError::Partial { .. }) => {
-            let _lock = DeploymentLock::acquire(&config.state_dir)?;
-            Ok(state_at_rest(config)?)
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -429,75 +271,26 @@ fn show(row: &Row, output: &Output) {
     });
 }
 
-/// Prints backends and their tokens.
-fn backends(backends: &[BackendStatus], output: &Output) {
-    let token = |token: &crate::proto::admin::TokenStatus| {
-        json!({
-            "label": token.label, "state": token.state, "detail": token.detail, "library": token.library, "slot": token.slot,
-            "manufacturer": token.manufacturer, "model": token.model, "serial": token.serial,
-            "library_description": token.library_description, "library_version": token.library_version,
-            "sessions_in_use": token.sessions_in_use, "sessions": token.sessions,
-        })
+/// Leaves one version of each name: the newest active one, else the newest that is not over.
+fn retain_in_use(rows: &mut Vec<Row>) {
+    let rank = |row: &Row| {
+        let id: Option<KeyId> = row.key.parse().ok();
+        let version = id.as_ref().map_or(0, |id| id.version);
+        let state = match row.state.as_str() {
+            "active" => 2,
+            "revoked" | "destroyed" => 0,
+            _ => 1,
+        };
+        (id.map(|id| id.name), (state, version))
     };
-    let backend = |backend: &BackendStatus| {
-        json!({
-            "name": backend.name, "kind": backend.kind, "schemes": backend.schemes, "generates": backend.generates,
-            "derives": backend.derives, "exports": backend.exports, "rotates": backend.rotates,
-            "tokens": backend.tokens.iter().map(token).collect::<Vec<_>>(),
-            "sign_success": backend.sign_success, "sign_errors": backend.sign_errors,
-            "last_latency_us": backend.last_latency_micros, "failovers": backend.failovers,
-        })
-    };
-    output.print(&backends.iter().map(backend).collect(), || {
-        let mut text = String::new();
-        for backend in backends {
-            let abilities = [
-                (backend.generates, "generates"),
-                (backend.derives, "derives"),
-                (backend.exports, "exports"),
-                (backend.rotates, "rotates"),
-            ];
-            let able: Vec<&str> = abilities.iter().filter(|(able, _)| *able).map(|(_, what)| *what).collect();
-            let able = if able.is_empty() {
-                "uses keys only".to_owned()
-            } else {
-                able.join(", ")
-            };
-            text.push_str(&format!(
-                "{}  {}  {able}\n  schemes: {}\n",
-                output.style(Style::Strong, &backend.name),
-                backend.kind,
-                backend.schemes.join(", ")
-            ));
-            for token in &backend.tokens {
-                let style = if token.state == "ready" { Style::Good } else { Style::Bad };
-                text.push_str(&format!(
-                    "  token {}: {}\n    {} {} {}, slot {}, {} of {} sessions in use\n    library {} ({} {})\n",
-                    token.label,
-                    output.style(style, &token.detail),
-                    token.manufacturer,
-                    token.model,
-                    token.serial,
-                    token.slot,
-                    token.sessions_in_use,
-                    token.sessions,
-                    token.library,
-                    token.library_description,
-                    token.library_version
-                ));
-            }
-            if let Some(signed) = backend.sign_success {
-                let errors: u64 = backend.sign_errors.values().sum();
-                text.push_str(&format!(
-                    "  {signed} signed, {errors} failed, {} failovers; the last took {} us\n",
-                    backend.failovers, backend.last_latency_micros
-                ));
-            }
-        }
-        if text.is_empty() {
-            "no backend is open here; ask while the daemon runs\n".to_owned()
-        } else {
-            text
-        }
+    let mut best = std::collections::BTreeMap::new();
+    for row in rows.iter() {
+        let (name, rank) = rank(row);
+        let best = best.entry(name).or_insert(rank);
+        *best = (*best).max(rank);
+    }
+    rows.retain(|row| {
+        let (name, rank) = rank(row);
+        best.get(&name) == Some(&rank)
     });
 }
