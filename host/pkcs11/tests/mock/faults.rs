@@ -237,6 +237,8 @@ pub(crate) fn a_key_that_goes_missing_is_said() {
             ..SigningFaults::default()
         },
     );
+    // A look misses it before a call does, and begins anew with the token.
+    until("its being looked for", || backend.counters().reconnects == 1);
     let missing = |failure: Failure| matches!(failure, Failure::NoKey { .. });
     until("its being missed", || sign(&backend, SCHEME, 2).is_err_and(missing));
     mend();
