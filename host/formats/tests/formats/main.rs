@@ -16,6 +16,7 @@ mod cometbft_vectors;
 mod evm;
 mod facts_md;
 mod properties;
+mod qbind;
 mod raw;
 mod samples;
 

@@ -9,6 +9,8 @@ use sigwarden_core::fact::PayloadError;
 use sigwarden_core::{Format, Scheme};
 use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, Vote, VoteType};
 use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy, U256};
+use sigwarden_formats::hotstuff;
+use sigwarden_formats::tagged::{Domain, Tagged};
 
 /// Integers of every length, `alloy`'s fees being 128 bits.
 fn fee() -> impl Strategy<Value = U256> {
@@ -83,6 +85,34 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn hotstuff_vote()(chain_id: u64, view: u64, block_hash: [u8; 32], voter_id: u64) -> hotstuff::Vote {
+        hotstuff::Vote { chain_id, view, block_hash, voter_id }
+    }
+}
+
+prop_compose! {
+    fn hotstuff_timeout()(chain_id: u64, view: u64, high_qc_hash: Option<[u8; 32]>, voter_id: u64) -> hotstuff::Timeout {
+        hotstuff::Timeout { chain_id, view, high_qc_hash, voter_id }
+    }
+}
+
+prop_compose! {
+    fn hotstuff_proposal()(vote in hotstuff_vote(), qc: Option<(u64, [u8; 32])>, epoch: u64, suite_id: u16) -> hotstuff::Proposal {
+        let hotstuff::Vote { chain_id, view, block_hash, voter_id: proposer_id } = vote;
+        // Of an earlier view, so none at view 0.
+        let earlier = |(qc_view, block_hash): (u64, _)| Some((qc_view.checked_rem(view)?, block_hash));
+        let high_qc = qc.and_then(earlier).map(|(view, block_hash)| hotstuff::QuorumCertificate { view, block_hash });
+        hotstuff::Proposal { chain_id, view, block_hash, high_qc, proposer_id, epoch, suite_id }
+    }
+}
+
+prop_compose! {
+    fn tagged()(domain in prop::sample::select(Domain::ALL), chain_id: u64, body in prop::collection::vec(any::<u8>(), 1..300)) -> Tagged {
+        Tagged { domain, chain_id, body }
+    }
+}
+
 /// A structured format and one of its valid payloads.
 fn structured() -> impl Strategy<Value = (Format, Vec<u8>)> {
     prop_oneof![
@@ -99,6 +129,10 @@ fn structured() -> impl Strategy<Value = (Format, Vec<u8>)> {
             };
             (Format::CometBftVoteExtension, vote.sign_bytes_with_extension(&extension))
         }),
+        hotstuff_proposal().prop_map(|it| (Format::HotStuffProposal, it.sign_bytes())),
+        hotstuff_vote().prop_map(|it| (Format::HotStuffVote, it.sign_bytes())),
+        hotstuff_timeout().prop_map(|it| (Format::HotStuffTimeout, it.sign_bytes())),
+        tagged().prop_map(|it| (Format::TaggedMessage, it.sign_bytes().unwrap())),
     ]
 }
 
@@ -145,6 +179,11 @@ fn decodes_only_as_itself(format: Format, payload: &[u8]) {
             let read = Vote::parse(inputs.first.as_bytes()).unwrap();
             vote_agrees_with_prost(&read);
         }
+        Format::HotStuffProposal => assert_eq!(hotstuff::Proposal::parse(payload).unwrap().sign_bytes(), payload),
+        Format::HotStuffVote => assert_eq!(hotstuff::Vote::parse(payload).unwrap().sign_bytes(), payload),
+        Format::HotStuffTimeout => assert_eq!(hotstuff::Timeout::parse(payload).unwrap().sign_bytes(), payload),
+        Format::TaggedMessage => assert_eq!(Tagged::parse(payload).unwrap().sign_bytes().as_deref(), Some(payload)),
+        Format::MlKem768Ciphertext => assert_eq!(payload.len(), 1088),
         Format::RawMessageSha256 | Format::RawMessageKeccak256 | Format::RawMessageNone | Format::RawDigest => {}
     }
     // Names are unique, whatever the payload.
@@ -174,6 +213,16 @@ proptest! {
         prop_assert_eq!(Proposal::parse(&proposal.sign_bytes()).unwrap(), proposal.clone());
         vote_agrees_with_prost(&vote);
         proposal_agrees_with_prost(&proposal);
+    }
+
+    #[test]
+    fn qbind_messages_decode_to_what_was_encoded(
+        proposal in hotstuff_proposal(), vote in hotstuff_vote(), timeout in hotstuff_timeout(), tagged in tagged(),
+    ) {
+        prop_assert_eq!(hotstuff::Proposal::parse(&proposal.sign_bytes()).unwrap(), proposal);
+        prop_assert_eq!(hotstuff::Vote::parse(&vote.sign_bytes()).unwrap(), vote);
+        prop_assert_eq!(hotstuff::Timeout::parse(&timeout.sign_bytes()).unwrap(), timeout);
+        prop_assert_eq!(Tagged::parse(&tagged.sign_bytes().unwrap()).unwrap(), tagged);
     }
 
     #[test]

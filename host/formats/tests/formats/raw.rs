@@ -69,12 +69,18 @@ fn whatever_a_structured_format_takes_no_raw_message_is() {
     for format in Format::ALL {
         match format {
             Format::RawMessageSha256 | Format::RawMessageKeccak256 | Format::RawMessageNone | Format::RawDigest => {}
+            // Nothing in it is signed, so a signature over it means nothing.
+            Format::MlKem768Ciphertext => {}
             Format::EvmLegacy
             | Format::EvmEip2930
             | Format::EvmEip1559
             | Format::CometBftVote
             | Format::CometBftProposal
-            | Format::CometBftVoteExtension => {
+            | Format::CometBftVoteExtension
+            | Format::HotStuffProposal
+            | Format::HotStuffVote
+            | Format::HotStuffTimeout
+            | Format::TaggedMessage => {
                 for payload in payloads(*format) {
                     assert_structured(&payload, *format);
                 }

@@ -3,6 +3,8 @@
 use sigwarden_core::Format;
 use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, Vote, VoteExtension, VoteType};
 use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy, U256};
+use sigwarden_formats::hotstuff;
+use sigwarden_formats::tagged::{Domain, Tagged};
 
 pub fn legacy() -> Legacy {
     // The example of EIP-155.
@@ -118,6 +120,47 @@ pub fn extension() -> VoteExtension {
     }
 }
 
+pub fn hotstuff_proposal() -> hotstuff::Proposal {
+    hotstuff::Proposal {
+        chain_id: 7,
+        view: 10,
+        block_hash: [0xab; 32],
+        high_qc: Some(hotstuff::QuorumCertificate {
+            view: 9,
+            block_hash: [0xcd; 32],
+        }),
+        proposer_id: 3,
+        epoch: 1,
+        suite_id: 100,
+    }
+}
+
+pub fn hotstuff_vote() -> hotstuff::Vote {
+    hotstuff::Vote {
+        chain_id: 7,
+        view: 10,
+        block_hash: [0xab; 32],
+        voter_id: 3,
+    }
+}
+
+pub fn hotstuff_timeout() -> hotstuff::Timeout {
+    hotstuff::Timeout {
+        chain_id: 7,
+        view: 10,
+        high_qc_hash: Some([0xcd; 32]),
+        voter_id: 3,
+    }
+}
+
+pub fn tagged(domain: Domain) -> Tagged {
+    Tagged {
+        domain,
+        chain_id: 7,
+        body: b"body".to_vec(),
+    }
+}
+
 pub fn payloads(format: Format) -> Vec<Vec<u8>> {
     match format {
         Format::RawMessageSha256 | Format::RawMessageKeccak256 | Format::RawMessageNone => {
@@ -174,5 +217,24 @@ pub fn payloads(format: Format) -> Vec<Vec<u8>> {
                 early.sign_bytes_with_extension(&[1; 200]),
             ]
         }
+        Format::HotStuffProposal => {
+            let genesis = hotstuff::Proposal {
+                view: 0,
+                high_qc: None,
+                ..hotstuff_proposal()
+            };
+            vec![hotstuff_proposal().sign_bytes(), genesis.sign_bytes()]
+        }
+        Format::HotStuffVote => vec![hotstuff_vote().sign_bytes()],
+        Format::HotStuffTimeout => {
+            let genesis = hotstuff::Timeout {
+                view: 0,
+                high_qc_hash: None,
+                ..hotstuff_timeout()
+            };
+            vec![hotstuff_timeout().sign_bytes(), genesis.sign_bytes()]
+        }
+        Format::TaggedMessage => Domain::ALL.iter().map(|domain| tagged(*domain).sign_bytes().unwrap()).collect(),
+        Format::MlKem768Ciphertext => vec![vec![0x5a; 1088]],
     }
 }
