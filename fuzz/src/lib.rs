@@ -7,9 +7,10 @@ mod peers;
 
 #[cfg(feature = "daemon")]
 pub use daemon::{config, envelope, guest_answers};
-use sigwarden_core::fact::SigningInput;
+use sigwarden_core::fact::{PayloadError, SigningInput};
+use sigwarden_core::format::Family;
 use sigwarden_core::{Format, Ledger, Scheme};
-use sigwarden_formats::{cometbft, decode, evm};
+use sigwarden_formats::{cometbft, decode, evm, hotstuff, tagged};
 use sigwarden_ledger::disk::simulated::SimulatedDisk;
 use sigwarden_ledger::disk::{Access, Disk};
 use sigwarden_ledger::{EmbeddedLedger, Settings};
@@ -35,12 +36,17 @@ pub fn decoders(data: &[u8]) {
             Format::EvmEip1559 => peers::eip1559(&evm::Eip1559::parse(payload).expect("it decoded")),
             Format::CometBftVote => Some(peers::vote(&cometbft::Vote::parse(payload).expect("it decoded"))),
             Format::CometBftProposal => Some(peers::proposal(&cometbft::Proposal::parse(payload).expect("it decoded"))),
+            Format::HotStuffProposal => Some(peers::hotstuff_proposal(&hotstuff::Proposal::parse(payload).expect("it decoded"))),
+            Format::HotStuffVote => Some(peers::hotstuff_vote(&hotstuff::Vote::parse(payload).expect("it decoded"))),
+            Format::HotStuffTimeout => Some(peers::hotstuff_timeout(&hotstuff::Timeout::parse(payload).expect("it decoded"))),
+            Format::TaggedMessage => Some(peers::tagged(&tagged::Tagged::parse(payload).expect("it decoded"))),
             // Two messages of which the parts are checked above and below.
             Format::CometBftVoteExtension
             | Format::RawMessageSha256
             | Format::RawMessageKeccak256
             | Format::RawMessageNone
-            | Format::RawDigest => None,
+            | Format::RawDigest
+            | Format::MlKem768Ciphertext => None,
         };
         if let Some(encoded) = encoded {
             assert_eq!(encoded, payload, "what decodes encodes to the same bytes");
@@ -51,6 +57,16 @@ pub fn decoders(data: &[u8]) {
             let signed = matches!(&decoded.inputs.first, SigningInput::Message(bytes) if *bytes == message.sign_bytes);
             assert!(signed || *scheme != Scheme::Ed25519, "Ed25519 signs what the floor keeps");
             assert_eq!(decoded.inputs.second.is_some(), message.extension.is_some());
+        }
+        assert_eq!(
+            decoded.consensus.is_some(),
+            format.family().has_floor(),
+            "every consensus message has a position"
+        );
+        assert_eq!(decoded.role.is_some(), format == Format::TaggedMessage, "every tag has a role");
+        if matches!(format.family(), Family::HotStuff | Family::Tagged) {
+            let raw = decode(Format::RawMessageNone, Scheme::Ed25519, payload);
+            assert_eq!(raw, Err(PayloadError::Structured(format)), "what has a format is no raw message");
         }
         let mut names: Vec<_> = decoded.facts.iter().map(|fact| fact.name.to_string()).collect();
         names.sort();

@@ -5,6 +5,7 @@ use alloy_primitives::{Address, B256, TxKind};
 use prost::Message;
 use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, Vote, VoteType};
 use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy, U256};
+use sigwarden_formats::{hotstuff, tagged};
 
 /// What `alloy` takes for a price; more is more than there is of any coin.
 fn price(price: &U256) -> Option<u128> {
@@ -163,4 +164,57 @@ pub(crate) fn proposal(proposal: &Proposal) -> Vec<u8> {
         chain_id: proposal.chain_id.clone(),
     };
     theirs.encode_length_delimited_to_vec()
+}
+
+/// Fields one after another, as the tables of `docs/formats.md` have them.
+fn fields(tag: &str, fields: &[&[u8]]) -> Vec<u8> {
+    [&[tag.as_bytes()], fields].concat().concat()
+}
+
+/// The flag and what it announces.
+fn optional(present: Option<Vec<u8>>) -> Vec<u8> {
+    present.map_or_else(|| vec![0], |bytes| [vec![1], bytes].concat())
+}
+
+/// A HotStuff proposal's payload.
+pub fn hotstuff_proposal(of: &hotstuff::Proposal) -> Vec<u8> {
+    let qc = of.high_qc.as_ref().map(|qc| [&qc.view.to_be_bytes(), &qc.block_hash[..]].concat());
+    fields(
+        "QBIND_PROPOSAL_V1",
+        &[
+            &of.chain_id.to_be_bytes(),
+            &of.view.to_be_bytes(),
+            &of.block_hash,
+            &optional(qc),
+            &of.proposer_id.to_be_bytes(),
+            &of.epoch.to_be_bytes(),
+            &of.suite_id.to_be_bytes(),
+        ],
+    )
+}
+
+/// A HotStuff vote's payload.
+pub fn hotstuff_vote(of: &hotstuff::Vote) -> Vec<u8> {
+    let (chain_id, view, voter_id) = (of.chain_id.to_be_bytes(), of.view.to_be_bytes(), of.voter_id.to_be_bytes());
+    fields("QBIND_VOTE_V1", &[&chain_id, &view, &of.block_hash, &voter_id])
+}
+
+/// A HotStuff timeout's payload.
+pub fn hotstuff_timeout(of: &hotstuff::Timeout) -> Vec<u8> {
+    let (chain_id, view, voter_id) = (of.chain_id.to_be_bytes(), of.view.to_be_bytes(), of.voter_id.to_be_bytes());
+    let qc = optional(of.high_qc_hash.map(|hash| hash.to_vec()));
+    fields("QBIND_TIMEOUT_V1", &[&chain_id, &view, &qc, &voter_id])
+}
+
+/// A tagged message's payload.
+pub fn tagged(of: &tagged::Tagged) -> Vec<u8> {
+    let tag = match of.domain {
+        tagged::Domain::Batch => "QBIND_BATCH_V1",
+        tagged::Domain::BatchAck => "QBIND_BATCH_ACK_V1",
+        tagged::Domain::Governance => "QBIND_GOVERNANCE_V1",
+        tagged::Domain::Operation => "QBIND_OPERATION_V1",
+        tagged::Domain::Withdrawal => "QBIND_WITHDRAWAL_V1",
+    };
+    let length = u32::try_from(of.body.len()).expect("it decoded");
+    fields(tag, &[&of.chain_id.to_be_bytes(), &length.to_be_bytes(), &of.body])
 }

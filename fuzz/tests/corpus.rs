@@ -7,7 +7,7 @@ use sigwarden::proto;
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::Effect;
 use sigwarden_core::{Format, KeyState, Scheme};
-use sigwarden_formats::{cometbft, evm};
+use sigwarden_formats::{cometbft, evm, hotstuff, tagged};
 use sigwarden_ledger::disk::simulated::SimulatedDisk;
 use sigwarden_ledger::disk::{Access, Disk};
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Settings};
@@ -167,6 +167,40 @@ fn seeds() {
     of(Format::CometBftVoteExtension, precommit.sign_bytes_with_extension(b"prices"));
     of(Format::RawMessageNone, b"a message".to_vec());
     of(Format::RawDigest, vec![9; 32]);
+    let proposal = hotstuff::Proposal {
+        chain_id: 7,
+        view: 10,
+        block_hash: [1; 32],
+        high_qc: Some(hotstuff::QuorumCertificate {
+            view: 9,
+            block_hash: [2; 32],
+        }),
+        proposer_id: 3,
+        epoch: 1,
+        suite_id: 100,
+    };
+    of(Format::HotStuffProposal, proposal.sign_bytes());
+    let vote = hotstuff::Vote {
+        chain_id: 7,
+        view: 10,
+        block_hash: [1; 32],
+        voter_id: 3,
+    };
+    of(Format::HotStuffVote, vote.sign_bytes());
+    let timeout = hotstuff::Timeout {
+        chain_id: 7,
+        view: 10,
+        high_qc_hash: Some([2; 32]),
+        voter_id: 3,
+    };
+    of(Format::HotStuffTimeout, timeout.sign_bytes());
+    let acknowledgement = tagged::Tagged {
+        domain: tagged::Domain::BatchAck,
+        chain_id: 7,
+        body: b"body".to_vec(),
+    };
+    of(Format::TaggedMessage, acknowledgement.sign_bytes().unwrap());
+    of(Format::MlKem768Ciphertext, vec![9; 1088]);
 
     let disk = SimulatedDisk::new(0);
     let state_dir = Path::new("state");

@@ -43,6 +43,7 @@ impl Policy for Monotonic {
             "cometbft.block-hash",
             "hotstuff.chain-id",
             "hotstuff.view",
+            "hotstuff.step",
         ],
         denial_codes: &["regression", "conflict"],
     };

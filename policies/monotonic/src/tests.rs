@@ -109,6 +109,22 @@ fn a_vote_is_the_same_with_another_timestamp_and_not_with_another_block() {
 }
 
 #[test]
+fn a_view_rises_for_each_step_and_another_block_is_a_conflict() {
+    let mut trial = example();
+    denied(&mut trial, testing::hotstuff_vote(9), &[]);
+    denied(&mut trial, testing::hotstuff_vote(9), &[]);
+    denied(
+        &mut trial,
+        testing::hotstuff_vote(9).bytes("hotstuff.block-hash", &[0xcd; 32]),
+        &["conflict"],
+    );
+    denied(&mut trial, testing::hotstuff_vote(8), &["regression"]);
+    denied(&mut trial, testing::hotstuff_timeout(8), &[]);
+    denied(&mut trial, testing::hotstuff_vote(0).u64("hotstuff.chain-id", 8), &[]);
+    denied(&mut trial, testing::hotstuff_vote(10), &[]);
+}
+
+#[test]
 fn the_orders_differ_where_one_fact_falls() {
     let with = |order: &str| {
         let config = format!(r#"{{"rules":[{{"name":"r","formats":["evm/*"],"facts":["evm.nonce","evm.gas-limit"],"order":"{order}"}}]}}"#);

@@ -95,3 +95,22 @@ fn a_wrong_configuration_is_refused_with_its_path() {
         );
     }
 }
+
+#[test]
+fn what_a_decoder_reads_and_what_signs_nothing_passes_on_mainnet() {
+    let mut trial = trial("{}");
+    for request in [
+        testing::hotstuff_vote(9),
+        testing::hotstuff_proposal(9),
+        testing::hotstuff_timeout(9),
+        testing::tagged_message("withdrawal", b"body"),
+        testing::encapsulation(),
+    ] {
+        assert_eq!(codes(&trial.evaluate(&request.network(Network::Mainnet).build())), [""; 0]);
+    }
+    let only = r#"{"mainnet":{"schemes":["ml-dsa-44"],"formats":["hotstuff/*"]}}"#;
+    let mut only = self::trial(only);
+    let on_mainnet = |request: testing::RequestBuilder| request.network(Network::Mainnet).build();
+    assert_eq!(codes(&only.evaluate(&on_mainnet(testing::hotstuff_vote(9)))), [""; 0]);
+    assert_eq!(codes(&only.evaluate(&on_mainnet(testing::encapsulation()))), ["scheme", "format"]);
+}

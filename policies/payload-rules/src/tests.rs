@@ -205,6 +205,17 @@ fn a_wrong_configuration_is_refused_with_its_path() {
         ["evm.selectors"]
     );
     assert_eq!(paths(r#"{"cometbft":{"chain_ids":[]}}"#), ["cometbft.chain_ids"]);
+    assert_eq!(paths(r#"{"hotstuff":{"chain_ids":[]}}"#), ["hotstuff.chain_ids"]);
+    assert_eq!(
+        paths(r#"{"tagged":{"chain_ids":[],"domains":[],"max_body_bytes":1}}"#),
+        ["tagged.chain_ids", "tagged.domains"]
+    );
+    assert_eq!(
+        paths(r#"{"tagged":{"chain_ids":[7],"domains":["upgrade"],"max_body_bytes":1}}"#),
+        ["tagged.domains[0]"]
+    );
+    assert_eq!(paths(r#"{"tagged":{"chain_ids":[7],"domains":["batch"]}}"#), ["tagged"]);
+    assert_eq!(paths(r#"{"encapsulation":{"allow":true,"bytes":1}}"#), ["encapsulation.bytes"]);
     assert_eq!(
         paths(r#"{"messages":{"max_bytes":1,"prefixes":[{"text":""}]}}"#),
         ["messages.prefixes[0]"]
@@ -221,4 +232,50 @@ fn any_recipient_and_any_call_data_are_allowed_by_their_flags() {
         .bytes("evm.to", &[9; 20])
         .bytes("evm.data", &[1, 2]);
     assert!(verdict(config, &any).is_ok());
+}
+
+#[test]
+fn hotstuff_messages_are_for_a_listed_chain() {
+    for message in [
+        testing::hotstuff_vote(9),
+        testing::hotstuff_proposal(9),
+        testing::hotstuff_timeout(9),
+    ] {
+        assert!(verdict(EXAMPLE, &message).is_ok());
+        let other = message.clone().u64("hotstuff.chain-id", 8);
+        let denied = verdict(EXAMPLE, &other).unwrap_err();
+        assert_eq!(denied.codes(), ["hotstuff/chain-id"]);
+        assert_eq!(denied.denials()[0].message, "chain 8 is not allowed; 7 is");
+        assert_eq!(verdict("{}", &message).unwrap_err().codes(), ["hotstuff/not-configured"]);
+        let less = message.without("hotstuff.chain-id");
+        assert_eq!(verdict(EXAMPLE, &less).unwrap_err().codes(), ["facts/missing"]);
+    }
+}
+
+#[test]
+fn a_tagged_message_is_for_a_listed_chain_and_purpose_and_not_too_long() {
+    for domain in ["batch", "batch-ack"] {
+        assert!(verdict(EXAMPLE, &testing::tagged_message(domain, &[1; 1024])).is_ok());
+    }
+    let all_wrong = testing::tagged_message("withdrawal", &[1; 1025]).u64("tagged.chain-id", 8);
+    let denied = verdict(EXAMPLE, &all_wrong).unwrap_err();
+    assert_eq!(denied.codes(), ["tagged/chain-id", "tagged/domain", "tagged/size"]);
+    assert_eq!(
+        denied.denials()[1].message,
+        "a withdrawal message is not allowed; batch, batch-ack is"
+    );
+    let long = testing::tagged_message("batch", &[1; 1025]);
+    assert_eq!(verdict(EXAMPLE, &long).unwrap_err().codes(), ["tagged/size"]);
+    let newer = testing::tagged_message("upgrade", &[1]);
+    assert_eq!(verdict(EXAMPLE, &newer).unwrap_err().codes(), ["facts/missing"]);
+    assert_eq!(verdict("{}", &long).unwrap_err().codes(), ["tagged/not-configured"]);
+}
+
+#[test]
+fn decapsulation_is_allowed_by_its_flag_only() {
+    let request = testing::encapsulation();
+    assert!(verdict(EXAMPLE, &request).is_ok());
+    for config in ["{}", r#"{"encapsulation":{"allow":false}}"#] {
+        assert_eq!(verdict(config, &request).unwrap_err().codes(), ["encapsulation/not-configured"]);
+    }
 }

@@ -163,3 +163,17 @@ fn a_wrong_configuration_is_refused_with_its_path() {
         .collect();
     assert_eq!(paths(&format!(r#"{{"rules":[{}]}}"#, many.join(","))), ["rules"]);
 }
+
+#[test]
+fn the_formats_of_hotstuff_tags_and_encapsulations_have_costs_of_their_own() {
+    let config = rule(
+        r#""per":[],"costs":[{"formats":["hotstuff/*"],"cost":0},{"formats":["tagged-message"],"cost":3},{"formats":["ml-kem-768/*"],"cost":1}]"#,
+    );
+    for (request, allowed) in [
+        (testing::hotstuff_vote(9), 1_000),
+        (testing::tagged_message("batch", b"body"), 1),
+        (testing::encapsulation(), 3),
+    ] {
+        assert_eq!(burst(&mut trial(&config), &request, START), allowed);
+    }
+}

@@ -280,3 +280,12 @@ fn what_begins_with_a_tag_is_no_raw_message() {
         assert_eq!(decode(Format::RawMessageNone, text.as_bytes()).err(), None, "{text}");
     }
 }
+
+#[test]
+fn the_document_has_these_vectors() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    for vector in [PROPOSAL, GENESIS_PROPOSAL, VOTE, TIMEOUT, GENESIS_TIMEOUT, BATCH_ACK] {
+        assert!(text.lines().any(|line| line == vector), "{vector}");
+    }
+}
