@@ -68,7 +68,7 @@ fn the_keyring_is_as_documented() {
 
 #[test]
 fn derived_keys_are_as_documented() {
-    let root = counting(0x40);
+    let root = counting::<32>(0x40);
     let index_key = sealed::subkey(&root, &[b"sigwarden key index v1"]).unwrap();
     assert_eq!(index_key.expose_secret().to_vec(), block("Index key"));
     let file_key = sealed::subkey(&root, &[b"sigwarden sealed file v1", &label().file_id]).unwrap();
@@ -77,14 +77,14 @@ fn derived_keys_are_as_documented() {
 
 #[test]
 fn a_sealed_key_is_as_documented() {
-    let key = FileKey::derive(&counting(0x40), &label().file_id).unwrap();
+    let key = FileKey::derive(&counting::<32>(0x40), &label().file_id).unwrap();
     let file = sealed::seal(&key, &label(), &counting(0xc0), &mut one()).unwrap();
     assert_eq!(hex::encode(file), hex::encode(block("`evm.hot.v1.key`")));
 }
 
 #[test]
 fn the_index_is_as_documented() {
-    let key = sealed::subkey(&counting(0x40), &[b"sigwarden key index v1"]).unwrap();
+    let key = sealed::subkey(&counting::<32>(0x40), &[b"sigwarden key index v1"]).unwrap();
     let entries = BTreeMap::from([(label().id, label())]);
     let file = index::encode(key.expose_secret(), &entries).unwrap();
     assert_eq!(hex::encode(file), hex::encode(block("`index`")));

@@ -153,6 +153,26 @@ impl Directory {
         self.sync()
     }
 
+    /// Removes a file, durably when this returns, with what an interrupted writer left of it. One that is not there is no error.
+    pub(crate) fn remove_file(&self, name: &str) -> Result<bool, FileError> {
+        let there = match unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Ok(()) => true,
+            Err(Errno::NOENT) => false,
+            Err(errno) => return Err(io_error(&self.path_of(name), "remove", errno)),
+        };
+        if there {
+            let begins = format!(".{name}.");
+            for unfinished in self.names()? {
+                if unfinished.starts_with(&begins) && unfinished.ends_with(TEMPORARY_SUFFIX) {
+                    unlinkat(&self.descriptor, &unfinished, AtFlags::empty())
+                        .map_err(|errno| io_error(&self.path_of(&unfinished), "remove", errno))?;
+                }
+            }
+        }
+        self.sync()?;
+        Ok(there)
+    }
+
     /// The names of its files.
     pub(crate) fn names(&self) -> Result<Vec<String>, FileError> {
         let failed = |source| FileError::Io {

@@ -6,6 +6,7 @@
 
 mod arena;
 mod bytes;
+mod cache;
 #[cfg(feature = "env-secrets")]
 mod env;
 mod files;
@@ -17,11 +18,14 @@ mod lattices;
 mod mock_hsm;
 mod os;
 mod passphrase;
+mod pin;
 mod schemes;
 mod sealed;
 mod sealed_file;
+mod sealed_secret;
 mod secret;
 mod shield;
+mod strength;
 mod vault;
 
 #[cfg(feature = "env-secrets")]
@@ -34,12 +38,15 @@ pub use keyring::KeyringError;
 pub use mock_hsm::{Faults, MockHsm, MockScript};
 pub use os::{ArenaError, TakeVariableError, limit_allocator, release_freed_memory};
 pub use passphrase::PassphraseError;
+pub use pin::Pin;
 pub use sealed::SealedError;
 #[doc(hidden)]
 pub use sealed::forged_header_is_faithful_and_opens_nothing;
 pub use sealed_file::SealedFileBackend;
-pub use secret::{Passphrase, SecretKey, SecretKeyError, public_key_of, secret_key_bytes};
+pub use sealed_secret::SealedSecretError;
+pub use secret::{Passphrase, SecretBytes, SecretEntry, SecretKey, SecretKeyError, public_key_of, secret_key_bytes};
 pub use shield::ShieldError;
+pub use strength::{PassphraseFor, PassphraseWarning, WeakPassphrase, check_passphrase};
 pub use vault::{IndexEntry, Vault, VaultError};
 
 #[cfg(test)]

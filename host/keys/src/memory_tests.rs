@@ -3,7 +3,7 @@
 use crate::keyring::tests::CHEAP;
 use crate::schemes::PublicHalf;
 use crate::sealed_file::SealedFileBackend;
-use crate::secret::{Passphrase, SecretKey};
+use crate::secret::{Passphrase, SecretKey, secret_key_bytes};
 use crate::vault::{Vault, tests as vaults};
 use sigwarden_core::Scheme;
 use sigwarden_core::fact::SigningInput;
@@ -15,44 +15,40 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A secret as the test may hold it: every byte with `MASK` on it, so that the pattern itself is never found.
-struct Planted([u8; 32]);
+struct Planted(Vec<u8>);
 const MASK: u8 = 0x5a;
 
 impl Planted {
     fn new() -> Self {
-        let mut masked = [0; 32];
+        Self::long(32)
+    }
+
+    fn long(length: usize) -> Self {
+        let mut masked = vec![0; length];
         getrandom::fill(&mut masked).unwrap();
         // Below the order of secp256k1 once unmasked.
         masked[0] = MASK;
         Self(masked)
     }
 
-    fn of(bytes: &[u8; 32]) -> Self {
-        let mut masked = [0; 32];
-        for (to, from) in masked.iter_mut().zip(bytes) {
-            *to = from ^ MASK;
-        }
-        Self(masked)
+    fn of(bytes: &[u8]) -> Self {
+        Self(bytes.iter().map(|byte| byte ^ MASK).collect())
     }
 
-    fn unmasked(&self) -> Zeroizing<[u8; 32]> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        for (to, from) in bytes.iter_mut().zip(self.0) {
-            *to = from ^ MASK;
-        }
-        bytes
+    fn unmasked(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.0.iter().map(|byte| byte ^ MASK).collect())
     }
 
     /// Where 16 successive bytes of it lie, as they are, in reverse (a scalar's little-endian limbs), or with `digest` on them.
     fn found(&self, digest: &[u8; 32]) -> Vec<String> {
-        let mut reversed = self.0;
+        let mut reversed = self.0.clone();
         reversed.reverse();
-        let mut mixed = self.0;
+        let mut mixed = self.0.clone();
         mixed.iter_mut().zip(digest).for_each(|(to, from)| *to ^= from);
-        let needles: Vec<[u8; 16]> = [self.0, reversed, mixed]
+        let needles: Vec<[u8; 16]> = [self.0.clone(), reversed, mixed]
             .iter()
-            .flat_map(|pattern| [&pattern[..16], &pattern[16..]])
-            .map(|half| half.try_into().unwrap())
+            .flat_map(|pattern| pattern.chunks_exact(16))
+            .map(|part| part.try_into().unwrap())
             .collect();
         let memory = File::open("/proc/self/mem").unwrap();
         let mut found = Vec::new();
@@ -97,18 +93,24 @@ fn after_a_signature_the_key_is_nowhere_in_memory() {
     let (_directory, vault) = vaults::vault();
     let vault = Arc::new(vault);
     for scheme in Scheme::ALL {
-        let (id, planted): (KeyId, _) = (format!("planted.{scheme}.v1").parse().unwrap(), Planted::new());
+        let id: KeyId = format!("planted.{scheme}.v1").parse().unwrap();
+        let planted = Planted::long(secret_key_bytes(*scheme));
         import(&vault, &id, *scheme, &planted);
         let digest = [0x11; 32];
         let input = match scheme {
             Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => SigningInput::Digest(digest),
-            Scheme::Ed25519 => SigningInput::Message(digest.to_vec()),
+            Scheme::Ed25519 | Scheme::MlDsa44 => SigningInput::Message(digest.to_vec()),
+            Scheme::MlKem768 => SigningInput::Message(vec![0x11; 1088]),
         };
         assert_eq!(planted.found(&digest), Vec::<String>::new(), "{scheme}: imported");
         // First use: the file is opened. Second use: the key was waiting in memory.
         let backend = SealedFileBackend::new(Arc::clone(&vault));
         for _ in 0..2 {
-            backend.sign_inputs(&id, *scheme, [&input].into_iter()).unwrap();
+            if *scheme == Scheme::MlKem768 {
+                drop(backend.decapsulate_inputs(&id, *scheme, [&input].into_iter()).unwrap());
+            } else {
+                backend.sign_inputs(&id, *scheme, [&input].into_iter()).unwrap();
+            }
             assert_eq!(planted.found(&digest), Vec::<String>::new(), "{scheme}: signed");
         }
     }

@@ -2,7 +2,8 @@
 use super::*;
 use sigwarden_core::verify::{Invalid, verify};
 
-const SCHEMES: [Scheme; 3] = [Scheme::Secp256k1Ecdsa, Scheme::Secp256k1Schnorr, Scheme::Ed25519];
+/// Those that sign.
+const SCHEMES: [Scheme; 4] = [Scheme::Secp256k1Ecdsa, Scheme::Secp256k1Schnorr, Scheme::Ed25519, Scheme::MlDsa44];
 
 fn id() -> KeyId {
     "evm.hot.v1".parse().unwrap()
@@ -11,7 +12,8 @@ fn id() -> KeyId {
 fn input(scheme: Scheme) -> SigningInput {
     match scheme {
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => SigningInput::Digest([5; 32]),
-        Scheme::Ed25519 => SigningInput::Message(b"hello".to_vec()),
+        Scheme::Ed25519 | Scheme::MlDsa44 => SigningInput::Message(b"hello".to_vec()),
+        Scheme::MlKem768 => SigningInput::Message(vec![5; 1088]),
     }
 }
 
@@ -42,7 +44,7 @@ fn the_same_seed_gives_the_same_keys_and_another_gives_others() {
         seed: seed.into(),
         ..MockScript::default()
     };
-    for scheme in SCHEMES {
+    for scheme in Scheme::ALL.iter().copied() {
         let key = |seed| MockHsm::new(script(seed)).generate(&id(), scheme).unwrap();
         assert_eq!(key("a"), key("a"));
         assert_ne!(key("a"), key("b"));
@@ -78,7 +80,8 @@ fn faulty_signatures_are_refused_by_core_for_the_right_reason() {
     }
     assert_eq!(judged(Scheme::Secp256k1Ecdsa, high_s.clone()), Err(Invalid::HighS));
     assert_eq!(judged(Scheme::Ed25519, high_s.clone()), Err(Invalid::Signature));
-    assert_eq!(judged(Scheme::Secp256k1Schnorr, high_s), Err(Invalid::Signature));
+    assert_eq!(judged(Scheme::Secp256k1Schnorr, high_s.clone()), Err(Invalid::Signature));
+    assert_eq!(judged(Scheme::MlDsa44, high_s), Err(Invalid::Signature));
 }
 
 /// A high S is wrong for its form only: put down again, it is the signature that was.
@@ -132,6 +135,45 @@ fn faults_change_while_it_runs() {
     assert_eq!(mock.sign_inputs(&id(), scheme, [&input].into_iter()), Ok(Vec::new()));
     mock.set_key_faults(&id(), None);
     assert!(sign(&mock, scheme).is_ok());
+}
+
+#[test]
+fn it_decapsulates_and_fails_as_scripted() {
+    use secrecy::ExposeSecret;
+    let mock = MockHsm::new(MockScript::default());
+    let scheme = Scheme::MlKem768;
+    mock.generate(&id(), scheme).unwrap();
+    let input = input(scheme);
+    let opened = || {
+        let opened = mock.decapsulate_inputs(&id(), scheme, [&input].into_iter());
+        opened.map(|secret| *secret.expose_secret())
+    };
+    let right = opened().unwrap();
+    assert_eq!(opened(), Ok(right));
+    for faults in [
+        Faults {
+            unavailable: true,
+            ..Faults::default()
+        },
+        Faults {
+            fail_after: Some(0),
+            ..Faults::default()
+        },
+    ] {
+        mock.set_faults(faults);
+        assert!(opened().is_err());
+    }
+    mock.set_faults(Faults {
+        wrong_key: true,
+        ..Faults::default()
+    });
+    assert_ne!(opened().unwrap(), right);
+    // It signs nothing, and the others decapsulate nothing.
+    mock.set_faults(Faults::default());
+    assert!(matches!(sign(&mock, scheme), Err(BackendFailure::Failed(text)) if text.contains("signs nothing")));
+    mock.generate(&id(), Scheme::MlDsa44).unwrap();
+    let refused = mock.decapsulate_inputs(&id(), Scheme::MlDsa44, [&input].into_iter()).err();
+    assert!(matches!(refused, Some(BackendFailure::Failed(text)) if text.contains("decapsulates nothing")));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::files::{FileError, read_secret_file};
 use crate::os::{TakeVariableError, take_variable};
 use crate::secret::Passphrase;
+use crate::shield::ShieldError;
 use rpassword::{Config, ConfigBuilder, prompt_password_with_config};
 use std::io;
 use std::path::Path;
@@ -31,6 +32,12 @@ pub enum PassphraseError {
     /// The variable cannot be taken.
     #[error(transparent)]
     Variable(#[from] TakeVariableError),
+    /// A PIN that is no text.
+    #[error("it is not UTF-8 text, as a PIN is")]
+    NotText,
+    /// It cannot be kept, or was changed meanwhile.
+    #[error(transparent)]
+    Shield(#[from] ShieldError),
 }
 
 impl Passphrase {

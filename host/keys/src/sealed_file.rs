@@ -1,42 +1,46 @@
 //! The `sealed-file` backend: keys sealed in a [`Vault`], opened on first use, shielded between uses.
 
+use crate::cache::{Cache, DEFAULT_TTL, HELD_MAX};
 use crate::held::HeldKey;
 use crate::vault::{Vault, VaultError};
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::proof::SharedSecret;
 use sigwarden_core::{Backend, BackendFailure, Committed, RawSignature, Scheme};
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
-
-/// Keys kept shielded in memory: with some 300 bytes each, 5 MB. A vault with more opens the rest again and again.
-const HELD_MAX: usize = 16_384;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Signs with the keys of a vault.
 pub struct SealedFileBackend {
     vault: Arc<Vault>,
-    held: RwLock<HashMap<KeyId, Arc<HeldKey>>>,
-    held_max: usize,
+    cache: Cache,
 }
 
 impl SealedFileBackend {
-    /// A backend over an open vault. Opens no key.
+    /// A backend over an open vault, which keeps a key for five minutes. Opens no key.
     #[must_use]
     pub fn new(vault: Arc<Vault>) -> Self {
-        Self::holding(vault, HELD_MAX)
+        Self::with_ttl(vault, DEFAULT_TTL)
     }
 
-    fn holding(vault: Arc<Vault>, held_max: usize) -> Self {
+    /// A backend that keeps a key shielded in memory for `ttl` since it was opened (`security.secret_cache_ttl`); with zero, each
+    /// signature opens its file. The vault's root key stays shielded in memory, so opening again needs no passphrase.
+    #[must_use]
+    pub fn with_ttl(vault: Arc<Vault>, ttl: Duration) -> Self {
         Self {
             vault,
-            held: RwLock::default(),
-            held_max,
+            cache: Cache::new(ttl, HELD_MAX),
         }
     }
 
     /// Drops a key from memory. The next signature opens its file again.
     pub fn forget(&self, id: &KeyId) {
-        self.held.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.cache.forget(id);
+    }
+
+    /// Drops keys whose time is over, also those that nobody asks for: call it every minute. Returns how many it dropped.
+    pub fn evict(&self) -> usize {
+        self.cache.evict(Instant::now())
     }
 
     /// Signs each input, in order.
@@ -47,6 +51,16 @@ impl SealedFileBackend {
         inputs: impl Iterator<Item = &'a SigningInput>,
     ) -> Result<Vec<RawSignature>, BackendFailure> {
         self.key_of(id, scheme)?.sign(inputs)
+    }
+
+    /// Opens a ciphertext.
+    pub(crate) fn decapsulate_inputs<'a>(
+        &self,
+        id: &KeyId,
+        scheme: Scheme,
+        inputs: impl Iterator<Item = &'a SigningInput>,
+    ) -> Result<SharedSecret, BackendFailure> {
+        self.key_of(id, scheme)?.decapsulate(inputs)
     }
 
     fn key_of(&self, id: &KeyId, scheme: Scheme) -> Result<Arc<HeldKey>, BackendFailure> {
@@ -60,20 +74,8 @@ impl SealedFileBackend {
     }
 
     fn key(&self, id: &KeyId) -> Result<Arc<HeldKey>, BackendFailure> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner).get(id).map(Arc::clone);
-        if let Some(key) = held {
-            return Ok(key);
-        }
-        // Without the lock: it reads a file. Two threads may both open a key; the first one's is kept.
-        let opened = Arc::new(self.vault.hold(id).map_err(|error| failure(&error))?);
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        if held.len() >= self.held_max
-            && !held.contains_key(id)
-            && let Some(any) = held.keys().next().cloned()
-        {
-            held.remove(&any);
-        }
-        Ok(Arc::clone(held.entry(id.clone()).or_insert(opened)))
+        let load = || self.vault.hold(id).map_err(|error| failure(&error));
+        self.cache.get(id, Instant::now(), load)
     }
 }
 
@@ -85,7 +87,7 @@ impl Backend for SealedFileBackend {
 
     fn decapsulate(&self, committed: &Committed) -> Result<SharedSecret, BackendFailure> {
         let key = committed.key();
-        self.key_of(&key.id, key.scheme)?.decapsulate(committed.to_sign())
+        self.decapsulate_inputs(&key.id, key.scheme, committed.to_sign())
     }
 }
 
@@ -98,6 +100,10 @@ fn failure(error: &VaultError) -> BackendFailure {
         | VaultError::Index { .. }
         | VaultError::Sealed { .. }
         | VaultError::UnknownKey(_)
+        | VaultError::Secret { .. }
+        | VaultError::UnknownSecret(_)
+        | VaultError::SecretLength(_)
+        | VaultError::SecretsFull(_)
         | VaultError::KeyExists(_)
         | VaultError::Stray(_)
         | VaultError::Key(_) => BackendFailure::Failed(error.to_string()),

