@@ -115,14 +115,14 @@ pub(crate) fn verdict(verdict: types::Verdict, codes: &[String]) -> Result<Verdi
     }
 }
 
+/// A denial as code, message and time to retry at.
+type Told = (String, String, Option<u64>);
+
 /// For the fuzzer: judges an answer that was made elsewhere, either a note or denials as code, message and time to retry at.
 ///
 /// # Errors
 /// It is malformed.
-pub fn judge_answer(
-    answer: Result<Option<String>, Vec<(String, String, Option<u64>)>>,
-    codes: &[String],
-) -> Result<Verdict, EvaluationFailure> {
+pub fn judge_answer(answer: Result<Option<String>, Vec<Told>>, codes: &[String]) -> Result<Verdict, EvaluationFailure> {
     let denial = |(code, message, retry_at)| types::Denial { code, message, retry_at };
     let answered = match answer {
         Ok(note) => types::Verdict::Allow(note),
