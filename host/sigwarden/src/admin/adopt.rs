@@ -124,7 +124,7 @@ fn record(ledger: &EmbeddedLedger, heights: &[LastHeight], reason: &str) -> Resu
 }
 
 fn floors(state: &State) -> impl Iterator<Item = (&Arc<FloorKey>, &Arc<Floor>)> {
-    state.floors.iter().filter(|(key, _)| key.class == MessageClass::CometBft)
+    state.floors.iter().filter(|(key, _)| key.class != MessageClass::CometBftExtension)
 }
 
 /// The floors as they have to stand. Every chain that any key has a floor on needs a height.

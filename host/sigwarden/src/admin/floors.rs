@@ -69,7 +69,16 @@ fn judge(config: &Config, state: &State, new: &wire::NewFloor) -> Result<(String
     if new.chain_id.is_empty() || new.chain_id.len() > CHAIN_ID_MAX {
         return Err(NotDone::cannot(format!("a chain id has 1 to {CHAIN_ID_MAX} bytes")));
     }
-    if i64::try_from(new.height).is_err() {
+    let class: MessageClass = match new.class.as_str() {
+        "" => MessageClass::CometBft,
+        name => name.parse()?,
+    };
+    if class == MessageClass::CometBftExtension {
+        return Err(NotDone::no(
+            "extensions follow their precommits; raise the floor of class `cometbft`",
+        ));
+    }
+    if class == MessageClass::CometBft && i64::try_from(new.height).is_err() {
         let most = i64::MAX;
         return Err(NotDone::cannot(format!(
             "height {}: CometBFT heights are int64, {most} is the highest; a floor above it could never be right",
@@ -85,7 +94,7 @@ fn judge(config: &Config, state: &State, new: &wire::NewFloor) -> Result<(String
     let floor_key = FloorKey {
         public_key: status.public_key.clone(),
         chain_id: new.chain_id.clone(),
-        class: MessageClass::CometBft,
+        class,
     };
     let floor = match &new.within {
         None => Floor {
@@ -93,16 +102,23 @@ fn judge(config: &Config, state: &State, new: &wire::NewFloor) -> Result<(String
             taken: Taken::Operator,
         },
         Some(within) => {
-            if within.round > i32::MAX.unsigned_abs().into() || !(1..=3).contains(&within.step) {
+            let right = match class {
+                MessageClass::HotStuff => (1..=3).contains(&within.round) && within.step == 0,
+                MessageClass::CometBft | MessageClass::CometBftExtension => {
+                    within.round <= i32::MAX.unsigned_abs().into() && (1..=3).contains(&within.step)
+                }
+            };
+            if !right {
                 return Err(NotDone::cannot(format!(
-                    "round {}, step {}: rounds are int32, steps are 1 (proposal), 2 (prevote), 3 (precommit)",
+                    "round {}, step {}: rounds are int32, steps are 1 (proposal), 2 (prevote), 3 (precommit); for `hotstuff` the round is 1 \
+                     (proposal), 2 (vote) or 3 (timeout) and the step 0",
                     within.round, within.step
                 )));
             }
             let position = Position([new.height, within.round, within.step.into()]);
             let taken = match &within.message {
                 None => Taken::Operator,
-                Some(message) => taken(message, status, &new.chain_id, position)?,
+                Some(message) => taken(message, status, &new.chain_id, class, position)?,
             };
             Floor { position, taken }
         }
@@ -111,15 +127,17 @@ fn judge(config: &Config, state: &State, new: &wire::NewFloor) -> Result<(String
 }
 
 /// A message that was signed elsewhere, if it is one of this key on this chain at this position.
-fn taken(message: &wire::Message, status: &KeyStatus, chain_id: &str, position: Position) -> Result<Taken, NotDone> {
+fn taken(message: &wire::Message, status: &KeyStatus, chain_id: &str, class: MessageClass, position: Position) -> Result<Taken, NotDone> {
     if message.sign_bytes.len() > SIGN_BYTES_MAX {
         return Err(NotDone::no(format!("sign bytes have {SIGN_BYTES_MAX} bytes at most")));
     }
-    let Position([_, _, step]) = position;
-    let format = if step == 1 {
-        Format::CometBftProposal
-    } else {
-        Format::CometBftVote
+    let Position([_, round, step]) = position;
+    let format = match (class, round, step) {
+        (MessageClass::HotStuff, 1, _) => Format::HotStuffProposal,
+        (MessageClass::HotStuff, 2, _) => Format::HotStuffVote,
+        (MessageClass::HotStuff, _, _) => Format::HotStuffTimeout,
+        (MessageClass::CometBft | MessageClass::CometBftExtension, _, 1) => Format::CometBftProposal,
+        (MessageClass::CometBft | MessageClass::CometBftExtension, _, _) => Format::CometBftVote,
     };
     let decoded = sigwarden_formats::decode(format, status.scheme, &message.sign_bytes)?;
     let Some(found) = &decoded.consensus else {

@@ -3,8 +3,8 @@
 use super::args::Check;
 use super::output::{Failure, Output, Style, table};
 use crate::check::{Finding, Rule, Severity, Surroundings, examine};
-use crate::config::Config;
-use crate::deployment::{Deployment, OpenError};
+use crate::config::{BackendKind, Config, PassphraseSource};
+use crate::deployment::{Backends, Deployment, OpenError};
 use serde_json::json;
 use sigwarden_core::Network;
 use std::os::unix::fs::MetadataExt;
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
     // The whole rehearsal judges as the network that was asked about.
     config.network = args.network.unwrap_or(config.network);
     let network = config.network;
-    let findings = examine(&Surroundings::of(&config), network);
+    let findings = examine(&surroundings(&config), network);
     let refused = findings.iter().any(|finding| finding.severity() == Severity::Refuse);
     let start = if refused { Start::Refused } else { try_start(&config)? };
     let holds = matches!(start, Start::Would | Start::Running(_));
@@ -46,6 +46,25 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
     });
     output.print(&value, || human(dir, network, &findings, &start, output));
     if holds { Ok(()) } else { Err(Failure::said_no()) }
+}
+
+/// With the tokens, if they can be opened without asking anybody, and no daemon has them.
+fn surroundings(config: &Config) -> Surroundings<'_> {
+    let tokens = || {
+        let _lock = sigwarden_ledger::DeploymentLock::acquire(&config.state_dir).ok()?;
+        let asks = config.backends.iter().any(|backend| match &backend.kind {
+            BackendKind::Pkcs11(pkcs11) => pkcs11.tokens.iter().any(|token| token.pin == Some(PassphraseSource::Prompt)),
+            BackendKind::SealedFile { .. } | BackendKind::Env | BackendKind::MockHsm { .. } => false,
+        });
+        match asks {
+            true => None,
+            false => Backends::open_tokens(config).ok().map(|backends| backends.tokens()),
+        }
+    };
+    Surroundings {
+        tokens: tokens(),
+        ..Surroundings::of(config)
+    }
 }
 
 /// What this check cannot speak for.

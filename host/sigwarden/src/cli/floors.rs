@@ -21,17 +21,17 @@ pub(super) fn run(command: Floors, dir: &Path, output: &Output) -> Result<(), Fa
             show(&config, &sigwarden_ledger::replay(&config.state_dir)?, output);
             Ok(())
         }
-        Floors::Set {
-            key,
-            chain_id,
-            height,
-            reason,
-        } => {
+        Floors::Set { key, chain_id, at, reason } => {
+            let (class, height) = match (at.height, at.view) {
+                (_, Some(view)) => (MessageClass::HotStuff, view),
+                (height, None) => (MessageClass::CometBft, height.unwrap_or_default()),
+            };
             let floor = NewFloor {
                 key,
                 chain_id,
                 height,
                 within: None,
+                class: class.name().to_owned(),
             };
             raise(&config, vec![floor], reason, output)
         }
@@ -103,6 +103,7 @@ fn of_single(single: Single, key: String, chain_id: String) -> NewFloor {
         chain_id,
         height,
         within,
+        class: MessageClass::CometBft.name().to_owned(),
     }
 }
 
@@ -155,6 +156,7 @@ fn of_export(config: &Config, state: &State, export: Export, wanted: &Wanted) ->
             chain_id: floor.chain_id,
             height,
             within,
+            class: floor.class.unwrap_or_default(),
         });
     }
     match floors.is_empty() {
@@ -168,7 +170,7 @@ fn export(config: &Config, output: &Output) -> Result<(), Failure> {
     let mut floors: Vec<ExportedFloor> = state
         .floors
         .iter()
-        .filter(|(key, _)| key.class == MessageClass::CometBft)
+        .filter(|(key, _)| key.class != MessageClass::CometBftExtension)
         .map(|(key, floor)| exported(name_of(config, &state, &key.public_key), key, floor))
         .collect();
     floors.sort_by(|a, b| (&a.key, &a.chain_id).cmp(&(&b.key, &b.chain_id)));
@@ -199,6 +201,9 @@ fn exported(name: String, key: &FloorKey, floor: &Floor) -> ExportedFloor {
         key: name,
         public_key: hex::encode(&key.public_key),
         chain_id: key.chain_id.clone(),
+        class: Some(key.class)
+            .filter(|class| *class != MessageClass::CometBft)
+            .map(|class| class.name().to_owned()),
         height: height.to_string(),
         round: within.map(|(round, _)| round),
         step: within.map(|(_, step)| step),

@@ -85,6 +85,9 @@ pub(super) struct ExportedFloor {
     pub(super) public_key: String,
     /// The chain.
     pub(super) chain_id: String,
+    /// The message class; absent for `cometbft`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) class: Option<String>,
     /// A decimal string, as heights are everywhere.
     pub(super) height: String,
     /// With `step`: the place within the height; without both, the height is closed.

@@ -85,7 +85,11 @@ fn an_unknown_field_is_named_with_file_line_and_the_nearest_known_name() {
     );
     let error = super::tests::error("version = 1", "version = 1\nzzzzzz = 2");
     assert_eq!(place(&error), (2, 1, "zzzzzz"));
-    assert!(error.message.contains("known here: backend, client, key"), "{}", error.message);
+    assert!(
+        error.message.contains("known here: backend, client, cryptography, key"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]

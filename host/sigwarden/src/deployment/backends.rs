@@ -162,7 +162,9 @@ impl Backends {
     pub(super) fn evict(&self) {
         for open in self.open.values() {
             match open {
-                Open::SealedFile(backend) => backend.evict(),
+                Open::SealedFile(backend) => {
+                    backend.evict();
+                }
                 Open::Pkcs11(_) | Open::MockHsm(_) => {}
                 #[cfg(feature = "env-secrets")]
                 Open::Env(_) => {}

@@ -238,13 +238,23 @@ pub(super) enum Floors {
         /// The chain
         #[arg(long, visible_alias = "chain", value_name = "ID")]
         chain_id: String,
-        /// The last height that this key has signed anywhere
-        #[arg(long, value_name = "N")]
-        height: u64,
+        #[command(flatten)]
+        at: LastSigned,
         /// Why, for the audit log
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct LastSigned {
+    /// The last height that this key has signed anywhere
+    #[arg(long, value_name = "N")]
+    pub(super) height: Option<u64>,
+    /// The same for a HotStuff chain: the last view
+    #[arg(long, value_name = "N")]
+    pub(super) view: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
