@@ -72,7 +72,7 @@ impl Pkcs11Backend {
         }
         let until = Instant::now() + backend.settings.pace.patience;
         for token in &backend.tokens {
-            token.wait_for_looks(0, until);
+            token.wait_for_look(until);
         }
         Ok(backend)
     }
@@ -218,8 +218,8 @@ impl Pkcs11Backend {
         let until = Instant::now() + self.settings.pace.patience;
         let waiting = self.tokens.iter().filter(|token| token.state() != TokenState::Ready);
         let asked: Vec<_> = waiting.map(|token| (token, token.operator_acts())).collect();
-        for (token, looks) in asked {
-            token.wait_for_looks(looks, until);
+        for (token, served) in asked {
+            token.wait_for_operator(served, until);
         }
         self.tokens()
     }

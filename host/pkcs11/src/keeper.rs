@@ -13,7 +13,7 @@ use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::Session;
 use cryptoki::slot::{Slot, TokenInfo as Told};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
 use std::time::Duration;
 
 /// Slots looked at: the largest network HSMs have so many partitions.
@@ -96,6 +96,10 @@ impl Keeper {
         if let Some(tie) = &mut self.tie {
             let library = Arc::clone(&tie.link.library);
             let _inside = library.enter();
+            let undisturbed = self.token.undisturbed.try_lock();
+            if matches!(undisturbed, Err(TryLockError::WouldBlock)) {
+                return Ok((tie.link.clone(), tie.info.clone()));
+            }
             match tie.check(&self.token, known_key) {
                 Ok(()) => return Ok((tie.link.clone(), tie.info.clone())),
                 Err(why) => tracing::warn!(token = %self.token.label(), "the token does not answer as it did: {why}"),

@@ -28,6 +28,8 @@ pub(crate) struct Token {
     changed: Condvar,
     /// A call failed since the last look that found all well: other tokens are asked first.
     shaky: AtomicBool,
+    /// Held while a key is made and while the token is looked at: SoftHSM fails to make one now and then if it is searched meanwhile.
+    pub(crate) undisturbed: Mutex<()>,
 }
 
 struct View {
@@ -41,7 +43,10 @@ struct View {
     /// A key that was found, to be found again by the next look.
     known_key: Option<String>,
     wake: bool,
+    /// An operator waits for a look of his own, and it runs; how many ended.
     operator: bool,
+    for_operator: bool,
+    served: u64,
     stop: bool,
     ended: bool,
 }
@@ -82,11 +87,14 @@ impl Token {
                 known_key: None,
                 wake: false,
                 operator: false,
+                for_operator: false,
+                served: 0,
                 stop: false,
                 ended: false,
             }),
             changed: Condvar::new(),
             shaky: AtomicBool::new(false),
+            undisturbed: Mutex::new(()),
         }
     }
 

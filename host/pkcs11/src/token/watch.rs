@@ -20,6 +20,7 @@ impl Token {
         let mut view = self.view();
         view.looking = None;
         view.looks += 1;
+        view.served += u64::from(std::mem::take(&mut view.for_operator));
         match outcome {
             Ok((link, info)) => {
                 if view.link.as_ref().is_none_or(|old| old.generation != link.generation) {
@@ -54,6 +55,7 @@ impl Token {
                 return Wake::Stop;
             }
             if std::mem::take(&mut view.operator) {
+                view.for_operator = true;
                 return Wake::Operator;
             }
             if view.wake && calls_wake {
@@ -84,18 +86,23 @@ impl Token {
 
 /// What the backend does with it.
 impl Token {
-    pub(crate) fn wait_for_looks(&self, more_than: u64, until: Instant) {
-        self.wait(until, |view| view.looks > more_than || view.ended);
+    pub(crate) fn wait_for_look(&self, until: Instant) {
+        self.wait(until, |view| view.looks > 0 || view.ended);
     }
 
-    /// Lets the PIN be used again. Returns how many looks there were before.
+    /// Lets the PIN be used again. Returns what [`Self::wait_for_operator`] wants to know.
     pub(crate) fn operator_acts(&self) -> u64 {
         let mut view = self.view();
         view.operator = true;
-        let looks = view.looks;
+        let served = view.served;
         drop(view);
         self.changed.notify_all();
-        looks
+        served
+    }
+
+    /// Waits until the look that the operator wanted has ended: not one that ran already.
+    pub(crate) fn wait_for_operator(&self, served: u64, until: Instant) {
+        self.wait(until, |view| (view.served > served && !view.operator) || view.ended);
     }
 
     pub(crate) fn stop(&self) {

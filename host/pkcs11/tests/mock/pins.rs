@@ -1,7 +1,7 @@
 //! PINs on a token that counts.
 
 use crate::rig::{configure, fail, library, mend, mock_token};
-use crate::support::{PIN, counted_pin, open, state, token, until};
+use crate::support::{PIN, counted_pin, open_watching, state, token, until};
 use sigwarden_mock_hsm::{Token, TokenFaults};
 use sigwarden_pkcs11::{PinAttempts, Pkcs11Backend, TokenSettings, TokenState};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn with_pin(pin: &'static str) -> (Arc<AtomicUsize>, Pkcs11Backend) {
     let (asked, pin) = counted_pin(pin);
-    let backend = open(vec![TokenSettings {
+    let backend = open_watching(vec![TokenSettings {
         pin: Some(pin),
         ..token(&library(), "mock")
     }]);

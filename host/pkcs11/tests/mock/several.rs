@@ -16,7 +16,8 @@ const FOR_EVER_MS: u64 = 60_000;
 fn two(sessions: usize) -> Pkcs11Backend {
     let mut settings = settings(mock(&["first", "second"]));
     settings.sessions = sessions;
-    settings.call_deadline = Some(Duration::from_millis(100));
+    settings.pace.health = Duration::from_millis(20);
+    assert_eq!(settings.call_deadline, Some(Duration::from_millis(700)));
     Pkcs11Backend::open(settings).unwrap()
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn a_token_that_hangs_is_left() {
 pub(crate) fn a_token_whose_calls_never_return_is_broken() {
     let mut settings = settings(mock(&["first"]));
     settings.sessions = 2;
-    settings.call_deadline = Some(Duration::from_millis(20));
+    settings.call_deadline = Some(Duration::from_millis(200));
     let backend = Pkcs11Backend::open(settings).unwrap();
     sign(&backend, SCHEME, 0).unwrap();
     hang("first");

@@ -79,13 +79,16 @@ fn main() {
         let tokens = place.join("tokens");
         std::fs::create_dir(&tokens).unwrap();
         let config = place.join("softhsm2.conf");
-        let text = format!(
-            "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
-            tokens.display()
-        );
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(&config, configuration(&tokens)).unwrap();
         vec![("SOFTHSM2_CONF", config)]
     });
+}
+
+fn configuration(tokens: &Path) -> String {
+    format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+        tokens.display()
+    )
 }
 
 /// SoftHSM, where distributions put it.

@@ -1,7 +1,9 @@
 //! Tokens: found, lost, back again, one in another's place.
 
 use crate::support::pipeline::{self, pipeline};
-use crate::support::{PIN, SO_PIN, assert_right, counted_pin, digest, id, logged_in, open, place, settings, state, token, until};
+use crate::support::{
+    PIN, SO_PIN, assert_right, counted_pin, digest, id, logged_in, open, open_watching, place, settings, state, token, until,
+};
 use crate::{library, with_tokens};
 use cryptoki::context::Pkcs11;
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
@@ -160,7 +162,7 @@ fn directory_of(label: &str) -> PathBuf {
 
 pub(crate) fn a_token_that_goes_away_refuses_and_comes_back_by_itself() {
     leave(with_tokens(&["validator"]));
-    let backend = open(vec![token(&library(), "validator")]);
+    let backend = open_watching(vec![token(&library(), "validator")]);
     let id = id("test.key.v1");
     let public_key = backend.generate(&id, SCHEME).unwrap();
     let sign = |n| backend.sign_inputs(&id, SCHEME, &public_key, [&digest(n)].into_iter());
@@ -179,18 +181,26 @@ pub(crate) fn a_token_that_goes_away_refuses_and_comes_back_by_itself() {
     }
 }
 
+/// Makes a token as another process does, and puts it among ours in one step.
 fn init_token_elsewhere(label: &str) {
+    let elsewhere = place().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let config = place().join("elsewhere.conf");
+    std::fs::write(&config, crate::configuration(&elsewhere)).unwrap();
     let made = Command::new("softhsm2-util")
         .args(["--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", PIN])
+        .env("SOFTHSM2_CONF", config)
         .stdout(Stdio::null())
         .status();
     assert!(made.unwrap().success());
+    let token = std::fs::read_dir(&elsewhere).unwrap().next().unwrap().unwrap();
+    std::fs::rename(token.path(), place().join("tokens").join(token.file_name())).unwrap();
 }
 
 pub(crate) fn another_token_of_the_label_is_not_told_the_pin() {
     leave(with_tokens(&["validator"]));
     let (asked, pin) = counted_pin(PIN);
-    let backend = open(vec![TokenSettings {
+    let backend = open_watching(vec![TokenSettings {
         pin: Some(pin),
         ..token(&library(), "validator")
     }]);
@@ -198,12 +208,13 @@ pub(crate) fn another_token_of_the_label_is_not_told_the_pin() {
     std::fs::rename(directory_of("validator"), place().join("away")).unwrap();
     until("its going", || state(&backend) != TokenState::Ready);
     init_token_elsewhere("validator");
-    // It has no PIN at first, which is another state.
     until("the other's being seen", || {
-        state(&backend).to_string().contains("this is another token of the same label")
+        matches!(state(&backend), TokenState::PinRefused { .. })
     });
+    let seen = state(&backend).to_string();
+    assert!(seen.contains("this is another token of the same label"), "{seen}");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    until("the operator's login", || backend.retry_login()[0].state == TokenState::Ready);
+    assert_eq!(backend.retry_login()[0].state, TokenState::Ready);
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
@@ -247,9 +258,7 @@ pub(crate) fn another_token_takes_over() {
         std::fs::copy(library(), &copy).unwrap();
         copy
     };
-    let mut settings = settings(vec![token(&copy("first.so"), "first"), token(&copy("second.so"), "second")]);
-    // So that the call finds out, and not the look.
-    settings.pace.health = std::time::Duration::from_secs(3600);
+    let settings = settings(vec![token(&copy("first.so"), "first"), token(&copy("second.so"), "second")]);
     let backend = Pkcs11Backend::open(settings).unwrap();
     assert_eq!(backend.public_key(&id, SCHEME).unwrap(), public_key);
     let sign = |n| {
@@ -297,7 +306,7 @@ pub(crate) fn tokens_with_different_keys_are_told_apart() {
 
 pub(crate) fn the_pipeline_signs_through_it() {
     with_tokens(&["validator"]);
-    let backend = Arc::new(open(vec![token(&library(), "validator")]));
+    let backend = Arc::new(open_watching(vec![token(&library(), "validator")]));
     let schemes = [Scheme::Secp256k1Ecdsa, Scheme::Ed25519];
     let keys = schemes.map(|scheme| (scheme, backend.generate(&pipeline::id(scheme), scheme).unwrap()));
     let pipeline = pipeline(Arc::<Pkcs11Backend>::clone(&backend), &keys);

@@ -114,14 +114,14 @@ pub(crate) fn token(library: &Path, label: &str) -> TokenSettings {
     }
 }
 
-/// Settings that lose no time.
+/// Settings that lose no time. A token is looked at when a call fails, and not in between.
 pub(crate) fn settings(tokens: Vec<TokenSettings>) -> Settings {
     let mut settings = Settings::new("hsm", tokens);
     settings.sessions = 4;
     settings.pace = Pace {
-        health: Duration::from_millis(50),
+        health: Settings::LOOK_MAX,
         retry_first: Duration::from_millis(5),
-        retry_most: Duration::from_millis(20),
+        retry_most: Duration::from_millis(50),
         ..Pace::default()
     };
     settings
@@ -129,6 +129,13 @@ pub(crate) fn settings(tokens: Vec<TokenSettings>) -> Settings {
 
 pub(crate) fn open(tokens: Vec<TokenSettings>) -> Pkcs11Backend {
     Pkcs11Backend::open(settings(tokens)).unwrap()
+}
+
+/// A backend that looks at its tokens often.
+pub(crate) fn open_watching(tokens: Vec<TokenSettings>) -> Pkcs11Backend {
+    let mut settings = settings(tokens);
+    settings.pace.health = Duration::from_millis(20);
+    Pkcs11Backend::open(settings).unwrap()
 }
 
 pub(crate) fn state(backend: &Pkcs11Backend) -> TokenState {
