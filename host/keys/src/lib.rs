@@ -7,6 +7,7 @@
 mod arena;
 mod bytes;
 mod cache;
+mod enc;
 #[cfg(feature = "env-secrets")]
 mod env;
 mod files;
@@ -14,6 +15,8 @@ mod harden;
 mod held;
 mod index;
 mod keyring;
+mod keystore;
+mod keystore_backend;
 mod lattices;
 mod mock_hsm;
 mod os;
@@ -28,6 +31,7 @@ mod shield;
 mod strength;
 mod vault;
 
+pub use enc::EncError;
 #[cfg(feature = "env-secrets")]
 pub use env::{EnvBackend, EnvError, variable_name};
 pub use files::FileError;
@@ -35,6 +39,8 @@ pub use harden::{HardenError, harden_process};
 pub use held::HoldError;
 pub use index::IndexError;
 pub use keyring::KeyringError;
+pub use keystore::{Keystore, KeystoreError};
+pub use keystore_backend::KeystoreBackend;
 pub use mock_hsm::{Faults, MockHsm, MockScript};
 pub use os::{ArenaError, TakeVariableError, limit_allocator, release_freed_memory};
 pub use passphrase::PassphraseError;

@@ -32,6 +32,14 @@ impl Kept {
         })
     }
 
+    /// Opens the only piece in the arena, for as long as `work` takes: of what has at most 64 bytes.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&[u8]) -> T) -> Result<T, ShieldError> {
+        let [piece] = self.pieces.as_slice() else {
+            return Err(ShieldError::Length);
+        };
+        self.shield.open(piece, work)
+    }
+
     pub(crate) fn open(&self) -> Result<SecretBytes, ShieldError> {
         // Of its final length from the start: growing would leave copies.
         let mut bytes = Zeroizing::new(Vec::with_capacity(self.length));
