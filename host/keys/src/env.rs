@@ -3,6 +3,7 @@
 use crate::held::{HeldKey, HoldError};
 use crate::os::{TakeVariableError, take_variable};
 use crate::secret::SecretKey;
+use crate::shield::ShieldError;
 use base64ct::{Base64, Encoding};
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::{KeyId, KeyName};
@@ -43,6 +44,28 @@ pub enum EnvError {
         /// The encoding that its prefix names.
         encoding: &'static str,
     },
+    /// Two variables give one secret.
+    #[error("the environment variables `{first}` and `{second}` both give the secret `{name}`; one of them is to go")]
+    TwoValues {
+        /// The secret.
+        name: KeyName,
+        /// A variable.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// A variable that looks like one of ours.
+    #[error(
+        "the environment variable `{0}` names no secret: `SIGWARDEN_SECRET__<namespace>__<key>` is right, or with the IGRA preset \
+         `IGRA_SECRET__igra_<namespace>__<key>`, in lower case"
+    )]
+    Name(String),
+    /// No variable gives a key.
+    #[error("no environment variable gives the key `{0}`; `{variable}` would", variable = variable_name(.0))]
+    NoVariable(KeyName),
+    /// No locked memory.
+    #[error(transparent)]
+    Shield(#[from] ShieldError),
     /// The bytes are no key.
     #[error("the environment variable `{variable}`: {source}")]
     Key {
@@ -76,16 +99,28 @@ impl EnvBackend {
     }
 
     fn from_values(values: BTreeMap<String, (KeyId, Scheme, Zeroizing<Vec<u8>>)>) -> Result<Self, EnvError> {
-        let mut keys = BTreeMap::new();
+        let mut backend = Self::empty();
         for (variable, (id, scheme, value)) in values {
             let bytes = decode(&variable, &value)?;
-            let held = SecretKey::from_bytes(scheme, &bytes)
-                .map_err(HoldError::from)
-                .and_then(|key| HeldKey::hold(scheme, &key))
-                .map_err(|source| EnvError::Key { variable, source })?;
-            keys.insert(id, held);
+            backend.insert(&variable, id, scheme, &bytes)?;
         }
-        Ok(Self { keys })
+        Ok(backend)
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self { keys: BTreeMap::new() }
+    }
+
+    pub(crate) fn insert(&mut self, variable: &str, id: KeyId, scheme: Scheme, bytes: &[u8]) -> Result<(), EnvError> {
+        let held = SecretKey::from_bytes(scheme, bytes)
+            .map_err(HoldError::from)
+            .and_then(|key| HeldKey::hold(scheme, &key))
+            .map_err(|source| EnvError::Key {
+                variable: variable.to_owned(),
+                source,
+            })?;
+        self.keys.insert(id, held);
+        Ok(())
     }
 
     /// A key's public key.
@@ -94,7 +129,7 @@ impl EnvBackend {
         self.keys.get(id).map(|key| key.public().encode())
     }
 
-    fn sign_inputs<'a>(
+    pub(crate) fn sign_inputs<'a>(
         &self,
         id: &KeyId,
         scheme: Scheme,
@@ -125,7 +160,7 @@ impl Backend for EnvBackend {
 
 /// `hex:` and hexadecimal digits, or `b64:` and base64 with padding (RFC 4648 §4). Other secrets may be plain text; a key that is
 /// plain text would be a guessable one.
-fn decode(variable: &str, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnvError> {
+pub(crate) fn decode(variable: &str, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, EnvError> {
     let wrong = |encoding| EnvError::Encoding {
         variable: variable.to_owned(),
         encoding,

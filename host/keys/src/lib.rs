@@ -10,6 +10,8 @@ mod cache;
 mod enc;
 #[cfg(feature = "env-secrets")]
 mod env;
+#[cfg(feature = "env-secrets")]
+mod env_secrets;
 mod files;
 mod harden;
 mod held;
@@ -30,10 +32,13 @@ mod secret;
 mod shield;
 mod strength;
 mod vault;
+mod vault_error;
 
 pub use enc::EncError;
 #[cfg(feature = "env-secrets")]
 pub use env::{EnvBackend, EnvError, variable_name};
+#[cfg(feature = "env-secrets")]
+pub use env_secrets::{EnvPreset, EnvSecrets, secret_variables_present};
 pub use files::FileError;
 pub use harden::{HardenError, harden_process};
 pub use held::HoldError;

@@ -25,6 +25,16 @@ const TESTS: &[Test] = &[
     ),
     #[cfg(feature = "env-secrets")]
     (
+        "secrets_are_taken_out_of_the_environment",
+        &[
+            ("IGRA_SECRET__igra_hd__wallet_secret", VALUE),
+            ("KASPA_IGRA_WALLET_SECRET", "an older value"),
+            ("SIGWARDEN_SECRET__evm__hot", KEY),
+        ],
+        env::secrets_are_taken_out_of_the_environment,
+    ),
+    #[cfg(feature = "env-secrets")]
+    (
         "keys_are_taken_out_of_the_environment",
         &[("SIGWARDEN_SECRET__evm__hot", KEY), ("SIGWARDEN_SECRET__evm__cold", KEY)],
         env::keys_are_taken_out_of_the_environment,
@@ -123,10 +133,31 @@ fn without_a_limit_for_locked_memory_no_vault_is_made() {
 
 #[cfg(feature = "env-secrets")]
 mod env {
-    use super::{KEY, environment};
+    use super::{KEY, VALUE, environment};
     use sigwarden_core::Scheme;
     use sigwarden_core::key::KeyId;
-    use sigwarden_keys::{EnvBackend, EnvError, variable_name};
+    use sigwarden_keys::{EnvBackend, EnvError, EnvPreset, EnvSecrets, secret_variables_present, variable_name};
+
+    pub(super) fn secrets_are_taken_out_of_the_environment() {
+        let present = [
+            "IGRA_SECRET__igra_hd__wallet_secret",
+            "KASPA_IGRA_WALLET_SECRET",
+            "SIGWARDEN_SECRET__evm__hot",
+        ];
+        assert_eq!(secret_variables_present(EnvPreset::Igra), present);
+        assert_eq!(secret_variables_present(EnvPreset::None), ["SIGWARDEN_SECRET__evm__hot"]);
+        let secrets = EnvSecrets::take(EnvPreset::Igra).ok().unwrap();
+        let wallet = secrets.get(&"igra.hd.wallet_secret".parse().unwrap()).unwrap().unwrap();
+        assert_eq!(wallet.expose_secret(), VALUE.as_bytes());
+        let id: KeyId = "evm.hot.v1".parse().unwrap();
+        assert!(secrets.backend([(id, Scheme::Secp256k1Ecdsa)]).is_ok());
+        let left = environment();
+        assert!(
+            !left.contains(VALUE) && !left.contains("an older value") && !left.contains(KEY),
+            "{left}"
+        );
+        assert!(secret_variables_present(EnvPreset::Igra).is_empty());
+    }
 
     pub(super) fn keys_are_taken_out_of_the_environment() {
         let id: KeyId = "evm.hot.v1".parse().unwrap();
