@@ -42,7 +42,13 @@ fn core_knows_no_other_crate_and_no_effect() {
 #[test]
 fn formats_policy_keys_ledger_and_pkcs11_know_core_and_not_each_other() {
     let all = dependencies();
-    for name in ["sigwarden-formats", "sigwarden-policy", "sigwarden-keys", "sigwarden-ledger", "sigwarden-pkcs11"] {
+    for name in [
+        "sigwarden-formats",
+        "sigwarden-policy",
+        "sigwarden-keys",
+        "sigwarden-ledger",
+        "sigwarden-pkcs11",
+    ] {
         assert_eq!(ours(&all[name]), BTreeSet::from(["sigwarden-core"]), "{name}");
     }
 }
@@ -51,7 +57,10 @@ fn formats_policy_keys_ledger_and_pkcs11_know_core_and_not_each_other() {
 fn only_pkcs11_names_cryptoki_and_nobody_ships_the_mock() {
     for (name, dependencies) in dependencies() {
         assert_eq!(dependencies.contains("cryptoki"), name == "sigwarden-pkcs11", "{name}");
-        assert!(!dependencies.contains("sigwarden-mock-hsm"), "{name} has the mock outside of its tests");
+        assert!(
+            !dependencies.contains("sigwarden-mock-hsm"),
+            "{name} has the mock outside of its tests"
+        );
     }
     assert_eq!(ours(&dependencies()["sigwarden-mock-hsm"]), BTreeSet::new());
 }

@@ -37,6 +37,14 @@ impl Caller {
         self.runtime.block_on(self.client.sign(request))
     }
 
+    /// Sends a ciphertext as it is.
+    ///
+    /// # Errors
+    /// It is refused, or the connection broke.
+    pub fn decapsulated(&mut self, request: proto::DecapsulateRequest) -> Result<proto::DecapsulateResponse, CallError> {
+        self.runtime.block_on(self.client.decapsulate(request))
+    }
+
     /// Signs and expects a signature.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod mutants;
 mod policies;
 mod python;
 mod soak;
+mod softhsm;
 mod test;
 
 use anyhow::{Result, bail};
@@ -84,6 +85,7 @@ fn main() -> Result<()> {
         }
         "install-deps" => {
             policies::build_all()?;
+            softhsm::ready()?;
             python::ready().map(|_| ())
         }
         "--help" | "-h" | "help" => {

@@ -1,6 +1,6 @@
 //! Runs the tests: all of them, or those whose path contains a name.
 
-use crate::{cargo, fuzz, mutants, policies, python};
+use crate::{cargo, fuzz, mutants, policies, python, softhsm};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ const PYTHON: &str = "SIGWARDEN_PYTHON";
 pub fn run(name: Option<&str>) -> Result<()> {
     policies::build_all()?;
     let python = python::ready()?;
+    softhsm::ready()?;
     let mut tally = Tally::default();
     match name {
         // The workspace as a whole, so that its dependencies compile once, and the binary that end-to-end tests start with them.

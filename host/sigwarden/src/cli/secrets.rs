@@ -30,7 +30,13 @@ pub(super) fn run(command: Secrets, dir: &Path, output: &Output) -> Result<(), F
                 true => None,
                 false => Some(fresh(&to)?),
             };
-            let mut done = ask(&config, "get", name.as_str(), Vec::new(), reason)?;
+            let asked = ask(&config, "get", name.as_str(), Vec::new(), reason);
+            let mut done = asked.inspect_err(|_| {
+                if file.is_some() {
+                    // Ours, empty, and made a moment ago.
+                    drop(std::fs::remove_file(&to));
+                }
+            })?;
             let secret = Zeroizing::new(done.secret.take().unwrap_or_default());
             match file {
                 Some(mut file) => {

@@ -68,7 +68,10 @@ impl Family<'_, '_> {
 }
 
 fn one(metric: &mut MetricEncoder<'_>, labels: &Labels, value: &impl EncodeMetric) -> fmt::Result {
-    value.encode(metric.encode_family(labels)?)
+    match labels.is_empty() {
+        true => value.encode(metric.encode_family(&())?),
+        false => value.encode(metric.encode_family(labels)?),
+    }
 }
 
 impl Collector for Metrics {

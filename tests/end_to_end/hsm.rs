@@ -1,0 +1,414 @@
+//! Keys in a token, through the very code path of a vendor's library: the daemon loads our mock as a PKCS#11 module.
+
+use sigwarden::client::CallError;
+use sigwarden_mock_hsm::{Config, Faults, Key, Scheme, SigningFaults, Token, TokenFaults};
+use sigwarden_tests::payload::{ALLOWED, transfer};
+use sigwarden_tests::{Caller, Node, caller, example};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const KEY: &str = "demo.vault";
+
+/// A deployment with a token, and what the token does.
+struct World {
+    node: Node,
+    faults: PathBuf,
+    pin: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+fn write_pin(path: &Path, pin: &str) {
+    std::fs::write(path, pin).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn shared() -> Key {
+    Key {
+        label: format!("{KEY}.v1"),
+        scheme: Scheme::Secp256k1Ecdsa,
+        seed: "one secret".into(),
+        id: String::new(),
+    }
+}
+
+impl World {
+    /// The daemon runs; the token is `signer`. More lines of the backend and of the configuration may be given.
+    fn new(tokens: &[&str], backend: &str, root: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mock = dir.path().join("mock.toml");
+        let config = Config {
+            directory: Some("tokens".into()),
+            faults: Some("faults.toml".into()),
+            token: tokens
+                .iter()
+                .map(|label| Token {
+                    // Several tokens have one key from the start, as a vendor's tool would have copied it.
+                    key: match tokens.len() {
+                        1 => Vec::new(),
+                        _ => vec![shared()],
+                    },
+                    ..Token::new(*label, "1234")
+                })
+                .collect(),
+        };
+        config.write(&mock).unwrap();
+        let (faults, pin) = (dir.path().join("faults.toml"), dir.path().join("pin"));
+        write_pin(&pin, "1234");
+        let library = sigwarden_mock_hsm::library_path().expect("the mock is built along with these tests");
+        // Under a vendor's name: what it is, is told by what it says.
+        let renamed = dir.path().join("libvendor.so");
+        std::fs::copy(library, &renamed).unwrap();
+        let block = format!(
+            "[[backend]]\nname = \"hsm\"\nkind = \"pkcs11\"\nlibrary = \"{lib}\"\ntoken = \"signer\"\npin_file = \"{pin}\"\n{}\n",
+            backend
+                .replace("LIBRARY", &renamed.display().to_string())
+                .replace("PIN", &pin.display().to_string()),
+            lib = renamed.display(),
+            pin = pin.display(),
+        );
+        let mut node = Node::init(|text| {
+            let text = text.replacen("[server]", &format!("{root}\n[server]"), 1);
+            example::with_rules(&text, &format!("{block}\n{}", example::OPEN))
+        })
+        .unwrap();
+        node.set_env("SIGWARDEN_MOCK_HSM", &mock.display().to_string());
+        node.start().unwrap();
+        Self {
+            node,
+            faults,
+            pin,
+            _dir: dir,
+        }
+    }
+
+    fn with_key(tokens: &[&str], backend: &str) -> Self {
+        let world = Self::new(tokens, backend, "");
+        world.generate(KEY);
+        world
+    }
+
+    fn generate(&self, name: &str) -> serde_json::Value {
+        let arguments = [
+            "--json",
+            "keys",
+            "generate",
+            name,
+            "--backend",
+            "hsm",
+            "--scheme",
+            "secp256k1-ecdsa",
+            "--role",
+            "account",
+        ];
+        let mut all = arguments.to_vec();
+        all.push("--add-to-config");
+        serde_json::from_str(&self.node.expect(&all).unwrap()).unwrap()
+    }
+
+    fn fault(&self, faults: TokenFaults) {
+        self.fault_of("signer", faults);
+    }
+
+    fn fault_of(&self, token: &str, faults: TokenFaults) {
+        Faults::of(token, faults).write(&self.faults).unwrap();
+    }
+
+    fn sign(&self, nonce: u64) -> Result<sigwarden::proto::SignResponse, CallError> {
+        sign(&mut self.node.caller().unwrap(), nonce)
+    }
+
+    /// Signs until it works; counts no time, only refusals of the backend.
+    fn signs_again(&self, mut nonce: u64) {
+        let begun = Instant::now();
+        while let Err(error) = self.sign(nonce) {
+            let code = error.refusal().unwrap().code.clone();
+            assert!(code.starts_with("backend/"), "{code}");
+            assert!(begun.elapsed() < PATIENCE, "the token is back and the daemon does not sign: {code}");
+            nonce += 1;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn state_of_key(&self) -> String {
+        let shown: serde_json::Value = serde_json::from_str(&self.node.expect(&["--json", "keys", "show", KEY]).unwrap()).unwrap();
+        shown["state"].as_str().unwrap().to_owned()
+    }
+
+    fn token(&self) -> serde_json::Value {
+        let status: serde_json::Value = serde_json::from_str(&self.node.expect(&["--json", "keys", "status"]).unwrap()).unwrap();
+        let backends = status.as_array().unwrap();
+        backends.iter().find(|backend| backend["name"] == "hsm").unwrap().clone()
+    }
+}
+
+fn sign(caller: &mut Caller, nonce: u64) -> Result<sigwarden::proto::SignResponse, CallError> {
+    caller.call(caller::request(KEY, "evm/eip-1559", transfer(nonce, Some(ALLOWED), 1).unsigned()))
+}
+
+fn removed() -> TokenFaults {
+    TokenFaults {
+        device_removed: true,
+        ..TokenFaults::default()
+    }
+}
+
+#[test]
+fn a_token_that_goes_refuses_and_comes_back_without_a_restart() {
+    let world = World::with_key(&["signer"], "");
+    let signed = world.sign(1).unwrap();
+    assert_eq!((signed.scheme.as_str(), signed.public_key.len()), ("secp256k1-ecdsa", 33));
+    world.fault(removed());
+    let begun = Instant::now();
+    while world.sign(2).is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "the token is gone and it signs");
+    }
+    assert_eq!(world.token()["tokens"][0]["state"], "absent");
+    world.fault(TokenFaults::default());
+    world.signs_again(100);
+    assert_eq!(world.token()["tokens"][0]["state"], "ready");
+    assert_eq!(world.state_of_key(), "active");
+}
+
+#[test]
+fn a_thousand_requests_over_a_token_that_is_pulled_each_get_an_answer_and_a_record() {
+    let mut world = World::with_key(&["signer"], "");
+    let (socket, asked) = (world.node.socket(), AtomicU64::new(0));
+    let answers: Vec<Option<String>> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..4_u64)
+            .map(|who| {
+                let (socket, asked) = (&socket, &asked);
+                scope.spawn(move || {
+                    let mut caller = Caller::connect(socket).unwrap();
+                    (0..250)
+                        .map(|nonce| {
+                            asked.fetch_add(1, Ordering::SeqCst);
+                            let answer = sign(&mut caller, who << 32 | nonce);
+                            answer.err().map(|error| error.refusal().unwrap().code.clone())
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let until = |count: u64| {
+            while asked.load(Ordering::SeqCst) < count {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        until(300);
+        world.fault(removed());
+        until(500);
+        world.fault(TokenFaults::default());
+        callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
+    });
+    assert_eq!(answers.len(), 1000);
+    let mut codes: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    for answer in answers {
+        *codes.entry(answer).or_default() += 1;
+    }
+    let refused: usize = codes.iter().filter(|(code, _)| code.is_some()).map(|(_, count)| count).sum();
+    assert!(codes.contains_key(&None) && refused > 0, "{codes:?}");
+    assert!(
+        codes
+            .keys()
+            .flatten()
+            .all(|code| code == "backend/unavailable" || code == "backend/failed"),
+        "{codes:?}"
+    );
+    world.signs_again(1 << 40);
+    world.node.stop().unwrap();
+    let records = world.node.audit(1_000_000).unwrap();
+    let of = |kind: &str| {
+        records
+            .iter()
+            .filter(|record| record["kind"] == kind && record["body"]["key"] == "demo.vault.v1")
+            .count()
+    };
+    assert_eq!(of("decision"), of("outcome"), "every decision has its outcome");
+    assert!(of("decision") >= 1000);
+}
+
+#[test]
+fn a_token_that_lies_is_refused_and_its_key_suspended() {
+    for (fault, code) in [
+        (
+            SigningFaults {
+                wrong_signature: true,
+                ..SigningFaults::default()
+            },
+            "backend/failed",
+        ),
+        (
+            SigningFaults {
+                wrong_key: true,
+                ..SigningFaults::default()
+            },
+            "backend/failed",
+        ),
+    ] {
+        let world = World::with_key(&["signer"], "");
+        world.sign(1).unwrap();
+        world.fault(TokenFaults {
+            signing: fault,
+            ..TokenFaults::default()
+        });
+        assert_eq!(world.sign(2).unwrap_err().refusal().unwrap().code, code);
+        // Its record follows within a second or so.
+        let begun = Instant::now();
+        while world.state_of_key() != "suspended" {
+            assert!(begun.elapsed() < PATIENCE, "the key is not suspended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(world.sign(3).unwrap_err().refusal().unwrap().code, "key/state");
+        let records = world.node.audit(1000).unwrap();
+        let told = records.iter().find(|record| record["kind"] == "lifecycle").unwrap();
+        assert!(told["body"]["reason"].as_str().unwrap().contains("token `signer`"), "{told}");
+        world.fault(TokenFaults::default());
+        world
+            .node
+            .expect(&["keys", "resume", KEY, "--reason", "the vendor mended it"])
+            .unwrap();
+        world.signs_again(100);
+    }
+}
+
+#[test]
+fn high_s_is_normalized_and_a_recovery_id_found() {
+    let world = World::with_key(&["signer"], "");
+    world.fault(TokenFaults {
+        signing: SigningFaults {
+            high_s: true,
+            ..SigningFaults::default()
+        },
+        ..TokenFaults::default()
+    });
+    for nonce in 0..8 {
+        // Core releases none that is high-S, or whose recovery id gives another key.
+        let signed = world.sign(nonce).unwrap();
+        assert!(signed.signatures[0].recovery_id.is_some());
+    }
+}
+
+#[test]
+fn a_second_token_takes_over_and_one_signature_leaves() {
+    let replica = "[[backend.replica]]\nlibrary = \"LIBRARY\"\ntoken = \"other\"\npin_file = \"PIN\"\n";
+    let key = format!("[[key]]\nname = \"{KEY}\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"hsm\"\n\n");
+    let world = World::new(&["signer", "other"], &format!("{replica}\n{key}"), "");
+    let first = world.sign(1).unwrap();
+    for nonce in 10..20 {
+        world.fault_of("signer", removed());
+        let signed = world.sign(nonce).unwrap();
+        assert_eq!((signed.signatures.len(), &signed.public_key), (1, &first.public_key));
+        world.fault(TokenFaults::default());
+    }
+    let status = world.token();
+    assert!(status["failovers"].as_u64().unwrap() >= 1, "{status}");
+    let both = Faults {
+        token: ["signer", "other"].map(|label| (label.to_owned(), removed())).into(),
+    };
+    both.write(&world.faults).unwrap();
+    let begun = Instant::now();
+    let mut nonce = 100;
+    while world.sign(nonce).is_ok() {
+        nonce += 1;
+        assert!(begun.elapsed() < PATIENCE, "both tokens are gone and it signs");
+    }
+    Faults::default().write(&world.faults).unwrap();
+    world.signs_again(1000);
+}
+
+#[test]
+fn a_wrong_pin_is_tried_once_and_again_only_when_the_operator_says_so() {
+    let mut world = World::new(&["signer"], "", "");
+    world.node.stop().unwrap();
+    write_pin(&world.pin, "9999");
+    world.node.start().unwrap();
+    let token = &world.token()["tokens"][0];
+    assert_eq!(token["state"], "pin-refused", "{token}");
+    // Whatever is asked meanwhile, no second attempt is made: the mock locks after three.
+    for _ in 0..5 {
+        let arguments = [
+            "keys",
+            "generate",
+            KEY,
+            "--backend",
+            "hsm",
+            "--scheme",
+            "ed25519",
+            "--role",
+            "operational",
+            "--add-to-config",
+        ];
+        let (_, errors) = world.node.expect_failure(&arguments).unwrap();
+        assert!(errors.contains("not logged in"), "{errors}");
+    }
+    write_pin(&world.pin, "1234");
+    let status = world
+        .node
+        .expect(&["keys", "retry-login", "hsm", "--reason", "the file was wrong"])
+        .unwrap();
+    assert!(status.contains("token signer: ready"), "{status}");
+    world.generate(KEY);
+    world.sign(1).unwrap();
+}
+
+#[test]
+fn check_refuses_the_mock_on_mainnet_whatever_its_file_is_called() {
+    let mut world = World::new(&["signer"], "", "");
+    world.node.stop().unwrap();
+    let run = |network: &str| {
+        let mut command = std::process::Command::new(sigwarden_tests::node::binary().unwrap());
+        command
+            .arg("--deployment")
+            .arg(world.node.dir())
+            .args(["--json", "check", "--network", network]);
+        command.env("SIGWARDEN_MOCK_HSM", world.faults.with_file_name("mock.toml"));
+        let output = command.output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|finding| finding["rule"] == "mock-hsm-library").unwrap()
+    };
+    let mainnet = run("mainnet");
+    assert_eq!(
+        (&mainnet["holds"], &mainnet["severity"]),
+        (&false.into(), &"refuse".into()),
+        "{mainnet}"
+    );
+    assert!(mainnet["found"].as_str().unwrap().contains("libvendor.so"), "{mainnet}");
+    assert_eq!(run("devnet")["severity"], "silent");
+}
+
+#[test]
+fn metrics_tell_what_tokens_did() {
+    // A port that was free a moment ago; nobody else binds it in a test's short life.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let world = World::new(&["signer"], "", &format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n"));
+    world.generate(KEY);
+    world.sign(1).unwrap();
+    let scrape = || {
+        let mut connection = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        connection.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut text = String::new();
+        connection.read_to_string(&mut text).unwrap();
+        text
+    };
+    let page = scrape();
+    for line in [
+        "sigwarden_hsm_sign_success_total{backend=\"hsm\"} 1",
+        "sigwarden_hsm_sign_error_total{backend=\"hsm\",kind=\"device\"} 0",
+        "sigwarden_hsm_token_ready{backend=\"hsm\",token=\"signer\",state=\"ready\"} 1",
+        "sigwarden_hsm_sessions_in_use{backend=\"hsm\",token=\"signer\"} 0",
+        "sigwarden_keys{state=\"active\"} 3",
+        "sigwarden_ready 1",
+    ] {
+        assert!(page.lines().any(|found| found.starts_with(line)), "{line} in\n{page}");
+    }
+    assert!(
+        page.contains("application/openmetrics-text") && page.trim_end().ends_with("# EOF"),
+        "{page}"
+    );
+}

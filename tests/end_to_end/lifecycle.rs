@@ -1,0 +1,293 @@
+//! The life of keys: rotation under load and through power cuts, graces, replicas, rules, bindings.
+
+use crate::common::{floor, node};
+use sigwarden::client::CallError;
+use sigwarden_tests::payload::{ACCOUNT, ALLOWED, COMETBFT_CHAIN, VALIDATOR, precommit, transfer};
+use sigwarden_tests::{Caller, Node, caller};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+fn json(node: &Node, arguments: &[&str]) -> serde_json::Value {
+    let mut all = vec!["--json"];
+    all.extend(arguments);
+    serde_json::from_str(&node.expect(&all).unwrap()).unwrap()
+}
+
+fn code(error: &CallError) -> &str {
+    &error.refusal().unwrap().code
+}
+
+fn transfer_by(node: &Node, key: &str, nonce: u64) -> Result<sigwarden::proto::SignResponse, CallError> {
+    let payload = transfer(nonce, Some(ALLOWED), 1).unsigned();
+    node.caller().unwrap().call(caller::request(key, "evm/eip-1559", payload))
+}
+
+fn vote_by(node: &Node, key: &str, height: u64) -> Result<sigwarden::proto::SignResponse, CallError> {
+    let vote = precommit(height, 0, 1, 1).sign_bytes();
+    node.caller().unwrap().call(caller::request(key, "cometbft/vote", vote))
+}
+
+#[test]
+fn a_rotation_under_load_refuses_no_request() {
+    let mut node = node();
+    node.start().unwrap();
+    let (socket, over, signed) = (node.socket(), AtomicBool::new(false), AtomicU64::new(0));
+    let versions = std::thread::scope(|scope| {
+        let signers: Vec<_> = (0..8_u64)
+            .map(|signer| {
+                let (socket, over, signed) = (&socket, &over, &signed);
+                scope.spawn(move || {
+                    let mut caller = Caller::connect(socket).unwrap();
+                    let mut versions = Vec::new();
+                    for nonce in 0..1_000_000 {
+                        if over.load(Ordering::SeqCst) {
+                            break;
+                        }
+                        let payload = transfer(signer << 32 | nonce, Some(ALLOWED), 1).unsigned();
+                        let answer = caller.call(caller::request(ACCOUNT, "evm/eip-1559", payload)).unwrap();
+                        signed.fetch_add(1, Ordering::SeqCst);
+                        versions.push(answer.key_version);
+                    }
+                    versions
+                })
+            })
+            .collect();
+        let more = |count: u64| {
+            let from = signed.load(Ordering::SeqCst);
+            while signed.load(Ordering::SeqCst) < from + count && !signers.iter().any(std::thread::ScopedJoinHandle::is_finished) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        more(200);
+        let rotated = json(&node, &["keys", "rotate", ACCOUNT, "--reason", "every quarter"]);
+        assert_eq!(
+            (&rotated["key"], &rotated["replaces"], &rotated["in_force"]),
+            (&"demo.account.v2".into(), &"demo.account.v1".into(), &true.into())
+        );
+        more(200);
+        let activated = json(
+            &node,
+            &["keys", "activate", ACCOUNT, "--grace-until", "+1h", "--reason", "registered"],
+        );
+        assert_eq!(activated["key"], "demo.account.v2");
+        assert_eq!(activated["grace"][0], "demo.account.v1");
+        more(200);
+        over.store(true, Ordering::SeqCst);
+        signers.into_iter().map(|signer| signer.join().unwrap()).collect::<Vec<_>>()
+    });
+    for versions in versions {
+        assert!(versions.is_sorted(), "a caller never gets the old version after the new one");
+        assert_eq!((versions.first(), versions.last()), (Some(&1), Some(&2)));
+    }
+    // In grace it signs by its own name.
+    assert_eq!(transfer_by(&node, "demo.account.v1", u64::MAX - 1).unwrap().key_version, 1);
+    let listed = json(&node, &["keys", "list", "--versions"]);
+    let state = |key: &str| listed.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap()["state"].clone();
+    assert_eq!(
+        (state("demo.account.v1"), state("demo.account.v2")),
+        ("grace".into(), "active".into())
+    );
+    let listed = json(&node, &["keys", "list"]);
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|row| row["key"].as_str().unwrap()).collect();
+    assert_eq!(names, ["demo.account.v2", "demo.validator.v1"]);
+    assert!(node.stop().unwrap().success());
+    node.start().unwrap();
+    assert_eq!(transfer_by(&node, ACCOUNT, u64::MAX - 2).unwrap().key_version, 2);
+}
+
+/// Kills `keys rotate` and `keys activate` anywhere, and asks again until they say that it is done.
+#[test]
+fn a_rotation_that_is_cut_anywhere_leaves_the_old_or_the_new() {
+    let mut node = node();
+    // Delays that fall before, into and after each step of a command; it takes some hundred milliseconds, mostly for the passphrase.
+    let delays = [0, 40, 80, 120, 160, 200, 240, 280, 320, 400];
+    let mut version = 1;
+    for delay in delays {
+        for command in [
+            vec!["keys", "rotate", ACCOUNT, "--reason", "a test"],
+            vec!["keys", "activate", ACCOUNT, "--reason", "a test"],
+        ] {
+            let mut child = std::process::Command::new(sigwarden_tests::node::binary().unwrap())
+                .arg("--deployment")
+                .arg(node.dir())
+                .args(&command)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(delay));
+            let _ = child.kill();
+            child.wait().unwrap();
+            node.start().unwrap();
+            let answer = transfer_by(
+                &node,
+                ACCOUNT,
+                u64::from(version) << 20 | delay << 1 | u64::from(command[1] == "rotate"),
+            )
+            .unwrap();
+            assert!((version..=version + 1).contains(&answer.key_version), "{}", answer.key_version);
+            node.stop().unwrap();
+        }
+        // Whatever was left, asking again brings it to its end.
+        let listed = json(&node, &["keys", "list", "--versions"]);
+        let next = format!("{ACCOUNT}.v{}", version + 1);
+        let state = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["key"] == *next)
+            .map(|row| row["state"].clone());
+        if state != Some("active".into()) {
+            if state.is_none()
+                || !node
+                    .run(&["keys", "activate", ACCOUNT, "--reason", "again"])
+                    .unwrap()
+                    .status
+                    .success()
+            {
+                node.expect(&["keys", "rotate", ACCOUNT, "--reason", "again"]).unwrap();
+                node.expect(&["keys", "activate", ACCOUNT, "--reason", "again"]).unwrap();
+            }
+        }
+        version += 1;
+    }
+    let verified = node.expect(&["audit", "verify"]).unwrap();
+    assert!(verified.contains("holds"), "{verified}");
+}
+
+#[test]
+fn a_grace_by_height_ends_at_that_height() {
+    let mut node = node();
+    floor(&node, 100);
+    node.start().unwrap();
+    vote_by(&node, VALIDATOR, 101).unwrap();
+    node.expect(&["keys", "rotate", VALIDATOR, "--reason", "a test"]).unwrap();
+    // Pending: it signs nothing, even by its name.
+    assert_eq!(code(&vote_by(&node, "demo.validator.v2", 150).unwrap_err()), "key/state");
+    let wrong = ["keys", "activate", VALIDATOR, "--grace-until", "block:3", "--reason", "a test"];
+    assert_eq!(node.expect_failure(&wrong).unwrap().0, 2);
+    node.expect(&[
+        "keys",
+        "activate",
+        VALIDATOR,
+        "--grace-until",
+        "height:120",
+        "--reason",
+        "in the set from 120 on",
+    ])
+    .unwrap();
+    vote_by(&node, "demo.validator.v1", 119).unwrap();
+    assert_eq!(code(&vote_by(&node, "demo.validator.v1", 120).unwrap_err()), "key/grace-ended");
+    // The new key has a floor of its own.
+    assert_eq!(code(&vote_by(&node, VALIDATOR, 120).unwrap_err()), "floor/uninitialised");
+    node.expect(&[
+        "floors",
+        "set",
+        "--key",
+        VALIDATOR,
+        "--chain-id",
+        COMETBFT_CHAIN,
+        "--height",
+        "119",
+        "--reason",
+        "new",
+    ])
+    .unwrap();
+    assert_eq!(vote_by(&node, VALIDATOR, 120).unwrap().key_version, 2);
+    // A key in grace that was suspended comes back in grace.
+    node.expect(&["keys", "suspend", "demo.validator.v1", "--reason", "a test"])
+        .unwrap();
+    let resumed = json(&node, &["keys", "resume", "demo.validator.v1", "--reason", "a test"]);
+    assert_eq!(resumed["state"], "grace");
+    assert_eq!(code(&vote_by(&node, "demo.validator.v1", 121).unwrap_err()), "key/grace-ended");
+}
+
+#[test]
+fn a_destroyed_key_is_gone_and_the_daemon_starts_without_it() {
+    let mut node = node();
+    node.start().unwrap();
+    let file = node.vault_dir().join("demo.account.v1.key");
+    assert!(file.exists());
+    let (status, errors) = node
+        .expect_failure(&["keys", "destroy", "demo.account.v1", "--reason", "a slip"])
+        .unwrap();
+    assert_eq!((status, errors.contains("only a revoked key is destroyed")), (1, true), "{errors}");
+    node.expect(&["keys", "revoke", "demo.account.v1", "--reason", "a test"]).unwrap();
+    node.expect(&["keys", "destroy", "demo.account.v1", "--reason", "a test"]).unwrap();
+    assert!(!file.exists());
+    assert_eq!(code(&transfer_by(&node, ACCOUNT, 1).unwrap_err()), "key/state");
+    node.stop().unwrap();
+    node.start().unwrap();
+    assert_eq!(code(&transfer_by(&node, ACCOUNT, 2).unwrap_err()), "key/state");
+    node.expect(&["keys", "rotate", ACCOUNT, "--reason", "a new one"]).unwrap();
+    node.expect(&["keys", "activate", ACCOUNT, "--reason", "a new one"]).unwrap();
+    assert_eq!(transfer_by(&node, ACCOUNT, 3).unwrap().key_version, 2);
+}
+
+#[test]
+fn a_suspension_stops_every_name_of_the_key() {
+    let mut node = Node::init(|config| {
+        let twin = "[[key]]\nname = \"demo.twin\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"vault\"\nreplica_of = \"demo.one.v1\"\n\n[[key]]\nname = \"demo.one\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"vault\"\n\n";
+        sigwarden_tests::example::with_rules(&config, &format!("{twin}{}", sigwarden_tests::example::OPEN))
+    })
+    .unwrap();
+    let secret = node.dir().with_extension("hex");
+    std::fs::write(&secret, "11".repeat(32)).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    for name in ["demo.one", "demo.twin"] {
+        node.expect(&["keys", "import", name, "--secret-file", &secret.display().to_string()])
+            .unwrap();
+    }
+    node.start().unwrap();
+    transfer_by(&node, "demo.twin", 1).unwrap();
+    let suspended = json(&node, &["keys", "suspend", "demo.one", "--reason", "it behaves oddly"]);
+    assert_eq!(suspended["also"][0], "demo.twin.v1");
+    assert_eq!(code(&transfer_by(&node, "demo.one", 2).unwrap_err()), "key/state");
+    assert_eq!(code(&transfer_by(&node, "demo.twin", 3).unwrap_err()), "key/state");
+}
+
+#[test]
+fn a_rotation_rule_tells_or_refuses() {
+    for enforce in [false, true] {
+        let mut node = Node::init(|config| {
+            let rule = format!("[[rotation]]\nkeys = [\"{ACCOUNT}\"]\nmax_uses = 2\nenforce = {enforce}\n\n");
+            sigwarden_tests::example::with_rules(&config, &format!("{rule}{}", sigwarden_tests::example::OPEN))
+        })
+        .unwrap();
+        node.start().unwrap();
+        transfer_by(&node, ACCOUNT, 1).unwrap();
+        assert_eq!(json(&node, &["keys", "due"]).as_array().unwrap().len(), 0);
+        transfer_by(&node, ACCOUNT, 2).unwrap();
+        let due = node.run(&["--json", "keys", "due"]).unwrap();
+        assert_eq!(due.status.code(), Some(1));
+        let due: serde_json::Value = serde_json::from_slice(&due.stdout).unwrap();
+        assert_eq!((&due[0]["key"], &due[0]["enforced"]), (&"demo.account.v1".into(), &enforce.into()));
+        let third = transfer_by(&node, ACCOUNT, 3);
+        match enforce {
+            false => assert!(third.is_ok()),
+            true => assert_eq!(code(&third.unwrap_err()), "key/rotation-due"),
+        }
+        node.expect(&["keys", "rotate", ACCOUNT, "--reason", "due"]).unwrap();
+        node.expect(&["keys", "activate", ACCOUNT, "--reason", "due"]).unwrap();
+        assert_eq!(transfer_by(&node, ACCOUNT, 4).unwrap().key_version, 2);
+    }
+}
+
+#[test]
+fn a_bound_key_signs_its_own_chain_only() {
+    let mut node = Node::init(|config| {
+        let bound = config.replace(
+            "name = \"demo.validator\"\n",
+            "name = \"demo.validator\"\nbind = { chain_id = \"another-chain\" }\n",
+        );
+        assert_ne!(bound, config);
+        sigwarden_tests::example::with_rules(&bound, sigwarden_tests::example::OPEN)
+    })
+    .unwrap();
+    floor(&node, 1);
+    node.start().unwrap();
+    assert_eq!(code(&vote_by(&node, VALIDATOR, 2).unwrap_err()), "key/binding");
+}
