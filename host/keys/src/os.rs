@@ -1,11 +1,14 @@
-//! All that Rust calls unsafe in this crate: memory that stays out of swap and core dumps, variables that leave the environment, and
-//! freed memory that goes back to the system.
+//! All that Rust calls unsafe in this crate: memory that stays out of swap and core dumps, variables that leave the environment, freed memory
+//! that goes back to the system, and such as is overwritten first.
 #![allow(unsafe_code, reason = "mmap, mlock, madvise and the environment have no safe interface")]
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
 use rustix::process::{Resource, getrlimit};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::ffi::{CStr, OsString, c_char};
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::ffi::OsStringExt;
 use std::ptr::NonNull;
@@ -208,65 +211,66 @@ fn find(name: &str) -> Option<*mut c_char> {
     None
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-    use super::*;
+/// The system's allocator. Where [`wiping_freed_memory`] runs, what that thread gives back is overwritten first.
+struct Allocator;
 
-    #[test]
-    fn slots_are_disjoint_and_start_as_zeros() {
-        let mut slots = locked_slots(3).unwrap();
-        for (index, slot) in slots.iter_mut().enumerate() {
-            assert_eq!(**slot, [[0; 32]; 2]);
-            **slot = [[u8::try_from(index).unwrap() + 1; 32]; 2];
-        }
-        for (index, slot) in slots.iter().enumerate() {
-            assert_eq!(**slot, [[u8::try_from(index).unwrap() + 1; 32]; 2]);
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+thread_local! {
+    // Without a destructor and initialised at compile time, so that reading it allocates nothing.
+    static WIPING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`, which calls a library that copies secrets about, and overwrites each block of the heap that it frees.
+pub(crate) fn wiping_freed_memory<T>(work: impl FnOnce() -> T) -> T {
+    struct Restored(bool);
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            WIPING.set(self.0);
         }
     }
+    let _restored = Restored(WIPING.replace(true));
+    work()
+}
 
-    /// The flags that the kernel shows for a mapping (proc(5), `VmFlags`): lo locked, dd not dumped, wf wiped on fork.
-    #[test]
-    fn the_pages_are_locked_and_not_dumped() {
-        let slots = locked_slots(1).unwrap();
-        let address = slots.first().unwrap().as_ptr().addr();
-        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let mut inside = false;
-        for line in maps.lines() {
-            if let Some((range, _)) = line.split_once(' ')
-                && let Some((from, to)) = range.split_once('-')
-                && let (Ok(from), Ok(to)) = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16))
-            {
-                inside = (from..to).contains(&address);
-            }
-            if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| inside) {
-                for wanted in ["lo", "dd", "wf"] {
-                    assert!(flags.split_whitespace().any(|flag| flag == wanted), "{wanted} is not in {flags}");
-                }
-                return;
-            }
+// SAFETY: every call goes to `System` with the layout it was given; a block is overwritten within its layout's size, before it is freed.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if WIPING.try_with(Cell::get).unwrap_or(false) {
+            // SAFETY: the caller gives back a block of this layout, and nobody else refers to it.
+            unsafe { std::slice::from_raw_parts_mut(block.cast::<MaybeUninit<u8>>(), layout.size()) }.zeroize();
         }
-        panic!("the mapping is not in smaps");
+        // SAFETY: as in `alloc`.
+        unsafe { System.dealloc(block, layout) }
     }
 
-    #[test]
-    fn a_lock_that_fails_says_the_limit_and_what_to_do() {
-        let text = lock_error(4096, io::Error::from(rustix::io::Errno::NOMEM)).to_string();
-        assert!(
-            text.contains("4096 bytes") && text.contains("LimitMEMLOCK=1M") && text.contains("ulimit -l"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_variable_is_not_touched_while_threads_run() {
-        // The test harness itself runs several threads; one more makes sure.
-        let (stop, wait) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || wait.recv());
-        assert!(matches!(take_variable("PATH"), Err(TakeVariableError::Threads(name)) if name == "PATH"));
-        assert!(std::env::var_os("PATH").is_some());
-        drop(stop);
-        assert!(thread.join().unwrap().is_err());
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if !WIPING.try_with(Cell::get).unwrap_or(false) {
+            // SAFETY: as in `alloc`.
+            return unsafe { System.realloc(block, layout, size) };
+        }
+        // SAFETY: the caller promises that `size`, rounded up to the alignment, does not overflow `isize`.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: `size` is not zero, by the caller's promise.
+        let moved = unsafe { self.alloc(wanted) };
+        if !moved.is_null() {
+            // SAFETY: both blocks have at least so many bytes, and a new block overlaps no other.
+            unsafe { std::ptr::copy_nonoverlapping(block, moved, layout.size().min(size)) };
+            // SAFETY: the caller gives the old block up.
+            unsafe { self.dealloc(block, layout) };
+        }
+        moved
     }
 }
 
@@ -298,3 +302,7 @@ unsafe extern "C" {
     /// `malloc_trim(3)`; thread-safe.
     safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
 }
+
+#[cfg(test)]
+#[path = "os_tests.rs"]
+mod tests;

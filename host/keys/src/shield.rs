@@ -1,6 +1,6 @@
 //! Between uses, keys wait in memory encrypted under a random key of this process, which lies in the locked arena.
 
-use crate::arena::Arena;
+use crate::arena::{Arena, wipe_stack};
 use crate::os::{ArenaError, SLOT_BYTES, Slot, SlotBytes};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
@@ -76,6 +76,7 @@ impl Shield {
                 .cipher()
                 .encrypt_inout_detached(&nonce, &[], secret.into())
                 .map_err(|_| ShieldError::Changed)?;
+            wipe_stack();
             let shielded = Shielded {
                 nonce,
                 ciphertext: *slot,
@@ -94,6 +95,8 @@ impl Shield {
             self.cipher()
                 .decrypt_inout_detached(&shielded.nonce, &[], (&mut *secret).into(), &shielded.tag)
                 .map_err(|_| ShieldError::Changed)?;
+            // The cipher leaves a copy of a whole block there.
+            wipe_stack();
             Ok(work(secret))
         })
     }

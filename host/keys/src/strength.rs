@@ -1,5 +1,7 @@
 //! How good a passphrase must be on each network.
 
+use crate::arena::wipe_deep_stack;
+use crate::os::wiping_freed_memory;
 use crate::secret::Passphrase;
 use sigwarden_core::Network;
 use zeroize::Zeroizing;
@@ -94,7 +96,9 @@ pub fn check_passphrase(
         Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
     });
     let characters = text.chars().count();
-    let (score, advice) = judge(&text);
+    // The library keeps pieces of the passphrase on the heap and on the stack.
+    let (score, advice) = wiping_freed_memory(|| judge(&text));
+    wipe_deep_stack();
     if characters < rule.characters || score < rule.score {
         return Err(WeakPassphrase {
             network,
