@@ -1,8 +1,11 @@
 //! `docs/sealed-file.md` and the code say the same: its vector is built here, and read back as a vault.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+use crate::enc;
 use crate::index;
 use crate::keyring::{self, Cost, Fresh, KeyringError};
+use crate::keystore::Keystore;
 use crate::sealed::{self, FileKey, Label};
+use crate::sealed_secret;
 use crate::secret::{Passphrase, RootKey};
 use crate::vault::Vault;
 use secrecy::ExposeSecret;
@@ -90,25 +93,56 @@ fn the_index_is_as_documented() {
     assert_eq!(hex::encode(file), hex::encode(block("`index`")));
 }
 
+#[test]
+fn a_secret_is_as_documented() {
+    let file = sealed_secret::tests::vector(&counting::<32>(0x40), counting(0xb0), counting(0xc0));
+    assert_eq!(hex::encode(file), hex::encode(block("`igra.hd.wallet_secret.secret`")));
+}
+
+#[test]
+fn an_entry_of_a_keystore_is_as_documented_and_opens() {
+    let label = enc::Label {
+        derivation: enc::Derivation {
+            iterations: enc::ITERATIONS,
+            salt: counting(0),
+        },
+        nonce: counting(0x10),
+        created_ms: 1_700_000_000_000,
+        key: None,
+        id: "igra.hd.wallet_secret".to_owned(),
+    };
+    let key = label.derivation.key(passphrase().expose_secret()).unwrap();
+    let file = enc::seal(key.expose_secret(), &label, b"devnet-secret").unwrap();
+    assert_eq!(hex::encode(&file), hex::encode(block("`igra.hd.wallet_secret.enc`")));
+
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "igra.hd.wallet_secret.enc");
+    let keystore = Keystore::open(directory.path(), &passphrase()).ok().unwrap();
+    let secret = keystore.secret_get(&"igra.hd.wallet_secret".parse().unwrap()).ok().unwrap();
+    assert_eq!(secret.expose_secret(), b"devnet-secret");
+}
+
+/// Writes a block of the document into a file of its name.
+fn write(directory: &std::path::Path, name: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(directory.join(name)).unwrap();
+    std::io::Write::write_all(&mut file, &block(&format!("`{name}`"))).unwrap();
+}
+
 /// The documented bytes, put into a directory, are a vault whose key signs.
 #[test]
 fn the_documented_vault_opens() {
     let directory = tempfile::tempdir().unwrap();
-    for name in ["keyring.kek", "index", "evm.hot.v1.key"] {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(directory.path().join(name))
-            .unwrap();
-        std::io::Write::write_all(&mut file, &block(&format!("`{name}`"))).unwrap();
+    for name in ["keyring.kek", "index", "evm.hot.v1.key", "igra.hd.wallet_secret.secret"] {
+        write(directory.path(), name);
     }
     let vault = Vault::open(directory.path(), &passphrase()).ok().unwrap();
     assert_eq!(
         vault.subkey("code cache").unwrap().to_vec(),
         block("Subkey for the purpose `code cache`")
     );
+    let secret = vault.secret_get(&"igra.hd.wallet_secret".parse().unwrap()).ok().unwrap();
+    assert_eq!(secret.expose_secret(), b"devnet-secret");
     let held = vault.hold(&label().id).ok().unwrap();
     assert_eq!(held.public().encode(), label().public_key);
     let input = sigwarden_core::fact::SigningInput::Digest([1; 32]);

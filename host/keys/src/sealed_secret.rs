@@ -235,4 +235,4 @@ pub(crate) fn check_length(secret: &[u8]) -> Result<(), VaultError> {
 
 #[cfg(test)]
 #[path = "sealed_secret_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -2,6 +2,18 @@
 use super::*;
 use crate::vault::tests::{passphrase, vault};
 
+/// The file of the documented secret.
+pub(crate) fn vector(root: &[u8; 32], file_id: [u8; 16], nonce: [u8; 24]) -> Vec<u8> {
+    let key = crate::sealed::subkey(root, &[b"sigwarden secret file v1", &file_id]).unwrap();
+    let label = Label {
+        file_id,
+        nonce,
+        created_ms: 1_700_000_000_000,
+        name: name("igra.hd.wallet_secret"),
+    };
+    seal(key.expose_secret(), &label, b"devnet-secret").unwrap()
+}
+
 fn name(text: &str) -> KeyName {
     text.parse().unwrap()
 }
