@@ -334,3 +334,48 @@ fn completions_are_written_for_each_shell() {
         assert!(output.status.success() && script.contains("retry-login"), "{shell}");
     }
 }
+
+#[test]
+fn a_keystore_directory_holds_keys_under_a_passphrase_of_its_own() {
+    let mut node = Node::init(|config| {
+        let block = "[[backend]]\nname = \"files\"\nkind = \"keystore\"\ndir = \"keystore\"\npassphrase_file = \"keystore.pass\"\n\n";
+        example::with_rules(&config, &format!("{block}{}", example::OPEN))
+    })
+    .unwrap();
+    let passphrase = node.dir().join("keystore.pass");
+    std::fs::write(&passphrase, "another passphrase").unwrap();
+    std::fs::set_permissions(&passphrase, std::fs::Permissions::from_mode(0o600)).unwrap();
+    node.start().unwrap();
+    let made = node
+        .expect(&[
+            "--json",
+            "keys",
+            "generate",
+            "demo.files",
+            "--backend",
+            "files",
+            "--scheme",
+            "secp256k1-ecdsa",
+            "--role",
+            "account",
+            "--add-to-config",
+        ])
+        .unwrap();
+    assert_eq!(json(&made)["in_force"], true);
+    assert!(node.dir().join("keystore/demo.files.v1.enc").exists());
+    let sign = |node: &Node, nonce: u64| {
+        let payload = sigwarden_tests::payload::transfer(nonce, Some(sigwarden_tests::payload::ALLOWED), 1).unsigned();
+        node.caller().unwrap().call(caller::request("demo.files", "evm/eip-1559", payload))
+    };
+    assert_eq!(
+        hex::encode(sign(&node, 1).unwrap().public_key),
+        json(&made)["public_key"].as_str().unwrap()
+    );
+    node.stop().unwrap();
+    node.start().unwrap();
+    sign(&node, 2).unwrap();
+    node.stop().unwrap();
+    std::fs::write(&passphrase, "a wrong one").unwrap();
+    let refused = node.start().unwrap_err().to_string();
+    assert!(refused.contains("backend `files`") && !refused.contains("a wrong one"), "{refused}");
+}

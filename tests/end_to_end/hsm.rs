@@ -403,7 +403,7 @@ fn metrics_tell_what_tokens_did() {
         "sigwarden_hsm_token_ready{backend=\"hsm\",token=\"signer\",state=\"ready\"} 1",
         "sigwarden_hsm_sessions_in_use{backend=\"hsm\",token=\"signer\"} 0",
         "sigwarden_keys{state=\"active\"} 3",
-        "sigwarden_ready 1",
+        "sigwarden_ready{network=\"devnet\"} 1",
     ] {
         assert!(page.lines().any(|found| found.starts_with(line)), "{line} in\n{page}");
     }

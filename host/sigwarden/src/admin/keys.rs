@@ -49,6 +49,10 @@ impl Administrator {
                     Err(error) => return Err(error.into()),
                 }
             }
+            (Some(secret), Maker::Keystore(keystore)) => {
+                let secret = SecretKey::from_bytes(plan.scheme, secret)?;
+                (keystore.import(&plan.id, plan.scheme, secret, now_ms)?, "imported")
+            }
             (Some(_), Maker::Token(_)) => {
                 return Err(NotDone::no(
                     "a key is not imported into a token: one that was ever outside is not the token's alone; generate it there",
@@ -171,7 +175,12 @@ fn plan(config: &Config, new: &wire::AddKeyRequest) -> Result<Plan, NotDone> {
             "--role is wanted, since sigwarden.toml does not name {id}"
         )));
     }
-    let makes_keys = |backend: &&Backend| matches!(backend.kind, BackendKind::SealedFile { .. } | BackendKind::Pkcs11(_));
+    let makes_keys = |backend: &&Backend| {
+        matches!(
+            backend.kind,
+            BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Pkcs11(_)
+        )
+    };
     let backend = match new.backend.as_str() {
         // The sealed files, if there are any: a key is not put into an HSM by leaving a word out.
         "" => config

@@ -143,6 +143,11 @@ impl Administrator {
                     self.vault()?.destroy(id)?;
                     self.forget(id);
                 }
+                Some(BackendKind::Keystore { .. }) => {
+                    let name = config.key(id).map(|key| key.backend.clone()).unwrap_or_default();
+                    self.keystore(&name)?.destroy(id)?;
+                    self.forget(id);
+                }
                 Some(kind) => tracing::warn!(key = %id, backend = kind.name(), "erase the key where it lives: this backend keeps it"),
                 None => {}
             }

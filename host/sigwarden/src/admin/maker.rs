@@ -2,10 +2,11 @@
 
 use super::{Administrator, NotDone};
 use crate::config::{BackendKind, Config};
+use crate::deployment::Backends;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::state::Effect;
 use sigwarden_core::{KeyState, Scheme};
-use sigwarden_keys::Vault;
+use sigwarden_keys::{Keystore, Vault};
 use sigwarden_pkcs11::Pkcs11Backend;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub(super) enum Maker {
     /// The deployment's sealed files.
     Vault(Arc<Vault>),
+    /// A keystore directory.
+    Keystore(Arc<Keystore>),
     /// A token.
     Token(Arc<Pkcs11Backend>),
 }
@@ -22,6 +25,7 @@ impl Maker {
     pub(super) fn has(&self, id: &KeyId, scheme: Scheme) -> bool {
         match self {
             Self::Vault(vault) => vault.entry(id).is_some(),
+            Self::Keystore(keystore) => keystore.entry(id).is_ok(),
             Self::Token(token) => token.public_key(id, scheme).is_ok(),
         }
     }
@@ -37,6 +41,10 @@ impl Maker {
                 ))),
                 None => Ok(vault.generate(id, scheme, now_ms)?),
             },
+            Self::Keystore(keystore) => match keystore.entry(id) {
+                Ok(entry) => Ok(entry.public_key),
+                Err(_) => Ok(keystore.generate(id, scheme, now_ms)?),
+            },
             Self::Token(token) => match token.public_key(id, scheme) {
                 Ok(public_key) => Ok(public_key),
                 Err(_) => token.generate(id, scheme).map_err(|failure| NotDone::no(failure.to_string())),
@@ -48,7 +56,7 @@ impl Maker {
     pub(super) fn pin(&self, id: &KeyId, scheme: Scheme, public_key: &[u8], state: KeyState, now_ms: u64) -> Effect {
         let created_ms = match self {
             Self::Vault(vault) => vault.entry(id).map_or(now_ms, |entry| entry.created_ms),
-            Self::Token(_) => now_ms,
+            Self::Keystore(_) | Self::Token(_) => now_ms,
         };
         Effect::KeyPinned {
             key: id.clone(),
@@ -69,13 +77,27 @@ impl Administrator {
         let backend = config.backends.iter().find(|backend| backend.name == name);
         match backend.map(|backend| &backend.kind) {
             Some(BackendKind::SealedFile { .. }) => Ok(Maker::Vault(self.vault()?)),
+            Some(BackendKind::Keystore { .. }) => Ok(Maker::Keystore(self.keystore(name)?)),
             Some(BackendKind::Pkcs11(_)) => Ok(Maker::Token(self.token(name)?)),
-            Some(kind @ (BackendKind::Env | BackendKind::MockHsm { .. })) => Err(NotDone::no(format!(
+            Some(kind @ (BackendKind::Env { .. } | BackendKind::MockHsm { .. })) => Err(NotDone::no(format!(
                 "`{name}` is a `{}` backend, which makes no keys: put the new one there, add a `[[key]]` with its `version`",
                 kind.name()
             ))),
             None => Err(NotDone::no(format!("there is no `[[backend]]` of the name `{name}`"))),
         }
+    }
+
+    /// A keystore: the daemon's, or one that is opened for this command.
+    pub(super) fn keystore(&self, name: &str) -> Result<Arc<Keystore>, NotDone> {
+        let found = match self.daemon() {
+            Some(daemon) => daemon.backends.keystore(name).map(Arc::clone),
+            None => Backends::open_one_keystore(&self.config(), name)?,
+        };
+        found.ok_or_else(|| {
+            NotDone::no(format!(
+                "the daemon was started without the backend `{name}`; it takes a new one at its next start"
+            ))
+        })
     }
 
     /// A `pkcs11` backend: the daemon's, or one that is opened for this command.

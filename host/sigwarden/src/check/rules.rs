@@ -11,7 +11,7 @@ type Wrong = (String, String);
 pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (String, Option<Wrong>) {
     let config = around.config;
     match rule {
-        Rule::EnvBackend => backends(around, |kind| matches!(kind, BackendKind::Env), "env"),
+        Rule::EnvBackend => backends(around, |kind| matches!(kind, BackendKind::Env { .. }), "env"),
         Rule::MockHsmBackend => backends(around, |kind| matches!(kind, BackendKind::MockHsm { .. }), "mock-hsm"),
         Rule::MockHsmLibrary => tokens(
             around,

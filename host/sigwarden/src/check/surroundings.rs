@@ -67,16 +67,28 @@ impl<'c> Surroundings<'c> {
     }
 }
 
-/// Files that hold a token's PIN.
+/// Files that hold a token's PIN or a keystore's passphrase.
 pub(crate) fn pin_files(config: &Config) -> impl Iterator<Item = &Path> {
+    let keystores = config.backends.iter().filter_map(|backend| match &backend.kind {
+        BackendKind::Keystore {
+            passphrase: PassphraseSource::File(path),
+            ..
+        } => Some(path.as_path()),
+        BackendKind::SealedFile { .. }
+        | BackendKind::Keystore { .. }
+        | BackendKind::Pkcs11(_)
+        | BackendKind::Env { .. }
+        | BackendKind::MockHsm { .. } => None,
+    });
     let tokens = config.backends.iter().filter_map(|backend| match &backend.kind {
         BackendKind::Pkcs11(pkcs11) => Some(&pkcs11.tokens),
-        BackendKind::SealedFile { .. } | BackendKind::Env | BackendKind::MockHsm { .. } => None,
+        BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => None,
     });
-    tokens.flatten().filter_map(|token| match &token.pin {
+    let pins = tokens.flatten().filter_map(|token| match &token.pin {
         Some(PassphraseSource::File(path)) => Some(path.as_path()),
         Some(PassphraseSource::Prompt | PassphraseSource::Variable(_)) | None => None,
-    })
+    });
+    keystores.chain(pins)
 }
 
 /// None if there is no such file: whoever needs it says so.

@@ -112,7 +112,7 @@ fn env_backends_and_secret_variables_are_for_devnets() {
     let env = |config: &mut Config| {
         config.backends.push(Backend {
             name: "env".into(),
-            kind: BackendKind::Env,
+            kind: BackendKind::Env { igra: false },
         });
     };
     assert_eq!(row(Rule::EnvBackend, env, |_| {}), [Silent, Silent, Warn, Refuse]);

@@ -140,8 +140,18 @@ pub enum BackendKind {
         /// The directory.
         dir: PathBuf,
     },
+    /// A directory of `{entry_id}.enc` files under a passphrase of its own.
+    Keystore {
+        /// The directory.
+        dir: PathBuf,
+        /// Where its passphrase comes from.
+        passphrase: PassphraseSource,
+    },
     /// Environment variables, for devnets.
-    Env,
+    Env {
+        /// Understand the IGRA guide's names too.
+        igra: bool,
+    },
     /// A hardware security module, through its vendor's PKCS#11 library.
     Pkcs11(Pkcs11),
     /// A scripted stand-in for an HSM, for tests and devnets.
@@ -157,7 +167,8 @@ impl BackendKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::SealedFile { .. } => "sealed-file",
-            Self::Env => "env",
+            Self::Keystore { .. } => "keystore",
+            Self::Env { .. } => "env",
             Self::Pkcs11(_) => "pkcs11",
             Self::MockHsm { .. } => "mock-hsm",
         }
@@ -342,7 +353,7 @@ impl Config {
     pub fn vault_dir(&self) -> Option<&Path> {
         self.backends.iter().find_map(|backend| match &backend.kind {
             BackendKind::SealedFile { dir } => Some(dir.as_path()),
-            BackendKind::Env | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. } => None,
+            BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. } => None,
         })
     }
 }

@@ -84,6 +84,9 @@ pub(super) struct Backend {
     pub(super) dir: Option<String>,
     #[schemars(with = "Option<serde_json::Value>")]
     pub(super) script: Option<toml::Value>,
+    pub(super) preset: Option<String>,
+    pub(super) passphrase_file: Option<String>,
+    pub(super) passphrase_env: Option<String>,
     pub(super) library: Option<String>,
     pub(super) token: Option<String>,
     pub(super) slot_id: Option<u64>,

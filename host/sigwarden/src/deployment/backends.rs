@@ -1,14 +1,19 @@
 //! The backends of a configuration, opened.
 
+use super::read_passphrase;
 use super::tokens;
-use crate::config::{BackendKind, Config};
+use crate::config::{BackendKind, Config, PassphraseSource};
 use crate::proto;
 use serde::Deserialize;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Backend, Scheme};
-use sigwarden_keys::{HoldError, IndexEntry, MockHsm, MockScript, SealedFileBackend, Vault};
+use sigwarden_keys::{
+    HoldError, IndexEntry, Keystore, KeystoreBackend, MockHsm, MockScript, Passphrase, PassphraseFor, SealedFileBackend, Vault,
+    check_passphrase,
+};
 use sigwarden_pkcs11::{Distrusted, Pkcs11Backend, TokenInfo, TokenStatus};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A backend does not open.
@@ -41,6 +46,14 @@ pub enum BackendError {
         /// Why.
         what: String,
     },
+    /// A keystore does not open.
+    #[error("backend `{backend}`: {what}")]
+    Keystore {
+        /// The backend.
+        backend: String,
+        /// Why.
+        what: String,
+    },
     /// A PKCS#11 backend cannot be made.
     #[error("{0}")]
     Pkcs11(String),
@@ -67,6 +80,7 @@ enum Open {
     SealedFile(Arc<SealedFileBackend>),
     #[cfg(feature = "env-secrets")]
     Env(Arc<sigwarden_keys::EnvBackend>),
+    Keystore(Arc<Keystore>, Arc<KeystoreBackend>),
     Pkcs11(Arc<Pkcs11Backend>),
     MockHsm(Arc<MockHsm>),
 }
@@ -75,6 +89,8 @@ enum Open {
 pub(super) enum Held {
     /// It has it.
     Sealed(IndexEntry),
+    /// A keystore has it.
+    Keystore(IndexEntry),
     /// It has it, and knows only the public key.
     Public(Vec<u8>),
     /// It has no such key.
@@ -86,6 +102,23 @@ pub(super) enum Held {
 impl Backends {
     pub(super) fn open(config: &Config, vault: Option<Arc<Vault>>) -> Result<Self, BackendError> {
         let mut open = BTreeMap::new();
+        // What comes out of the environment first: taking it is sound only while this process has a single thread, and tokens start some.
+        let mut ready = Vec::new();
+        for backend in &config.backends {
+            match &backend.kind {
+                BackendKind::Env { igra } => {
+                    open.insert(backend.name.clone(), open_env(config, &backend.name, *igra)?);
+                }
+                BackendKind::Pkcs11(pkcs11) => ready.push((&backend.name, tokens::settings(config, &backend.name, pkcs11)?)),
+                BackendKind::Keystore { dir, passphrase } => {
+                    open.insert(backend.name.clone(), open_keystore(config, &backend.name, dir, passphrase)?);
+                }
+                BackendKind::SealedFile { .. } | BackendKind::MockHsm { .. } => {}
+            }
+        }
+        for (name, settings) in ready {
+            open.insert(name.clone(), Open::Pkcs11(Arc::new(tokens::open(settings)?)));
+        }
         for backend in &config.backends {
             let name = &backend.name;
             let opened = match &backend.kind {
@@ -94,8 +127,7 @@ impl Backends {
                     // `open_vault` opens one whenever a backend of this kind is configured.
                     None => continue,
                 },
-                BackendKind::Env => open_env(config, name)?,
-                BackendKind::Pkcs11(pkcs11) => Open::Pkcs11(Arc::new(tokens::open(config, name, pkcs11)?)),
+                BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::Keystore { .. } => continue,
                 BackendKind::MockHsm { script } => Open::MockHsm(Arc::new(open_mock(config, name, script)?)),
             };
             open.insert(name.clone(), opened);
@@ -105,17 +137,40 @@ impl Backends {
 
     /// The `pkcs11` backends alone, for a command that runs without a daemon.
     pub(crate) fn open_tokens(config: &Config) -> Result<Self, BackendError> {
-        let mut open = BTreeMap::new();
+        let mut ready = Vec::new();
         for backend in &config.backends {
             match &backend.kind {
-                BackendKind::Pkcs11(pkcs11) => {
-                    let opened = tokens::open(config, &backend.name, pkcs11)?;
-                    open.insert(backend.name.clone(), Open::Pkcs11(Arc::new(opened)));
-                }
-                BackendKind::SealedFile { .. } | BackendKind::Env | BackendKind::MockHsm { .. } => {}
+                BackendKind::Pkcs11(pkcs11) => ready.push((&backend.name, tokens::settings(config, &backend.name, pkcs11)?)),
+                BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => {}
             }
         }
+        let mut open = BTreeMap::new();
+        for (name, settings) in ready {
+            open.insert(name.clone(), Open::Pkcs11(Arc::new(tokens::open(settings)?)));
+        }
         Ok(Self { open, vault: None })
+    }
+
+    /// One keystore, for a command that runs without a daemon.
+    pub(crate) fn open_one_keystore(config: &Config, name: &str) -> Result<Option<Arc<Keystore>>, BackendError> {
+        let backend = config.backends.iter().find(|backend| backend.name == name);
+        match backend.map(|backend| &backend.kind) {
+            Some(BackendKind::Keystore { dir, passphrase }) => {
+                keystore(config, name, dir, passphrase).map(|keystore| Some(Arc::new(keystore)))
+            }
+            Some(BackendKind::SealedFile { .. } | BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. })
+            | None => Ok(None),
+        }
+    }
+
+    /// A keystore that is open.
+    pub(crate) fn keystore(&self, name: &str) -> Option<&Arc<Keystore>> {
+        match self.open.get(name)? {
+            Open::Keystore(keystore, _) => Some(keystore),
+            Open::SealedFile(_) | Open::Pkcs11(_) | Open::MockHsm(_) => None,
+            #[cfg(feature = "env-secrets")]
+            Open::Env(_) => None,
+        }
     }
 
     pub(crate) fn vault(&self) -> Option<&Arc<Vault>> {
@@ -125,7 +180,7 @@ impl Backends {
     pub(super) fn mock_hsm(&self, name: &str) -> Option<&Arc<MockHsm>> {
         match self.open.get(name)? {
             Open::MockHsm(mock) => Some(mock),
-            Open::SealedFile(_) | Open::Pkcs11(_) => None,
+            Open::SealedFile(_) | Open::Keystore(..) | Open::Pkcs11(_) => None,
             #[cfg(feature = "env-secrets")]
             Open::Env(_) => None,
         }
@@ -135,7 +190,7 @@ impl Backends {
     pub(crate) fn pkcs11(&self) -> impl Iterator<Item = (&String, &Arc<Pkcs11Backend>)> {
         self.open.iter().filter_map(|(name, open)| match open {
             Open::Pkcs11(backend) => Some((name, backend)),
-            Open::SealedFile(_) | Open::MockHsm(_) => None,
+            Open::SealedFile(_) | Open::Keystore(..) | Open::MockHsm(_) => None,
             #[cfg(feature = "env-secrets")]
             Open::Env(_) => None,
         })
@@ -163,6 +218,9 @@ impl Backends {
         for open in self.open.values() {
             match open {
                 Open::SealedFile(backend) => {
+                    backend.evict();
+                }
+                Open::Keystore(_, backend) => {
                     backend.evict();
                 }
                 Open::Pkcs11(_) | Open::MockHsm(_) => {}
@@ -201,6 +259,7 @@ impl Backends {
                     let derives = !seen.is_empty() && seen.iter().all(|info| info.derives);
                     ("pkcs11", signs.map(|scheme| scheme.name().to_owned()).collect(), generates, derives)
                 }
+                Open::Keystore(..) => ("keystore", all(), true, false),
                 Open::MockHsm(_) => ("mock-hsm", all(), false, false),
             };
             proto::BackendInfo {
@@ -222,6 +281,7 @@ impl Backends {
         for open in self.open.values() {
             match open {
                 Open::SealedFile(backend) => backend.forget(id),
+                Open::Keystore(_, backend) => backend.forget(id),
                 #[cfg(feature = "env-secrets")]
                 Open::Env(_) => {}
                 Open::Pkcs11(_) | Open::MockHsm(_) => {}
@@ -231,10 +291,13 @@ impl Backends {
 
     /// Erases what is left of a destroyed key.
     pub(super) fn sweep(&self, name: &str, id: &KeyId) {
-        if let (Some(Open::SealedFile(_)), Some(vault)) = (self.open.get(name), &self.vault)
-            && let Err(error) = vault.destroy(id)
-        {
-            tracing::error!(key = %id, %error, "the file of a destroyed key could not be erased");
+        let swept = match (self.open.get(name), &self.vault) {
+            (Some(Open::SealedFile(_)), Some(vault)) => vault.destroy(id).map_err(|error| error.to_string()),
+            (Some(Open::Keystore(keystore, _)), _) => keystore.destroy(id).map_err(|error| error.to_string()),
+            (_, _) => Ok(()),
+        };
+        if let Err(error) = swept {
+            tracing::error!(key = %id, error, "the file of a destroyed key could not be erased");
         }
     }
 
@@ -248,6 +311,10 @@ impl Backends {
             }
             #[cfg(feature = "env-secrets")]
             Some(Open::Env(env)) => public(env.public_key(id)),
+            Some(Open::Keystore(keystore, _)) => match keystore.entry(id) {
+                Ok(entry) => Held::Keystore(entry),
+                Err(_) => Held::Missing,
+            },
             Some(Open::Pkcs11(backend)) => match backend.public_key(id, scheme) {
                 Ok(key) => Held::Public(key),
                 Err(failure) => Held::Unreachable(failure.to_string()),
@@ -263,6 +330,7 @@ impl Backends {
                 Open::SealedFile(backend) => Arc::clone(backend) as _,
                 #[cfg(feature = "env-secrets")]
                 Open::Env(backend) => Arc::clone(backend) as _,
+                Open::Keystore(_, backend) => Arc::clone(backend) as _,
                 Open::Pkcs11(backend) => Arc::clone(backend) as _,
                 Open::MockHsm(backend) => Arc::clone(backend) as _,
             };
@@ -273,7 +341,17 @@ impl Backends {
 }
 
 #[cfg(feature = "env-secrets")]
-fn open_env(config: &Config, name: &str) -> Result<Open, BackendError> {
+fn open_env(config: &Config, name: &str, igra: bool) -> Result<Open, BackendError> {
+    let failed = |error| BackendError::Env {
+        backend: name.to_owned(),
+        error,
+    };
+    if igra {
+        let secrets = sigwarden_keys::EnvSecrets::take(sigwarden_keys::EnvPreset::Igra).map_err(failed)?;
+        let keys = config.keys.iter().filter(|key| key.backend == name);
+        let backend = secrets.backend(keys.map(|key| (key.id.clone(), key.scheme))).map_err(failed)?;
+        return Ok(Open::Env(Arc::new(backend)));
+    }
     let variables = config.keys.iter().filter(|key| key.backend == name).map(|key| {
         let mut variable = sigwarden_keys::variable_name(&key.id.name);
         // The first version has the plain name; a rotated key's versions are all there at once.
@@ -282,16 +360,41 @@ fn open_env(config: &Config, name: &str) -> Result<Open, BackendError> {
         }
         (key.id.clone(), key.scheme, variable)
     });
-    let backend = sigwarden_keys::EnvBackend::from_variables(variables).map_err(|error| BackendError::Env {
-        backend: name.to_owned(),
-        error,
-    })?;
+    let backend = sigwarden_keys::EnvBackend::from_variables(variables).map_err(failed)?;
     Ok(Open::Env(Arc::new(backend)))
 }
 
 #[cfg(not(feature = "env-secrets"))]
-fn open_env(_config: &Config, name: &str) -> Result<Open, BackendError> {
+fn open_env(_config: &Config, name: &str, _igra: bool) -> Result<Open, BackendError> {
     Err(BackendError::Absent(name.to_owned()))
+}
+
+/// Opens a keystore; one that is not there yet is made, empty.
+fn keystore(config: &Config, name: &str, dir: &Path, source: &PassphraseSource) -> Result<Keystore, BackendError> {
+    let failed = |what: String| BackendError::Keystore {
+        backend: name.to_owned(),
+        what,
+    };
+    let passphrase = match source {
+        PassphraseSource::Prompt => Passphrase::prompt(&format!("Passphrase of the keystore `{name}`: ")),
+        PassphraseSource::File(_) | PassphraseSource::Variable(_) => read_passphrase(source),
+    };
+    let passphrase = passphrase.map_err(|error| failed(format!("the passphrase: {error}")))?;
+    let judged = check_passphrase(&passphrase, config.network, PassphraseFor::Keystore);
+    for warning in judged.map_err(|weak| failed(format!("the passphrase: {weak}")))? {
+        tracing::warn!("the passphrase of the keystore `{name}`: {warning}");
+    }
+    let opened = match dir.exists() {
+        true => Keystore::open(dir, &passphrase),
+        false => Keystore::create(dir, &passphrase),
+    };
+    opened.map_err(|error| failed(error.to_string()))
+}
+
+fn open_keystore(config: &Config, name: &str, dir: &Path, source: &PassphraseSource) -> Result<Open, BackendError> {
+    let opened = Arc::new(keystore(config, name, dir, source)?);
+    let backend = KeystoreBackend::with_ttl(Arc::clone(&opened), config.secret_cache_ttl);
+    Ok(Open::Keystore(opened, Arc::new(backend)))
 }
 
 fn open_mock(config: &Config, name: &str, script: &toml::Value) -> Result<MockHsm, BackendError> {

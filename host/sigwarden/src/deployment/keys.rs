@@ -167,6 +167,10 @@ fn check_one(config: &Config, key: &Key, backends: &Backends, state: &State, now
             })?;
             (entry.public_key, entry.created_ms)
         }
+        Held::Keystore(entry) => {
+            scheme(entry.scheme, "the backend")?;
+            (entry.public_key, entry.created_ms)
+        }
         Held::Public(public_key) => (public_key, now_ms),
         Held::Missing => {
             return Err(KeyFault::Missing {

@@ -68,10 +68,7 @@ impl Family<'_, '_> {
 }
 
 fn one(metric: &mut MetricEncoder<'_>, labels: &Labels, value: &impl EncodeMetric) -> fmt::Result {
-    match labels.is_empty() {
-        true => value.encode(metric.encode_family(&())?),
-        false => value.encode(metric.encode_family(labels)?),
-    }
+    value.encode(metric.encode_family(labels)?)
 }
 
 impl Collector for Metrics {
@@ -84,9 +81,14 @@ impl Collector for Metrics {
 }
 
 impl Metrics {
+    /// What the deployment's own numbers are labelled with.
+    fn network(&self) -> Labels {
+        vec![("network", self.config.network.name().to_owned())]
+    }
+
     fn tokens(&self, family: &mut Family<'_, '_>) -> fmt::Result {
-        let (mut success, mut errors, mut latency, mut failovers, mut reconnects) = (vec![], vec![], vec![], vec![], vec![]);
-        let (mut in_use, mut states) = (vec![], vec![]);
+        let (mut success, mut errors, mut latency, mut failovers, mut reconnects) = (self.network(), vec![], vec![], vec![], vec![]);
+        let (mut in_use, mut states) = (self.network(), vec![]);
         for (name, backend) in self.backends.pkcs11() {
             let counters = backend.counters();
             let labels = || vec![("backend", name.clone())];
@@ -151,11 +153,15 @@ impl Metrics {
         // A version above the first came by a rotation.
         let rotations = state.keys.keys().filter(|id| id.version > 1).count();
         family.gauges("sigwarden_keys", "Keys, by state", &states)?;
-        family.gauges("sigwarden_keys_due", "Keys that are due to be rotated", &[(vec![], gauge(due))])?;
+        family.gauges(
+            "sigwarden_keys_due",
+            "Keys that are due to be rotated",
+            &[(self.network(), gauge(due))],
+        )?;
         family.counters(
             "sigwarden_key_rotations",
             "Next versions of keys that were made",
-            &[(vec![], rotations as u64)],
+            &[(self.network(), rotations as u64)],
         )
     }
 
@@ -165,22 +171,22 @@ impl Metrics {
         family.gauges(
             "sigwarden_ready",
             "1 if the ledger is sound and the disk has room",
-            &[(vec![], gauge(usize::from(sound)))],
+            &[(self.network(), gauge(usize::from(sound)))],
         )?;
         family.counters(
             "sigwarden_ledger_records",
             "Records in the audit log",
-            &[(vec![], health.last_sequence)],
+            &[(self.network(), health.last_sequence)],
         )?;
         family.counters(
             "sigwarden_ledger_writes",
             "Durable writes since the start",
-            &[(vec![], health.writes)],
+            &[(self.network(), health.writes)],
         )?;
         family.counters(
             "sigwarden_refusals_dropped",
             "Refusals that were only counted, for want of room",
-            &[(vec![], health.refusals_dropped)],
+            &[(self.network(), health.refusals_dropped)],
         )
     }
 }

@@ -7,7 +7,12 @@ use sigwarden_keys::{Passphrase, Pin};
 use sigwarden_pkcs11::{KeySettings, PinSource, Pkcs11Backend, Settings, TokenSettings};
 
 /// Opens one. Tokens that are not there or refuse their PIN are no error: [`Pkcs11Backend::tokens`] tells.
-pub(super) fn open(config: &Config, name: &str, pkcs11: &Pkcs11) -> Result<Pkcs11Backend, BackendError> {
+pub(super) fn open(settings: Settings) -> Result<Pkcs11Backend, BackendError> {
+    Pkcs11Backend::open(settings).map_err(|error| BackendError::Pkcs11(error.to_string()))
+}
+
+/// What one is opened with. PINs are read, or asked for, here.
+pub(super) fn settings(config: &Config, name: &str, pkcs11: &Pkcs11) -> Result<Settings, BackendError> {
     let tokens = pkcs11
         .tokens
         .iter()
@@ -31,7 +36,7 @@ pub(super) fn open(config: &Config, name: &str, pkcs11: &Pkcs11) -> Result<Pkcs1
         };
         settings.keys.insert(key.id.clone(), special);
     }
-    Pkcs11Backend::open(settings).map_err(|error| BackendError::Pkcs11(error.to_string()))
+    Ok(settings)
 }
 
 /// Where a token's PIN comes from, each time that a login is due. A file is read anew; what was asked for, or taken out of the

@@ -2,7 +2,7 @@
 
 use super::{Checker, way, without_value};
 use crate::config::document::Step;
-use crate::config::{Backend, BackendKind, Pkcs11, Token, raw};
+use crate::config::{Backend, BackendKind, PassphraseSource, Pkcs11, Token, raw};
 use serde::Deserialize;
 use sigwarden_pkcs11::Settings;
 use std::time::Duration;
@@ -28,7 +28,24 @@ impl Checker<'_> {
                     }
                     BackendKind::SealedFile { dir }
                 }
-                "env" if cfg!(feature = "env-secrets") => BackendKind::Env,
+                "keystore" => {
+                    let table = [Step::from("backend"), Step::from(index)];
+                    let source = self.source(&table, "passphrase", &backend.passphrase_file, &backend.passphrase_env, false);
+                    BackendKind::Keystore {
+                        dir: self.path(way!["backend", index, "dir"], backend.dir.as_deref().unwrap_or("keystore")),
+                        passphrase: source.unwrap_or(PassphraseSource::Prompt),
+                    }
+                }
+                "env" if cfg!(feature = "env-secrets") => BackendKind::Env {
+                    igra: match backend.preset.as_deref() {
+                        None => false,
+                        Some("igra") => true,
+                        Some(_) => {
+                            self.wrong(way!["backend", index, "preset"], "`igra` is the only preset");
+                            false
+                        }
+                    },
+                },
                 "env" => {
                     let message = "this build has no `env` backend (feature `env-secrets`); use `sealed-file`";
                     self.wrong(way!["backend", index, "kind"], message);
@@ -42,7 +59,7 @@ impl Checker<'_> {
                     script: self.script(way!["backend", index, "script"], backend.script),
                 },
                 _ => {
-                    let message = "there is no such kind of backend; `sealed-file`, `pkcs11`, `env` and `mock-hsm` are";
+                    let message = "there is no such kind of backend; `sealed-file`, `keystore`, `pkcs11`, `env` and `mock-hsm` are";
                     self.wrong(way!["backend", index, "kind"], message);
                     continue;
                 }
@@ -55,7 +72,9 @@ impl Checker<'_> {
     /// A field that another kind of backend has does nothing here, and whoever wrote it thinks that it does.
     fn fields_of_others(&mut self, index: usize, backend: &raw::Backend) {
         let fields = [
-            ("dir", backend.dir.is_some(), "sealed-file"),
+            ("preset", backend.preset.is_some(), "env"),
+            ("passphrase_file", backend.passphrase_file.is_some(), "keystore"),
+            ("passphrase_env", backend.passphrase_env.is_some(), "keystore"),
             ("script", backend.script.is_some(), "mock-hsm"),
             ("library", backend.library.is_some(), "pkcs11"),
             ("token", backend.token.is_some(), "pkcs11"),
@@ -68,6 +87,12 @@ impl Checker<'_> {
             ("call_deadline_ms", backend.call_deadline_ms.is_some(), "pkcs11"),
             ("replica", !backend.replica.is_empty(), "pkcs11"),
         ];
+        if backend.dir.is_some() && !matches!(backend.kind.as_str(), "sealed-file" | "keystore") {
+            self.wrong(
+                way!["backend", index, "dir"],
+                "only a `sealed-file` or `keystore` backend has a directory",
+            );
+        }
         for (field, given, kind) in fields {
             if given && backend.kind != kind {
                 self.wrong(way!["backend", index, field], format!("only a `{kind}` backend has this field"));
