@@ -87,8 +87,8 @@ impl Metrics {
     }
 
     fn tokens(&self, family: &mut Family<'_, '_>) -> fmt::Result {
-        let (mut success, mut errors, mut latency, mut failovers, mut reconnects) = (self.network(), vec![], vec![], vec![], vec![]);
-        let (mut in_use, mut states) = (self.network(), vec![]);
+        let (mut success, mut errors, mut latency, mut failovers, mut reconnects) = (vec![], vec![], vec![], vec![], vec![]);
+        let (mut in_use, mut states) = (vec![], vec![]);
         for (name, backend) in self.backends.pkcs11() {
             let counters = backend.counters();
             let labels = || vec![("backend", name.clone())];
