@@ -86,7 +86,7 @@ pub(crate) fn wipe_stack() {
     std::hint::black_box(&area);
 }
 
-/// As [`wipe_stack`], for ML-KEM and ML-DSA, whose matrices are larger: 128 KiB, of a stack of 2 MiB. Takes 2 us.
+/// As [`wipe_stack`], for ML-KEM, whose matrices are larger, and for zxcvbn: 128 KiB, of a stack of 2 MiB. Takes 2 us.
 #[inline(never)]
 pub(crate) fn wipe_deep_stack() {
     let area = [0_u8; 128 * 1024];

@@ -18,10 +18,10 @@ fn name(text: &str) -> KeyName {
 }
 
 fn refused<T>(result: Result<T, KeystoreError>) -> EncError {
-    match result.err().unwrap() {
-        KeystoreError::Entry { source, .. } => source,
-        error => panic!("{error}"),
-    }
+    let Some(KeystoreError::Entry { source, .. }) = result.err() else {
+        panic!("an entry that does not open is what was wanted")
+    };
+    source
 }
 
 #[test]

@@ -177,8 +177,9 @@ impl PublicHalf {
 /// Overwrites what the scheme's library leaves on the stack.
 fn wipe(scheme: Scheme) {
     match scheme {
-        Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr | Scheme::Ed25519 => wipe_stack(),
-        Scheme::MlDsa44 | Scheme::MlKem768 => wipe_deep_stack(),
+        // ML-DSA's library overwrites its own.
+        Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr | Scheme::Ed25519 | Scheme::MlDsa44 => wipe_stack(),
+        Scheme::MlKem768 => wipe_deep_stack(),
     }
 }
 
