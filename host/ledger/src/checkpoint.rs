@@ -1,12 +1,13 @@
 //! The checkpoint: the state as of some sequence, in redb. It never leads the log. It could be rebuilt from a
 //! log that is complete; that the log is, it alone can tell, so that it is rebuilt only when an operator asks for it.
 
+use crate::checkpoint_read::{read, row_hash};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::OpenError;
 use crate::frame::FORMAT;
 use crate::rows;
 use crate::segment::TEMPORARY;
-use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
+use redb::{Database, StorageBackend, TableDefinition};
 use serde::{Deserialize, Serialize};
 use sigwarden_core::state::{Effect, State};
 use sigwarden_core::wire;
@@ -20,9 +21,9 @@ use std::sync::Once;
 /// Its file, in the state directory.
 pub(crate) const FILE: &str = "checkpoint.redb";
 
-const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
-const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
-const META_KEY: &str = "meta";
+pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+pub(crate) const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
+pub(crate) const META_KEY: &str = "meta";
 
 /// Pages kept in memory. Checkpoints write each row once, so that little is read twice.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
@@ -51,8 +52,8 @@ pub(crate) struct Meta {
 
 /// Of a [`Meta`] of any version.
 #[derive(Deserialize)]
-struct Version {
-    format: u32,
+pub(crate) struct Version {
+    pub(crate) format: u32,
 }
 
 impl Meta {
@@ -240,7 +241,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    fn damaged(what: impl ToString) -> Self {
+    pub(crate) fn damaged(what: impl ToString) -> Self {
         Self::Damaged(what.to_string())
     }
 
@@ -303,39 +304,6 @@ fn database(file: Box<dyn DiskFile>) -> Result<Database, Trouble> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
     Ok(builder.create_with_backend(Backend(file))?)
-}
-
-fn read(database: &Database) -> Result<(Meta, State), Trouble> {
-    let transaction = database.begin_read()?;
-    let table = transaction.open_table(META)?;
-    let meta = table.get(META_KEY)?;
-    let meta = meta.ok_or_else(|| Trouble::damaged("it does not say what it is of"))?;
-    // The version decides how the rest is read, so it is read by itself.
-    let Version { format } = serde_json::from_slice(meta.value()).map_err(Trouble::damaged)?;
-    if format > FORMAT {
-        return Err(Trouble::Newer(format));
-    }
-    let meta: Meta = serde_json::from_slice(meta.value()).map_err(Trouble::damaged)?;
-    let mut state = State::default();
-    let mut sum = 0_u64;
-    let table = transaction.open_table(ROWS)?;
-    for row in table.iter()? {
-        let (key, value) = row?;
-        sum = sum.wrapping_add(row_hash(key.value(), value.value()));
-        rows::load(&mut state, key.value(), value.value()).ok_or_else(|| Trouble::damaged("a row of it cannot be read"))?;
-    }
-    if sum != meta.sum {
-        return Err(Trouble::damaged("its rows are not those that were written"));
-    }
-    state.maps_mut().high_water_ms = meta.high_water_ms;
-    Ok((meta, state))
-}
-
-fn row_hash(key: &[u8], value: &[u8]) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(key.len() as u64).to_be_bytes()).update(key).update(value);
-    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// redb's view of a file. The deployment's lock stands in for its own.

@@ -17,6 +17,7 @@ mod administer;
 mod archive;
 mod budget;
 mod checkpoint;
+mod checkpoint_read;
 mod commit;
 mod decisions;
 pub mod disk;

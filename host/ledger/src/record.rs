@@ -192,9 +192,14 @@ impl Record {
             Kind::Outcome => Body::Outcome(serde_json::from_str(body)?),
             Kind::Refusal => Body::Refusal(serde_json::from_str(body)?),
             Kind::Refusals => Body::Refusals(serde_json::from_str(body)?),
-            Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor | Kind::Clock | Kind::SecretAccess | Kind::Maintenance | Kind::Alarm => {
-                Body::Administration(serde_json::from_str(body)?)
-            }
+            Kind::PublicKey
+            | Kind::Lifecycle
+            | Kind::PolicySet
+            | Kind::Floor
+            | Kind::Clock
+            | Kind::SecretAccess
+            | Kind::Maintenance
+            | Kind::Alarm => Body::Administration(serde_json::from_str(body)?),
         };
         Ok(Self {
             sequence: head.sequence,

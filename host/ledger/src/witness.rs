@@ -182,7 +182,9 @@ impl Witness {
                 self.administration(effects)
             }
             (Kind::SecretAccess | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) if effects.is_empty() => Ok(()),
-            (Kind::SecretAccess | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => Err("it only tells something, and changes the state".to_owned()),
+            (Kind::SecretAccess | Kind::Maintenance | Kind::Alarm, Body::Administration(_)) => {
+                Err("it only tells something, and changes the state".to_owned())
+            }
             (
                 Kind::Start
                 | Kind::Decision

@@ -95,7 +95,11 @@ fn real_log(dir: &Path) -> Log {
         administer(&world.ledger, AdminKind::Floor, vec![Effect::Floor { key: floor_key(), floor }]);
         let key = "own.account.v1".parse().unwrap();
         let state = if part == 2 { KeyState::Suspended } else { KeyState::Active };
-        administer(&world.ledger, AdminKind::Lifecycle, vec![Effect::KeyState { key, state, grace: None }]);
+        administer(
+            &world.ledger,
+            AdminKind::Lifecycle,
+            vec![Effect::KeyState { key, state, grace: None }],
+        );
         world.ledger.close().unwrap();
         drop(world);
         if part == 0 {

@@ -152,6 +152,8 @@ impl Stand {
             }),
             fatal: Arc::clone(&fatal),
             admin: None,
+            backends: Vec::new(),
+            metrics: None,
         };
         change(&mut parts);
         let (stop, stopped) = oneshot::channel::<()>();
