@@ -21,4 +21,5 @@ mod main_job;
 mod modules;
 mod races;
 mod request_ids;
+mod softhsm;
 mod start;

@@ -9,6 +9,7 @@ mod python;
 mod soak;
 mod softhsm;
 mod test;
+mod without_env;
 
 use anyhow::{Result, bail};
 

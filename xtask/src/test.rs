@@ -1,6 +1,6 @@
 //! Runs the tests: all of them, or those whose path contains a name.
 
-use crate::{cargo, fuzz, mutants, policies, python, softhsm};
+use crate::{cargo, fuzz, mutants, policies, python, softhsm, without_env};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ pub fn run(name: Option<&str>) -> Result<()> {
         None => {
             tally.add(cargo::command(&["test", "--workspace", "--no-fail-fast"]).env(PYTHON, &python))?;
             tally.add(&mut fuzz::corpus_command())?;
+            tally.broken |= without_env::run().inspect_err(|error| println!("{error:#}")).is_err();
             tally.broken |= fuzz::a_little().inspect_err(|error| println!("{error:#}")).is_err();
             println!("\nmutants of the ledger, each of which its crash test must notice");
             tally.broken |= mutants::run(None).inspect_err(|error| println!("{error:#}")).is_err();

@@ -1,7 +1,7 @@
 //! What a running daemon looks at again at least every minute: the modes of its files, and its marker.
 
 use super::marker::Place;
-use crate::config::{Config, PassphraseSource};
+use crate::config::{BackendKind, Config, PassphraseSource};
 use crate::fatal::Fatal;
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Found};
 use std::collections::BTreeMap;
@@ -178,7 +178,11 @@ fn look(config: &Config) -> Seen {
         Some(config.state_dir.join("log")),
         config.vault_dir().map(Path::to_owned),
     ];
-    for dir in dirs.into_iter().flatten() {
+    let keystores = config.backends.iter().filter_map(|backend| match &backend.kind {
+        BackendKind::Keystore { dir, .. } => Some(dir.clone()),
+        BackendKind::SealedFile { .. } | BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. } => None,
+    });
+    for dir in dirs.into_iter().flatten().chain(keystores) {
         add(&dir);
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
             add(&entry.path());
