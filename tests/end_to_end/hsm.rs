@@ -134,6 +134,19 @@ impl World {
         }
     }
 
+    /// What `check` finds, as this network.
+    fn check(&self, network: &str) -> Vec<serde_json::Value> {
+        let mut command = std::process::Command::new(sigwarden_tests::node::binary().unwrap());
+        command
+            .arg("--deployment")
+            .arg(self.node.dir())
+            .args(["--json", "check", "--network", network])
+            .env("SIGWARDEN_MOCK_HSM", self.faults.with_file_name("mock.toml"));
+        let output = command.output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["findings"].as_array().unwrap().clone()
+    }
+
     fn state_of_key(&self) -> String {
         let shown: serde_json::Value = serde_json::from_str(&self.node.expect(&["--json", "keys", "show", KEY]).unwrap()).unwrap();
         shown["state"].as_str().unwrap().to_owned()
@@ -326,6 +339,10 @@ fn a_wrong_pin_is_tried_once_and_again_only_when_the_operator_says_so() {
     let mut world = World::new(&["signer"], "", "");
     world.node.stop().unwrap();
     write_pin(&world.pin, "9999");
+    // One attempt of `check`, one of the start; the third would lock the token.
+    let checked = world.check("devnet");
+    let answers = checked.iter().find(|finding| finding["rule"] == "hsm-answers").unwrap();
+    assert_eq!(answers["severity"], "warn", "{answers}");
     world.node.start().unwrap();
     let token = &world.token()["tokens"][0];
     assert_eq!(token["state"], "pin-refused", "{token}");
@@ -361,15 +378,7 @@ fn check_refuses_the_mock_on_mainnet_whatever_its_file_is_called() {
     let mut world = World::new(&["signer"], "", "");
     world.node.stop().unwrap();
     let run = |network: &str| {
-        let mut command = std::process::Command::new(sigwarden_tests::node::binary().unwrap());
-        command
-            .arg("--deployment")
-            .arg(world.node.dir())
-            .args(["--json", "check", "--network", network]);
-        command.env("SIGWARDEN_MOCK_HSM", world.faults.with_file_name("mock.toml"));
-        let output = command.output().unwrap();
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let findings = report["findings"].as_array().unwrap().clone();
+        let findings = world.check(network);
         findings.into_iter().find(|finding| finding["rule"] == "mock-hsm-library").unwrap()
     };
     let mainnet = run("mainnet");

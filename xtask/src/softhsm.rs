@@ -1,4 +1,4 @@
-//! SoftHSM, the token that tests and the runbook of docs/hsm.md use.
+//! SoftHSM, the token that tests and the runbooks use, and the two tools that the runbooks call.
 
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -13,7 +13,10 @@ const LIBRARIES: [&str; 5] = [
     "/opt/homebrew/lib/softhsm/libsofthsm2.so",
 ];
 
-const BY_HAND: &str = "apt-get install -y --no-install-recommends softhsm2";
+const BY_HAND: &str = "apt-get install -y --no-install-recommends softhsm2 curl openssl";
+
+/// What is called, and how it says that it is there.
+const TOOLS: [(&str, &str); 3] = [("softhsm2-util", "--version"), ("curl", "--version"), ("openssl", "version")];
 
 /// Fetches it if it is not there.
 pub fn ready() -> Result<()> {
@@ -22,9 +25,9 @@ pub fn ready() -> Result<()> {
     }
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if !root {
-        bail!("the tests of the HSM backend need SoftHSM; run `sudo {BY_HAND}` and run this again");
+        bail!("the tests of the HSM backend and the runbooks need SoftHSM, curl and openssl; run `sudo {BY_HAND}` and run this again");
     }
-    eprintln!("fetching SoftHSM");
+    eprintln!("fetching SoftHSM, curl and openssl");
     // Without an update the index may be absent; if the update fails, the install says more than it would.
     let _ = Command::new("apt-get").args(["update", "-qq"]).status();
     let arguments: Vec<&str> = BY_HAND.split(' ').skip(1).collect();
@@ -35,16 +38,16 @@ pub fn ready() -> Result<()> {
         .status()
         .is_ok_and(|status| status.success());
     if !installed || !is_there() {
-        bail!("`{BY_HAND}` did not give SoftHSM; install it by hand and run this again");
+        bail!("`{BY_HAND}` did not give SoftHSM, curl and openssl; install them by hand and run this again");
     }
     Ok(())
 }
 
 fn is_there() -> bool {
-    let tool = Command::new("softhsm2-util")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    LIBRARIES.iter().any(|path| Path::new(path).is_file()) && tool.is_ok_and(|status| status.success())
+    let runs = |(tool, argument): &(&str, &str)| {
+        let mut command = Command::new(tool);
+        command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    LIBRARIES.iter().any(|path| Path::new(path).is_file()) && TOOLS.iter().all(runs)
 }

@@ -39,6 +39,9 @@ pub(crate) fn like(before: &Key, id: &KeyId, public_key: &[u8]) -> String {
     for (flag, _) in flags.iter().filter(|(_, set)| *set) {
         let _ = writeln!(text, "{flag} = true");
     }
+    if let Some(mechanism) = before.mechanism {
+        let _ = writeln!(text, "mechanism = \"{mechanism}\"");
+    }
     if let Some(bound) = &before.bound {
         let mut fields = Vec::new();
         fields.extend(

@@ -4,8 +4,17 @@ use super::{Administrator, NotDone, wanted};
 use crate::deployment::now_ms;
 use crate::proto::admin as wire;
 use sigwarden_core::key::KeyName;
+use sigwarden_keys::VaultError;
 use sigwarden_ledger::AdminKind;
 use zeroize::Zeroizing;
+
+/// A secret that is not there was looked for: the answer is no.
+fn unknown(error: VaultError) -> NotDone {
+    match matches!(error, VaultError::UnknownSecret(_)) {
+        true => NotDone::no(error.to_string()),
+        false => error.into(),
+    }
+}
 
 impl Administrator {
     /// Sets, gives, lists or removes secrets. What was asked is durable in the record before anything is given or changed.
@@ -38,8 +47,8 @@ impl Administrator {
         let mut given = None;
         match request.command.as_str() {
             "set" => vault.secret_set(&name, &secret, now_ms())?,
-            "get" => given = Some(vault.secret_get(&name)?.expose_secret().to_vec()),
-            "remove" => vault.secret_remove(&name)?,
+            "get" => given = Some(vault.secret_get(&name).map_err(unknown)?.expose_secret().to_vec()),
+            "remove" => vault.secret_remove(&name).map_err(unknown)?,
             other => {
                 return Err(NotDone::cannot(format!(
                     "`{}` is none of `set`, `get`, `list` and `remove`",

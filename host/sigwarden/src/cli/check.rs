@@ -7,6 +7,7 @@ use crate::config::{BackendKind, Config, PassphraseSource};
 use crate::deployment::{Backends, Deployment, OpenError};
 use serde_json::json;
 use sigwarden_core::Network;
+use sigwarden_pkcs11::TokenStatus;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -31,9 +32,18 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
     // The whole rehearsal judges as the network that was asked about.
     config.network = args.network.unwrap_or(config.network);
     let network = config.network;
-    let findings = examine(&surroundings(&config), network);
-    let refused = findings.iter().any(|finding| finding.severity() == Severity::Refuse);
-    let start = if refused { Start::Refused } else { try_start(&config)? };
+    let refuses = |findings: &[Finding]| findings.iter().any(|finding| finding.severity() == Severity::Refuse);
+    let mut around = Surroundings::of(&config);
+    let mut start = Start::Refused;
+    // Tokens are opened once, whoever opens them: a wrong PIN counts.
+    match refuses(&examine(&around, network)) {
+        true => around.tokens = look_at_tokens(&config),
+        false => start = try_start(&config, &mut around.tokens)?,
+    }
+    let findings = examine(&around, network);
+    if refuses(&findings) {
+        start = Start::Refused;
+    }
     let holds = matches!(start, Start::Would | Start::Running(_));
     let value = json!({
         "deployment": dir,
@@ -48,22 +58,16 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
     if holds { Ok(()) } else { Err(Failure::said_no()) }
 }
 
-/// With the tokens, if they can be opened without asking anybody, and no daemon has them.
-fn surroundings(config: &Config) -> Surroundings<'_> {
-    let tokens = || {
-        let _lock = sigwarden_ledger::DeploymentLock::acquire(&config.state_dir).ok()?;
-        let asks = config.backends.iter().any(|backend| match &backend.kind {
-            BackendKind::Pkcs11(pkcs11) => pkcs11.tokens.iter().any(|token| token.pin == Some(PassphraseSource::Prompt)),
-            BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => false,
-        });
-        match asks {
-            true => None,
-            false => Backends::open_tokens(config).ok().map(|backends| backends.tokens()),
-        }
-    };
-    Surroundings {
-        tokens: tokens(),
-        ..Surroundings::of(config)
+/// The tokens of a deployment that is refused anyway, if they can be opened without asking anybody and no daemon has them.
+fn look_at_tokens(config: &Config) -> Option<Vec<TokenStatus>> {
+    let _lock = sigwarden_ledger::DeploymentLock::acquire(&config.state_dir).ok()?;
+    let asks = config.backends.iter().any(|backend| match &backend.kind {
+        BackendKind::Pkcs11(pkcs11) => pkcs11.tokens.iter().any(|token| token.pin == Some(PassphraseSource::Prompt)),
+        BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => false,
+    });
+    match asks {
+        true => None,
+        false => Backends::open_tokens(config).ok().map(|backends| backends.tokens()),
     }
 }
 
@@ -86,7 +90,7 @@ fn report_unusable(why: &str, output: &Output) -> Result<(), Failure> {
 }
 
 /// Opens what a start would, records nothing, and lets it go.
-fn try_start(config: &Config) -> Result<Start, Failure> {
+fn try_start(config: &Config, tokens: &mut Option<Vec<TokenStatus>>) -> Result<Start, Failure> {
     // Loading policies leaves compiled code behind; made by another user, it would stop the daemon.
     if let Ok(metadata) = std::fs::metadata(&config.state_dir) {
         let me = rustix::process::geteuid().as_raw();
@@ -99,7 +103,7 @@ fn try_start(config: &Config) -> Result<Start, Failure> {
             )));
         }
     }
-    Ok(match Deployment::rehearse(config) {
+    Ok(match Deployment::rehearse(config, tokens) {
         Ok(()) => Start::Would,
         Err(OpenError::Lock(error @ sigwarden_ledger::LockError::Held { .. })) => Start::Running(error.to_string()),
         Err(error) => Start::WouldNot(error.to_string()),

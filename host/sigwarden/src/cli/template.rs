@@ -133,7 +133,6 @@ pub(super) fn config(filled: &Filled<'_>) -> String {
         .replace("{uid}", &filled.uid.to_string())
         .replace("{keys}", filled.keys.join("\n").trim_end())
         .replace("{policies}", policies.trim_end())
-        .replace("{cryptography}", "")
         .replace("{hsm}", &filled.hsm.map(Hsm::block).unwrap_or_default())
         .replace("{rotation}", variant.rotation)
         .replace("{evm_chain_ids}", variant.evm_chain_ids)

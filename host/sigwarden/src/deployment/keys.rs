@@ -181,7 +181,7 @@ fn check_one(config: &Config, key: &Key, backends: &Backends, state: &State, now
         // A token that is away comes back without a restart: until then the key that was pinned stands, and signs nothing.
         Held::Unreachable(why) => match state.keys.get(&key.id) {
             Some(status) => {
-                tracing::error!(key = %key.id, backend = key.backend, "{why}; the key signs nothing until its backend answers");
+                tracing::error!(key = %key.id, backend = key.backend, "{why}; the pinned public key stands, and what no token signs is refused");
                 (status.public_key.clone(), status.created_ms)
             }
             None => return Err(KeyFault::NotSeen { id: id(), reason: why }),

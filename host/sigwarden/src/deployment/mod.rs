@@ -8,6 +8,7 @@ mod marker;
 mod metrics;
 mod policies;
 mod tend;
+mod ticker;
 mod tokens;
 mod watch;
 
@@ -36,11 +37,12 @@ use sigwarden_core::state::State;
 use sigwarden_core::{Ledger, Pipeline};
 use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, PassphraseFor, Vault, WeakPassphrase, check_passphrase};
 use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, Room, VerifyError};
+use sigwarden_pkcs11::TokenStatus;
 use sigwarden_policy::{Engine, Loaded};
 use std::path::Path;
 use std::sync::Arc;
-use tend::Tending;
-use watch::{Watch, Watched};
+use ticker::Ticker;
+use watch::Watched;
 
 /// A deployment that is open: this process holds its lock.
 pub struct Deployment {
@@ -52,8 +54,8 @@ pub struct Deployment {
     findings: Vec<Finding>,
     fatal: Arc<Fatal>,
     place: Place,
-    watch: Option<Watch>,
-    tending: Option<Tending>,
+    watch: Option<Ticker>,
+    tending: Option<Ticker>,
     administrator: Arc<Administrator>,
     // Last, so that it is released last.
     _lock: DeploymentLock,
@@ -140,7 +142,7 @@ impl Deployment {
             place: place.clone(),
             every: config.limits.watch,
         };
-        let watch = Watch::start(watched).map_err(OpenError::Watch)?;
+        let watch = watch::start(watched).map_err(OpenError::Watch)?;
         let daemon = Daemon {
             pipeline: Arc::clone(&pipeline),
             ledger: Arc::clone(&ledger),
@@ -148,7 +150,7 @@ impl Deployment {
             engine: engine.clone(),
         };
         let administrator = Arc::new(Administrator::of_daemon(config.clone(), daemon));
-        let tending = Tending::start(Arc::clone(&backends), Arc::clone(&administrator)).map_err(OpenError::Watch)?;
+        let tending = tend::start(Arc::clone(&backends), Arc::clone(&administrator)).map_err(OpenError::Watch)?;
         Ok(Self {
             config,
             pipeline,
@@ -166,14 +168,15 @@ impl Deployment {
     }
 
     /// Opens and checks what a start does, but reads the log instead of opening the ledger: no record is left. The checkpoint is not
-    /// looked at.
+    /// looked at. What every token is like is told whatever comes after: each PIN is used once.
     ///
     /// # Errors
     /// The first step that does not hold.
-    pub fn rehearse(config: &Config) -> Result<(), OpenError> {
+    pub fn rehearse(config: &Config, tokens: &mut Option<Vec<TokenStatus>>) -> Result<(), OpenError> {
         let _lock = DeploymentLock::acquire(&config.state_dir)?;
         refuse_what_the_network_refuses(config)?;
         let backends = Backends::open(config, open_vault(config, None)?)?;
+        *tokens = Some(backends.tokens());
         refuse_tokens(config, &backends)?;
         let state = state_at_rest(config)?;
         admitted_at_rest(config)?;

@@ -1,6 +1,7 @@
 //! What a running daemon looks at again at least every minute: the modes of its files, and its marker.
 
 use super::marker::Place;
+use super::ticker::Ticker;
 use crate::config::{BackendKind, Config, PassphraseSource};
 use crate::fatal::Fatal;
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Found};
@@ -8,8 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Changes told one by one in one look; the rest is counted. A `chmod -R` of ten thousand sealed files is one event.
@@ -25,12 +25,6 @@ struct Access {
 /// Files and who may do what with them.
 type Seen = BTreeMap<PathBuf, Access>;
 
-/// The thread; it ends when this is dropped.
-pub(super) struct Watch {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
-}
-
 /// What is watched.
 pub(super) struct Watched {
     pub(super) config: Config,
@@ -40,45 +34,13 @@ pub(super) struct Watched {
     pub(super) every: Duration,
 }
 
-impl Watch {
-    /// Looks for the first time, and starts.
-    ///
-    /// # Errors
-    /// The system gives no thread.
-    pub(super) fn start(watched: Watched) -> io::Result<Self> {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let stopped = Arc::clone(&stop);
-        let mut seen = look(&watched.config);
-        let thread = std::thread::Builder::new().name("watch".into()).spawn(move || {
-            let (flag, woken) = &*stopped;
-            loop {
-                let guard = flag.lock().unwrap_or_else(PoisonError::into_inner);
-                let waited = woken.wait_timeout_while(guard, watched.every, |stop| !*stop);
-                let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-                if *guard {
-                    return;
-                }
-                drop(guard);
-                watched.once(&mut seen);
-            }
-        })?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let (flag, woken) = &*self.stop;
-        *flag.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        woken.notify_all();
-        if let Some(thread) = self.thread.take() {
-            // It does not panic; if it did, its message is in the log.
-            drop(thread.join());
-        }
-    }
+/// Looks for the first time, and starts to watch.
+///
+/// # Errors
+/// The system gives no thread.
+pub(super) fn start(watched: Watched) -> io::Result<Ticker> {
+    let mut seen = look(&watched.config);
+    Ticker::start("watch", watched.every, move || watched.once(&mut seen))
 }
 
 impl Watched {

@@ -46,20 +46,24 @@ pub(super) fn backends(backends: &[BackendStatus], output: &Output) {
             ));
             for token in &backend.tokens {
                 let style = if token.state == "ready" { Style::Good } else { Style::Bad };
-                text.push_str(&format!(
-                    "  token {}: {}\n    {} {} {}, slot {}, {} of {} sessions in use\n    library {} ({} {})\n",
-                    token.label,
-                    output.style(style, &token.detail),
-                    token.manufacturer,
-                    token.model,
-                    token.serial,
-                    token.slot,
-                    token.sessions_in_use,
-                    token.sessions,
-                    token.library,
-                    token.library_description,
-                    token.library_version
-                ));
+                text.push_str(&format!("  token {}: {}\n", token.label, output.style(style, &token.detail)));
+                // A token that was never seen says nothing of itself.
+                if !token.manufacturer.is_empty() || !token.library_description.is_empty() {
+                    text.push_str(&format!(
+                        "    {} {} {}, slot {}, {} of {} sessions in use\n    library {} ({} {})\n",
+                        token.manufacturer,
+                        token.model,
+                        token.serial,
+                        token.slot,
+                        token.sessions_in_use,
+                        token.sessions,
+                        token.library,
+                        token.library_description,
+                        token.library_version
+                    ));
+                } else {
+                    text.push_str(&format!("    library {}\n", token.library));
+                }
             }
             if let Some(signed) = backend.sign_success {
                 let errors: u64 = backend.sign_errors.values().sum();
