@@ -46,7 +46,7 @@ pub(crate) fn every_second(node: &Mutex<Node>, load: &Load, seconds: &Mutex<Vec<
         };
         // While the daemon is restarted there is nothing to measure.
         let pid = node.try_lock().ok().and_then(|node| node.pid());
-        let (mib, descriptors) = pid.and_then(|pid| held(pid)).unwrap_or((f64::NAN, f64::NAN));
+        let (mib, descriptors) = pid.and_then(held).unwrap_or((f64::NAN, f64::NAN));
         let second = Second {
             at: begun.elapsed().as_secs_f64(),
             p50_ms: share(50),

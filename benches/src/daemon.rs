@@ -8,8 +8,8 @@ use hyper_util::rt::TokioIo;
 use sigwarden::proto::signer_client::SignerClient;
 use sigwarden::proto::signer_server::{Signer, SignerServer};
 use sigwarden::proto::{
-    HealthRequest, HealthResponse, ListKeysRequest, ListKeysResponse, PublicKeyRequest, PublicKeyResponse, SignRequest, SignResponse,
-    Signature,
+    DecapsulateRequest, DecapsulateResponse, HealthRequest, HealthResponse, ListKeysRequest, ListKeysResponse, PublicKeyRequest,
+    PublicKeyResponse, SignRequest, SignResponse, Signature,
 };
 use sigwarden_core::Scheme;
 use sigwarden_tests::Node;
@@ -48,6 +48,10 @@ impl Signer for Echo {
             timestamp_signed: None,
             replay: false,
         }))
+    }
+
+    async fn decapsulate(&self, _: Request<DecapsulateRequest>) -> Result<Response<DecapsulateResponse>, Status> {
+        Err(Status::unimplemented("the echo only signs"))
     }
 
     async fn public_key(&self, _: Request<PublicKeyRequest>) -> Result<Response<PublicKeyResponse>, Status> {
@@ -183,7 +187,7 @@ pub fn daemon(name: &'static str, clients: usize, scheme: Scheme, window: Durati
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => (sigwarden_tests::payload::ACCOUNT, "evm/eip-1559", |nonce| {
             sigwarden_tests::payload::transfer(nonce, Some(crate::policies::allowed(nonce)), 1).unsigned()
         }),
-        Scheme::Ed25519 => (sigwarden_tests::example::MESSAGES, "raw-message/none", |nonce| {
+        Scheme::Ed25519 | Scheme::MlDsa44 | Scheme::MlKem768 => (sigwarden_tests::example::MESSAGES, "raw-message/none", |nonce| {
             format!("{nonce:0200}").into_bytes()
         }),
     };

@@ -90,7 +90,8 @@ pub fn requests_64(base: &Path, name: &'static str, scheme: Scheme, window: Dura
 fn rig(base: &Path, scheme: Scheme) -> Result<Rig> {
     let role = match scheme {
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => Role::Account,
-        Scheme::Ed25519 => Role::Operational,
+        Scheme::Ed25519 | Scheme::MlDsa44 => Role::Operational,
+        Scheme::MlKem768 => Role::P2pIdentity,
     };
     Rig::new(base, scheme, role, three(1_000)?)
 }
@@ -101,7 +102,7 @@ fn payload(scheme: Scheme) -> (&'static str, fn(u64) -> Vec<u8>) {
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => ("evm/eip-1559", |nonce| {
             sigwarden_tests::payload::transfer(nonce, Some(allowed(nonce)), 1).unsigned()
         }),
-        Scheme::Ed25519 => ("raw-message/none", |nonce| format!("{nonce:0200}").into_bytes()),
+        Scheme::Ed25519 | Scheme::MlDsa44 | Scheme::MlKem768 => ("raw-message/none", |nonce| format!("{nonce:0200}").into_bytes()),
     }
 }
 
