@@ -8,6 +8,7 @@ use sigwarden_core::caller::{Client, Clients, Peer};
 use sigwarden_core::pipeline::{Limits, SignCall};
 use sigwarden_core::policy::Verdict;
 use sigwarden_core::stages::{authenticate::authenticate, open::open};
+use sigwarden_core::Operation;
 use sigwarden_core::staging::Staging;
 use sigwarden_core::state::State;
 use sigwarden_core::watermark::Order;
@@ -35,7 +36,12 @@ pub fn envelope(data: &[u8]) {
         received: Instant::now(),
     };
     let limits = Limits::default();
-    match open(caller, call, &limits, || "host".to_owned()) {
+    // Each operation has a call of its own; what asks for the one comes in by it.
+    let wanted = match request.operation.as_str() {
+        "decapsulate" => Operation::Decapsulate,
+        _ => Operation::Sign,
+    };
+    match open(caller, call, wanted, &limits, || "host".to_owned()) {
         Ok(envelope) => {
             assert!(request.payload.len() <= limits.payload_bytes);
             let shown = format!("{envelope:?}");
