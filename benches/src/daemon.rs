@@ -215,13 +215,13 @@ pub fn daemon(name: &'static str, clients: usize, scheme: Scheme, window: Durati
     let note = format!("{scheme}, {clients} clients: {rate:.0} requests/s against {base:.0}/s of a bare echo that signs");
     let mut rows = vec![Row::new(name, rate / base, (samples.p50(), samples.p99()), base, target, note)];
     if target.is_some() {
-        rows.push(idle_memory(&node)?);
+        rows.push(idle_memory(&node, "idle-memory", 64.0, "after the load, four policies")?);
     }
     Ok(rows)
 }
 
-/// What stays resident once the load is over.
-fn idle_memory(node: &Node) -> Result<Row> {
+/// MiB that stay resident once a daemon idles.
+pub(crate) fn idle_memory(node: &Node, name: &'static str, most: f64, what: &str) -> Result<Row> {
     std::thread::sleep(Duration::from_secs(2));
     let pid = node.pid().context("a daemon")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -229,11 +229,11 @@ fn idle_memory(node: &Node) -> Result<Row> {
     let kib: f64 = resident.trim().trim_end_matches("kB").trim().parse()?;
     let mib = kib / 1024.0;
     Ok(Row::new(
-        "idle-memory",
+        name,
         mib,
         (0.0, 0.0),
         0.0,
-        Some(Target::AtMost(64.0)),
-        format!("{mib:.1} MiB resident after the load, four policies"),
+        Some(Target::AtMost(most)),
+        format!("{mib:.1} MiB resident {what}"),
     ))
 }

@@ -87,7 +87,7 @@ pub fn requests_64(base: &Path, name: &'static str, scheme: Scheme, window: Dura
     Ok(Row::new(name, rate / base, (samples.p50(), samples.p99()), base, target, note))
 }
 
-fn rig(base: &Path, scheme: Scheme) -> Result<Rig> {
+pub(crate) fn rig(base: &Path, scheme: Scheme) -> Result<Rig> {
     let role = match scheme {
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => Role::Account,
         Scheme::Ed25519 | Scheme::MlDsa44 => Role::Operational,
@@ -97,7 +97,7 @@ fn rig(base: &Path, scheme: Scheme) -> Result<Rig> {
 }
 
 /// What a key of this scheme signs: an EIP-1559 transfer, or a message of 200 bytes.
-fn payload(scheme: Scheme) -> (&'static str, fn(u64) -> Vec<u8>) {
+pub(crate) fn payload(scheme: Scheme) -> (&'static str, fn(u64) -> Vec<u8>) {
     match scheme {
         Scheme::Secp256k1Ecdsa | Scheme::Secp256k1Schnorr => ("evm/eip-1559", |nonce| {
             sigwarden_tests::payload::transfer(nonce, Some(allowed(nonce)), 1).unsigned()
@@ -107,7 +107,7 @@ fn payload(scheme: Scheme) -> (&'static str, fn(u64) -> Vec<u8>) {
 }
 
 /// The bytes of the last frame with a decision in it: what a lone request makes durable.
-fn frame_bytes(rig: &Rig) -> Result<usize> {
+pub(crate) fn frame_bytes(rig: &Rig) -> Result<usize> {
     let lines = sigwarden_ledger::tail(&rig.dir.join("state"), 4)?;
     Ok(lines.iter().rev().take(2).map(|line| line.len() + 1).sum::<usize>() + 200)
 }

@@ -10,6 +10,10 @@
     reason = "a benchmark that cannot go on stops; nothing here is on the path of a request"
 )]
 
+pub mod custody_many;
+pub mod custody_ml_dsa;
+pub mod custody_secrets;
+pub mod custody_tokens;
 pub mod daemon;
 pub mod group;
 pub mod in_process;

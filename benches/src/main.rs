@@ -1,7 +1,9 @@
 //! Prints the benchmark table; `--json FILE` writes the same as JSON lines.
 
 use anyhow::{Context, Result, bail};
+use sigwarden_benches::custody_tokens::Module;
 use sigwarden_benches::table::{Row, head};
+use sigwarden_benches::{custody_many, custody_ml_dsa, custody_secrets, custody_tokens};
 use sigwarden_benches::{daemon, group, in_process, ledger_files, machine, policies, start};
 use sigwarden_core::Scheme;
 use std::io::Write;
@@ -16,6 +18,7 @@ fn main() -> Result<()> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--echo" => return daemon::echo(&PathBuf::from(arguments.next().context("--echo SOCKET")?)),
+            "--child" => return custody_tokens::child(&arguments.next().context("--child ROW")?),
             "--json" => json = Some(PathBuf::from(arguments.next().context("--json FILE")?)),
             name if !name.starts_with('-') => only = Some(name.to_owned()),
             unknown => bail!("there is no option {unknown}; --json FILE, or the beginning of a row's name"),
@@ -51,7 +54,7 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
     let one = |row: Result<Row>| row.map(|row| vec![row]);
     let (ecdsa, ed25519) = (Scheme::Secp256k1Ecdsa, Scheme::Ed25519);
     let window = Duration::from_secs(8);
-    let [a, b, c, d, e, f, g, h, i, j] = std::array::from_fn(|_| dir.clone());
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = std::array::from_fn(|_| dir.clone());
     vec![
         ("policy-1k", Box::new(move || one(policies::one("policy-1k", 1_000, 0.25, 20_000)))),
         (
@@ -97,5 +100,11 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
             "request-1m-floors",
             Box::new(move || one(ledger_files::request_with_floors(&j, 1_000_000, 2_000))),
         ),
+        ("pkcs11-softhsm", Box::new(move || custody_tokens::tokens(&k, Module::SoftHsm))),
+        ("pkcs11-mock", Box::new(move || custody_tokens::tokens(&l, Module::Mock))),
+        ("ml-dsa-44", Box::new(move || one(custody_ml_dsa::ml_dsa_44(&m, 4_000)))),
+        ("secret-load", Box::new(move || custody_secrets::secret_load(&n, 1_000))),
+        // Also `idle-100k` and `request-100k-keys`: the keys are made once.
+        ("start-100k", Box::new(move || custody_many::many_keys(&o, 100_000, 4_000))),
     ]
 }

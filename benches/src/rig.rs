@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result};
 use sigwarden_core::caller::{Allow, Client, Clients, KeyPattern, Peer};
-use sigwarden_core::key::{KeyEntry, KeyId};
+use sigwarden_core::key::KeyEntry;
 use sigwarden_core::pipeline::{Limits, Parts};
 use sigwarden_core::policy::Binding;
 use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::state::Effect;
 use sigwarden_core::{Backend, KeyState, Network, Operation, Pipeline, PolicySet, Role, Scheme, SignCall, Signed};
-use sigwarden_keys::{Passphrase, SealedFileBackend, Vault};
+use sigwarden_keys::{IndexEntry, Passphrase, SealedFileBackend, Vault};
 use sigwarden_ledger::disk::{Disk, RealDisk};
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Settings};
 use sigwarden_policy::{Engine, EngineSettings, Loaded, ModuleSource, PolicyLimits, Sandbox};
@@ -68,6 +68,8 @@ pub struct Rig {
     pub pipeline: Pipeline,
     /// The ledger behind it.
     pub ledger: Arc<EmbeddedLedger>,
+    /// The sealed keys.
+    pub backend: Arc<SealedFileBackend>,
     /// Its directory.
     pub dir: PathBuf,
     _home: tempfile::TempDir,
@@ -93,19 +95,30 @@ impl Rig {
     /// # Errors
     /// Any part fails.
     pub fn on(disk: Arc<dyn Disk>, base: &Path, scheme: Scheme, role: Role, modules: Vec<ModuleSource>) -> Result<Self> {
-        let home = tempfile::Builder::new().prefix("sigwarden-bench-").tempdir_in(base)?;
-        let dir = home.path().to_owned();
+        let home = home(base)?;
         let passphrase = Passphrase::from_bytes(b"benchmarks only".to_vec())?;
-        let vault = Vault::create(&dir.join("vault"), &passphrase)?;
-        let id: KeyId = format!("{KEY}.v1").parse()?;
-        let public_key = vault.generate(&id, scheme, now_ms())?;
+        let vault = Vault::create(&home.path().join("vault"), &passphrase)?;
+        vault.generate(&format!("{KEY}.v1").parse()?, scheme, now_ms())?;
+        Self::over(disk, home, vault, role, modules)
+    }
 
+    /// A deployment under `base` with the keys of a vault, each for `role`.
+    ///
+    /// # Errors
+    /// Any part fails.
+    pub fn with_vault(base: &Path, vault: Vault, role: Role, modules: Vec<ModuleSource>) -> Result<Self> {
+        Self::over(Arc::new(RealDisk), home(base)?, vault, role, modules)
+    }
+
+    fn over(disk: Arc<dyn Disk>, home: tempfile::TempDir, vault: Vault, role: Role, modules: Vec<ModuleSource>) -> Result<Self> {
+        let dir = home.path().to_owned();
         let fatal = Arc::new(|reason: &str| eprintln!("the ledger failed: {reason}"));
         let ledger = Arc::new(EmbeddedLedger::create_on(disk, &dir.join("state"), Settings::new(now_ms(), fatal))?);
-        let pinned = Effect::KeyPinned {
-            key: id.clone(),
-            scheme,
-            public_key: public_key.clone(),
+        let index = vault.index();
+        let pinned = |entry: &IndexEntry| Effect::KeyPinned {
+            key: entry.id.clone(),
+            scheme: entry.scheme,
+            public_key: entry.public_key.clone(),
             created_ms: now_ms(),
             state: KeyState::Active,
         };
@@ -114,7 +127,7 @@ impl Rig {
             operator: "bench".to_owned(),
             reason: "a benchmark".to_owned(),
             now_ms: now_ms(),
-            effects: vec![pinned],
+            effects: index.iter().map(pinned).collect(),
         })?;
 
         let (engine, sandbox, loaded) = sandbox(modules)?;
@@ -138,18 +151,20 @@ impl Rig {
         });
 
         let mut keys = Keyring::default();
-        keys.insert(KeyEntry {
-            id,
-            roles: BTreeSet::from([role]),
-            scheme,
-            public_key,
-            backend: "vault".to_owned(),
-            dangerous_allow_raw_messages: true,
-            dangerous_allow_raw_digests: false,
-            bound: None,
-            rotation: None,
-        });
-        let backend: Arc<dyn Backend> = Arc::new(SealedFileBackend::new(Arc::new(vault)));
+        for entry in index {
+            keys.insert(KeyEntry {
+                id: entry.id,
+                roles: BTreeSet::from([role]),
+                scheme: entry.scheme,
+                public_key: entry.public_key,
+                backend: "vault".to_owned(),
+                dangerous_allow_raw_messages: true,
+                dangerous_allow_raw_digests: false,
+                bound: None,
+                rotation: None,
+            });
+        }
+        let backend = Arc::new(SealedFileBackend::new(Arc::new(vault)));
         let allow = Allow {
             keys: vec![KeyPattern::All],
             operations: vec![Operation::Sign, Operation::PublicKey],
@@ -166,7 +181,7 @@ impl Rig {
             keys,
             policies,
             ledger: Arc::clone(&ledger) as Arc<dyn sigwarden_core::Ledger>,
-            backends: BTreeMap::from([("vault".to_owned(), backend)]),
+            backends: BTreeMap::from([("vault".to_owned(), Arc::clone(&backend) as Arc<dyn Backend>)]),
             decode: sigwarden_formats::decode,
             clock: Arc::new(now_ms),
             boot_clock: Arc::new(sigwarden::deployment::boot_ms),
@@ -176,6 +191,7 @@ impl Rig {
         Ok(Self {
             pipeline,
             ledger,
+            backend,
             dir,
             _home: home,
         })
@@ -186,9 +202,17 @@ impl Rig {
     /// # Panics
     /// It is refused: a benchmark of refusals measures nothing.
     pub fn sign(&self, format: &str, payload: Vec<u8>) -> Signed {
+        self.sign_with(KEY, format, payload)
+    }
+
+    /// [`Rig::sign`] with another of its keys.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn sign_with(&self, key: &str, format: &str, payload: Vec<u8>) -> Signed {
         let call = SignCall {
             operation: "sign".to_owned(),
-            key: KEY.to_owned(),
+            key: key.to_owned(),
             format: format.to_owned(),
             scheme: String::new(),
             request_id: String::new(),
@@ -199,4 +223,8 @@ impl Rig {
             .sign(PEER, call)
             .unwrap_or_else(|refusal| panic!("a benchmark's request was refused: {refusal}"))
     }
+}
+
+fn home(base: &Path) -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new().prefix("sigwarden-bench-").tempdir_in(base)?)
 }
