@@ -159,6 +159,26 @@ fn a_rotation_that_is_cut_anywhere_leaves_the_old_or_the_new() {
 }
 
 #[test]
+fn a_file_that_an_interrupted_rotation_left_is_set_aside_and_the_next_one_goes_on() {
+    let node = node();
+    let file = |name: &str| node.vault_dir().join(name);
+    // As a cut leaves it: durable, and named by nothing.
+    std::fs::copy(file("demo.account.v1.key"), file("demo.account.v2.key")).unwrap();
+    let rotated = json(&node, &["keys", "rotate", ACCOUNT, "--reason", "a test"]);
+    assert_eq!(rotated["key"], "demo.account.v2");
+    let names = std::fs::read_dir(node.vault_dir()).unwrap();
+    let names: Vec<String> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let aside: Vec<_> = names.iter().filter(|name| name.starts_with("demo.account.v2.key.stray-")).collect();
+    assert_eq!(aside.len(), 1, "{names:?}");
+    assert_eq!(
+        std::fs::read(file(aside[0])).unwrap(),
+        std::fs::read(file("demo.account.v1.key")).unwrap(),
+        "nothing is erased"
+    );
+    node.expect(&["keys", "activate", ACCOUNT, "--reason", "a test"]).unwrap();
+}
+
+#[test]
 fn a_grace_by_height_ends_at_that_height() {
     let mut node = node();
     floor(&node, 100);
@@ -203,6 +223,14 @@ fn a_grace_by_height_ends_at_that_height() {
     let resumed = json(&node, &["keys", "resume", "demo.validator.v1", "--reason", "a test"]);
     assert_eq!(resumed["state"], "grace");
     assert_eq!(code(&vote_by(&node, "demo.validator.v1", 121).unwrap_err()), "key/grace-ended");
+    // Whatever the order, a resume gives nothing back that the activation took.
+    for key in ["demo.validator.v2", "demo.validator.v1"] {
+        node.expect(&["keys", "suspend", key, "--reason", "an incident"]).unwrap();
+    }
+    for (key, state) in [("demo.validator.v1", "grace"), ("demo.validator.v2", "active")] {
+        assert_eq!(json(&node, &["keys", "resume", key, "--reason", "over"])["state"], state, "{key}");
+    }
+    assert_eq!(code(&vote_by(&node, "demo.validator.v1", 122).unwrap_err()), "key/grace-ended");
 }
 
 #[test]
@@ -247,6 +275,24 @@ fn a_suspension_stops_every_name_of_the_key() {
     assert_eq!(suspended["also"][0], "demo.twin.v1");
     assert_eq!(code(&transfer_by(&node, "demo.one", 2).unwrap_err()), "key/state");
     assert_eq!(code(&transfer_by(&node, "demo.twin", 3).unwrap_err()), "key/state");
+    // Withdrawn under one name, it does not come back under a third.
+    node.expect(&["keys", "revoke", "demo.one", "--reason", "leaked"]).unwrap();
+    let third = [
+        "keys",
+        "import",
+        "demo.three",
+        "--scheme",
+        "secp256k1-ecdsa",
+        "--role",
+        "account",
+        "--add-to-config",
+        "--secret-file",
+    ];
+    let secret = secret.display().to_string();
+    let (status, errors) = node.expect_failure(&[&third[..], &[secret.as_str()]].concat()).unwrap();
+    assert_eq!((status, errors.contains("was withdrawn for good")), (1, true), "{errors}");
+    let config = std::fs::read_to_string(node.dir().join("sigwarden.toml")).unwrap();
+    assert!(!config.contains("demo.three") && !node.vault_dir().join("demo.three.v1.key").exists());
 }
 
 #[test]

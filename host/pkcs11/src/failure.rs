@@ -279,6 +279,24 @@ fn classify(code: RvError) -> (ErrorKind, Remedy) {
 }
 
 impl Failure {
+    /// Whether it may go by itself: the token is away, busy or late. The others say that what is there is not what is wanted.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NotReady { .. } | Self::NoSession { .. } | Self::Call { .. } | Self::Overdue { .. } => true,
+            Self::NoKey { .. }
+            | Self::Ambiguous { .. }
+            | Self::Exists { .. }
+            | Self::OtherKind { .. }
+            | Self::Lie { .. }
+            | Self::Differ { .. }
+            | Self::Distrusted { .. }
+            | Self::NotOverPkcs11 { .. }
+            | Self::Request { .. } => false,
+            Self::Every(failures) => failures.iter().any(Self::is_passing),
+        }
+    }
+
     /// Its kind, as it is counted.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -3,12 +3,12 @@
 use super::maker::Maker;
 use super::{Administrator, NotDone, edit};
 use crate::config::{Backend, BackendKind, Config, Key};
-use crate::deployment::now_ms;
+use crate::deployment::{now_ms, same_secret};
 use crate::proto::admin as wire;
 use sigwarden_core::key::{KeyId, KeyName};
 use sigwarden_core::state::{Effect, KeyStatus, State};
 use sigwarden_core::{KeyState, Ledger, Role, Scheme};
-use sigwarden_keys::{SecretKey, Vault, VaultError};
+use sigwarden_keys::{SecretKey, Vault, VaultError, public_key_of};
 use sigwarden_ledger::AdminKind;
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
@@ -33,6 +33,9 @@ impl Administrator {
         // Opened first: a ledger that does not open must not leave a key that it does not know.
         let state = self.ledger()?.snapshot();
         let now_ms = now_ms();
+        if let Some(secret) = &secret {
+            refuse_twin(&file, &state, &plan, secret)?;
+        }
         let (public_key, reason) = match (&secret, &maker) {
             (None, maker) if maker.has(&plan.id, plan.scheme) => {
                 return Err(NotDone::no(format!(
@@ -60,7 +63,8 @@ impl Administrator {
             }
         };
         // If this fails the key is in its backend and is pinned at its first use.
-        let pin = maker.pin(&plan.id, plan.scheme, &public_key, first_state(&state, &plan.id), now_ms);
+        let first = first_state(&state, &plan.id, &public_key).map_err(|other| withdrawn(&other))?;
+        let pin = maker.pin(&plan.id, plan.scheme, &public_key, first, now_ms);
         self.record(AdminKind::PublicKey, reason, vec![pin])?;
 
         let block = block(Some(public_key.as_slice()));
@@ -104,15 +108,36 @@ impl Administrator {
     }
 }
 
-/// The first state of a key: in use, unless another version of its name is; then an operator activates it.
-pub(crate) fn first_state(state: &State, id: &KeyId) -> KeyState {
-    let replaces = |(other, status): (&KeyId, &std::sync::Arc<KeyStatus>)| {
-        other.name == id.name && other.version != id.version && !matches!(status.state, KeyState::Revoked | KeyState::Destroyed)
+/// The first state of a key: in use, unless another version of its name is; then an operator activates it. A secret that the ledger knows
+/// under another name is in the state that it has there.
+///
+/// # Errors
+/// The secret was withdrawn, under the name given.
+pub(crate) fn first_state(state: &State, id: &KeyId, public_key: &[u8]) -> Result<KeyState, KeyId> {
+    let twins = || {
+        state
+            .keys
+            .iter()
+            .filter(|(other, status)| *other != id && same_secret(&status.public_key, public_key))
     };
-    match state.keys.iter().any(replaces) {
+    let over = |status: &KeyStatus| matches!(status.state, KeyState::Revoked | KeyState::Destroyed);
+    if let Some((withdrawn, _)) = twins().find(|(_, status)| over(status)) {
+        return Err(withdrawn.clone());
+    }
+    if let Some((_, twin)) = twins().find(|(_, status)| status.state != KeyState::Active) {
+        // Suspended or on its way out: it does not become more under a new name.
+        return Ok(match twin.state {
+            KeyState::Suspended | KeyState::Grace => KeyState::Suspended,
+            KeyState::Pending | KeyState::Active | KeyState::Revoked | KeyState::Destroyed => KeyState::Pending,
+        });
+    }
+    let replaces = |(other, status): (&KeyId, &std::sync::Arc<KeyStatus>)| {
+        other.name == id.name && other.version != id.version && !over(status) && !same_secret(&status.public_key, public_key)
+    };
+    Ok(match state.keys.iter().any(replaces) {
         true => KeyState::Pending,
         false => KeyState::Active,
-    }
+    })
 }
 
 /// Effects that pin public keys of a new vault.
@@ -127,6 +152,32 @@ pub(crate) fn pins(vault: &Vault, ids: &[&KeyId]) -> Vec<Effect> {
             state: KeyState::Active,
         })
         .collect()
+}
+
+fn withdrawn(other: &KeyId) -> NotDone {
+    NotDone::no(format!(
+        "this is the secret of {other}, which was withdrawn for good; it does not come back under another name"
+    ))
+}
+
+/// What the next start would refuse is refused before anything is written: a second name for a key, unless it says that it is one.
+fn refuse_twin(config: &Config, state: &State, plan: &Plan, secret: &[u8]) -> Result<(), NotDone> {
+    let public_key = public_key_of(plan.scheme, &SecretKey::from_bytes(plan.scheme, secret)?)?;
+    first_state(state, &plan.id, &public_key).map_err(|other| withdrawn(&other))?;
+    if plan.configured.as_ref().is_some_and(|key| key.replica_of.is_some()) {
+        return Ok(());
+    }
+    let is_twin = |key: &&Key| {
+        let status = state.keys.get(&key.id);
+        key.id != plan.id && key.replica_of.is_none() && status.is_some_and(|status| same_secret(&status.public_key, &public_key))
+    };
+    match config.keys.iter().find(is_twin) {
+        Some(other) => Err(NotDone::no(format!(
+            "this is the secret of {}; if a second name is meant, write a `[[key]]` with `replica_of = \"{}\"` first",
+            other.id, other.id
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What a new key is to be, from the configuration or the request.

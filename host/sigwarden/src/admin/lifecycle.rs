@@ -36,10 +36,15 @@ fn refuse(id: &KeyId, from: KeyState, to: KeyState) -> NotDone {
     })
 }
 
-/// A suspended key comes back as what it was: in grace, if another version has taken its place.
+/// A suspended key comes back as what it was, and in doubt in grace: if it was to end, or another version is in use, or a later one was and is
+/// suspended as well. Resuming never gives a version back what an activation took from it.
 fn resumed(id: &KeyId, status: &KeyStatus, state: &State) -> (KeyState, Option<GraceEnd>) {
-    let replaced = versions(state, &id.name).any(|(other, status)| other != id && status.state == KeyState::Active);
-    if replaced {
+    let took_over = |(other, status): (&KeyId, &KeyStatus)| match status.state {
+        KeyState::Active => other != id,
+        KeyState::Suspended | KeyState::Grace => other.version > id.version && status.grace.is_none(),
+        KeyState::Pending | KeyState::Revoked | KeyState::Destroyed => false,
+    };
+    if status.grace.is_some() || versions(state, &id.name).any(took_over) {
         (KeyState::Grace, status.grace)
     } else {
         (KeyState::Active, None)
@@ -72,6 +77,10 @@ impl Administrator {
         let state = self.ledger()?.snapshot();
         let status = state.keys.get(&id).ok_or_else(|| unknown(&id))?;
         let from = status.state;
+        if from == KeyState::Destroyed && to == KeyState::Destroyed {
+            // What was interrupted, or could not be erased then, is erased now.
+            self.erase(std::iter::once(&id))?;
+        }
         if !may_become(from, to) {
             return Err(refuse(&id, from, to));
         }
@@ -92,7 +101,7 @@ impl Administrator {
             Some(Effect::KeyState { key, state, grace })
         };
         if let (KeyState::Active, Some(daemon)) = (to, self.daemon()) {
-            daemon.backends.trust_again(&id);
+            std::iter::once(&id).chain(&also).for_each(|key| daemon.backends.trust_again(key));
         }
         let effects: Vec<Effect> = std::iter::once(&id).chain(&also).filter_map(change).collect();
         let sequence = self.change_states(&request.reason, effects)?;
@@ -111,14 +120,20 @@ impl Administrator {
     }
 
     /// Suspends a key that its token lied about. The backend refuses it already; this is for the record, and for the next start.
-    pub(crate) fn suspend_distrusted(&self, id: &KeyId, what: &str) {
+    /// Says whether that is done, now or before.
+    pub(crate) fn suspend_distrusted(&self, id: &KeyId, what: &str) -> bool {
         let request = wire::SetKeyStateRequest {
             key: id.to_string(),
             state: KeyState::Suspended.name().to_owned(),
             reason: what.chars().take(512).collect(),
         };
-        if let Err(not_done) = self.set_key_state(request) {
-            tracing::error!(key = %id, "the key could not be suspended: {}", not_done.text);
+        match self.set_key_state(request) {
+            Ok(_) => true,
+            // A state that does not change so does not sign either.
+            Err(not_done) => {
+                tracing::error!(key = %id, "the key could not be suspended: {}", not_done.text);
+                not_done.refused
+            }
         }
     }
 
@@ -149,7 +164,18 @@ impl Administrator {
                     self.forget(id);
                 }
                 Some(kind) => tracing::warn!(key = %id, backend = kind.name(), "erase the key where it lives: this backend keeps it"),
-                None => {}
+                // It was taken out of the configuration: wherever it may lie.
+                None => {
+                    if config.vault_dir().is_some() {
+                        self.vault()?.destroy(id)?;
+                    }
+                    for backend in &config.backends {
+                        if matches!(backend.kind, BackendKind::Keystore { .. }) {
+                            self.keystore(&backend.name)?.destroy(id)?;
+                        }
+                    }
+                    self.forget(id);
+                }
             }
         }
         Ok(())
@@ -201,6 +227,9 @@ impl Administrator {
             });
         let resumed = left.is_some();
         let id = left.unwrap_or_else(|| known(highest.max(recorded) + 1));
+        if state.keys.get(&id).is_none() {
+            made.set_aside(&id, now_ms())?;
+        }
         let public_key = made.key(&id, current.scheme, now_ms())?;
         if state.keys.get(&id).is_none() {
             let pin = made.pin(&id, current.scheme, &public_key, KeyState::Pending, now_ms());
@@ -264,6 +293,13 @@ impl Administrator {
         }
         let active = versions(&state, &id.name).filter(|(other, status)| **other != id && status.state == KeyState::Active);
         let mut old: Vec<KeyId> = active.map(|(other, _)| other.clone()).collect();
+        // A replica is the same secret: a grace that did not bind it would end nothing.
+        let replaced: Vec<Vec<u8>> = old.iter().filter_map(|key| Some(state.keys.get(key)?.public_key.clone())).collect();
+        let twins = state.keys.iter().filter(|(other, status)| {
+            **other != id && status.state == KeyState::Active && !old.contains(*other) && replaced.contains(&status.public_key)
+        });
+        let twins: Vec<KeyId> = twins.map(|(other, _)| other.clone()).collect();
+        old.extend(twins);
         old.sort_unstable();
         let mut effects = vec![Effect::KeyState {
             key: id.clone(),

@@ -52,6 +52,20 @@ impl Maker {
         }
     }
 
+    /// Moves a file away that an interrupted command left for this key before the vault named it: nobody ever saw its public key. It is
+    /// kept, under a name that says so.
+    pub(super) fn set_aside(&self, id: &KeyId, now_ms: u64) -> Result<(), NotDone> {
+        let Self::Vault(vault) = self else { return Ok(()) };
+        let name = format!("{id}.key");
+        let is_it = |path: &std::path::PathBuf| path.file_name().is_some_and(|file| *file == *name);
+        for stray in vault.strays()?.into_iter().filter(is_it) {
+            let aside = stray.with_file_name(format!("{name}.stray-{now_ms}"));
+            std::fs::rename(&stray, &aside)?;
+            tracing::warn!(file = %stray.display(), aside = %aside.display(), "set aside what an interrupted command left");
+        }
+        Ok(())
+    }
+
     /// What records the key.
     pub(super) fn pin(&self, id: &KeyId, scheme: Scheme, public_key: &[u8], state: KeyState, now_ms: u64) -> Effect {
         let created_ms = match self {

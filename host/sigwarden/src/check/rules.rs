@@ -1,6 +1,6 @@
 //! Each rule: what it found, and if that is not right, what is wanted and what mends it.
 
-use super::{FileMode, Rule, Surroundings, identifiers};
+use super::{FileMode, Rule, Surroundings, identifiers, pin_files};
 use crate::config::{BackendKind, Key, PassphraseSource};
 use sigwarden_core::{Network, Role};
 use sigwarden_pkcs11::{Provider, TokenState, TokenStatus};
@@ -132,6 +132,19 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             Some(_) => mode(around.passphrase_mode.as_ref(), 0o077, "readable by its owner only", "go="),
             None => ("no passphrase file".to_owned(), None),
         },
+        Rule::PassphrasePlace if pin_files(config).any(|file| file.starts_with(&config.dir)) => {
+            let inside: Vec<String> = pin_files(config)
+                .filter(|file| file.starts_with(&config.dir))
+                .map(|file| file.display().to_string())
+                .collect();
+            list(
+                &inside,
+                "",
+                "files with a PIN or a keystore's passphrase that lie in the deployment",
+                "none that lies beside what it opens",
+                "move them elsewhere, and name the new places",
+            )
+        }
         Rule::PassphrasePlace => match &config.passphrase {
             PassphraseSource::File(file) if file.starts_with(&config.dir) => (
                 format!("the passphrase file {} lies in the deployment", file.display()),

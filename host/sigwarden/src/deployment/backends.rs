@@ -95,7 +95,9 @@ pub(super) enum Held {
     Public(Vec<u8>),
     /// It has no such key.
     Missing,
-    /// It does not answer, or not so that it could be believed: why.
+    /// It answers, and what it has is not the key: why.
+    Wrong(String),
+    /// It does not answer now: why.
     Unreachable(String),
 }
 
@@ -317,7 +319,8 @@ impl Backends {
             },
             Some(Open::Pkcs11(backend)) => match backend.public_key(id, scheme) {
                 Ok(key) => Held::Public(key),
-                Err(failure) => Held::Unreachable(failure.to_string()),
+                Err(failure) if failure.is_passing() => Held::Unreachable(failure.to_string()),
+                Err(failure) => Held::Wrong(failure.to_string()),
             },
             Some(Open::MockHsm(mock)) => public(mock.public_key(id)),
             None => Held::Missing,

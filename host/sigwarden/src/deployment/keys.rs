@@ -47,6 +47,16 @@ pub enum KeyFault {
         /// What is wrong with it.
         reason: String,
     },
+    /// The secret was revoked or destroyed under another name.
+    #[error(
+        "key {id}: this is the secret of {of}, which was withdrawn for good; it does not come back under another name, so take the `[[key]]` out"
+    )]
+    Withdrawn {
+        /// The key.
+        id: KeyId,
+        /// The name under which it was withdrawn.
+        of: KeyId,
+    },
     /// The backend does not answer, and nobody knows the key's public key yet.
     #[error("key {id}: {reason}. It was never seen, so it cannot be told from another; let its token answer once")]
     NotSeen {
@@ -178,6 +188,7 @@ fn check_one(config: &Config, key: &Key, backends: &Backends, state: &State, now
                 backend: key.backend.clone(),
             });
         }
+        Held::Wrong(reason) => return Err(KeyFault::Unusable { id: id(), reason }),
         // A token that is away comes back without a restart: until then the key that was pinned stands, and signs nothing.
         Held::Unreachable(why) => match state.keys.get(&key.id) {
             Some(status) => {
@@ -212,7 +223,7 @@ fn check_one(config: &Config, key: &Key, backends: &Backends, state: &State, now
             scheme: key.scheme,
             public_key: public_key.clone(),
             created_ms,
-            state: crate::admin::first_state(state, &key.id),
+            state: crate::admin::first_state(state, &key.id, &public_key).map_err(|of| KeyFault::Withdrawn { id: id(), of })?,
         }),
     };
     Ok((config.entry(key, public_key), pin))

@@ -55,7 +55,7 @@ pub struct Deployment {
     fatal: Arc<Fatal>,
     place: Place,
     watch: Option<Ticker>,
-    tending: Option<Ticker>,
+    tending: Option<[Ticker; 2]>,
     administrator: Arc<Administrator>,
     // Last, so that it is released last.
     _lock: DeploymentLock,

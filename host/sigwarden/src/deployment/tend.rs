@@ -16,12 +16,13 @@ const EVERY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn start(backends: Arc<Backends>, administrator: Arc<Administrator>) -> io::Result<Ticker> {
+pub(super) fn start(backends: Arc<Backends>, administrator: Arc<Administrator>) -> io::Result<[Ticker; 2]> {
+    let evicting = Arc::clone(&backends);
+    // Apart: a suspension may wait for another command, and a secret's time does not.
+    let evict = Ticker::start("evict", EVERY, move || evicting.evict())?;
     let mut told = BTreeSet::new();
-    Ticker::start("tend", EVERY, move || {
-        backends.evict();
-        suspend_distrusted(&backends, &administrator, &mut told);
-    })
+    let tend = Ticker::start("tend", EVERY, move || suspend_distrusted(&backends, &administrator, &mut told))?;
+    Ok([evict, tend])
 }
 
 /// Records what the backends found out by themselves. One that an operator trusts again may be found out again.
@@ -29,9 +30,12 @@ fn suspend_distrusted(backends: &Backends, administrator: &Administrator, told: 
     let distrusted = backends.distrusted();
     told.retain(|key| distrusted.iter().any(|other| other.key == *key));
     for lie in distrusted {
-        if told.insert(lie.key.clone()) {
+        if !told.contains(&lie.key) {
             tracing::error!(alarm = "token-lied", key = %lie.key, token = lie.token, "{}", lie.what);
-            administrator.suspend_distrusted(&lie.key, &format!("token `{}`: {}", lie.token, lie.what));
+            // Until it is recorded it is tried again: a restart forgets what only the backend knows.
+            if administrator.suspend_distrusted(&lie.key, &format!("token `{}`: {}", lie.token, lie.what)) {
+                told.insert(lie.key);
+            }
         }
     }
 }
