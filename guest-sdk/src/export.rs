@@ -100,8 +100,8 @@ impl<P: Policy> Exported<P> {
     pub fn configure(&self, json: String) -> Result<(), Vec<wit::Problem>> {
         let parsed = config::parse::<P::Config>(&json);
         wipe(json);
-        let config = parsed?;
-        P::check(&config)?;
+        let mut config = parsed?;
+        P::prepare(&mut config)?;
         // What cannot be serialized has no digest.
         serde_json::to_writer(std::io::sink(), &config)
             .map_err(|error| vec![problem("", format!("this configuration has no digest: {error}"))])?;

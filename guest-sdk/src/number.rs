@@ -63,6 +63,42 @@ impl U256 {
         self.0.checked_mul(other.0).map(Self)
     }
 
+    /// The quotient, rounded down, or none by 0.
+    #[must_use]
+    pub fn checked_div(self, other: Self) -> Option<Self> {
+        self.0.checked_div(other.0).map(Self)
+    }
+
+    /// The quotient, rounded up, or none by 0.
+    #[must_use]
+    pub fn checked_div_ceil(self, other: Self) -> Option<Self> {
+        let down = self.checked_div(other)?;
+        // It cannot overflow: there is a remainder only if the divisor is over 1.
+        if self.checked_rem(other)? == Self::ZERO {
+            Some(down)
+        } else {
+            down.checked_add(1u64.into())
+        }
+    }
+
+    /// The remainder, or none by 0.
+    #[must_use]
+    pub fn checked_rem(self, other: Self) -> Option<Self> {
+        self.0.checked_rem(other.0).map(Self)
+    }
+
+    /// From 32 bytes, the most significant first, as the EVM has them.
+    #[must_use]
+    pub const fn from_be_bytes(bytes: &[u8; 32]) -> Self {
+        Self(ruint::aliases::U256::from_be_bytes(*bytes))
+    }
+
+    /// 32 bytes, the most significant first.
+    #[must_use]
+    pub const fn to_be_bytes(self) -> [u8; 32] {
+        self.0.to_be_bytes()
+    }
+
     /// As a `u64`, if it fits.
     #[must_use]
     pub fn to_u64(self) -> Option<u64> {
@@ -181,5 +217,24 @@ mod tests {
         assert_eq!(U256::from(6u64).checked_mul(7u64.into()), Some(42u64.into()));
         assert!(U256::from_limbs([0, 1, 0, 0]) > U256::from_limbs([u64::MAX, 0, 0, 0]));
         assert_eq!(U256::from_limbs([5, 1, 0, 0]).to_u64(), None);
+    }
+
+    #[test]
+    fn division_rounds_as_it_is_named_and_bytes_read_back() {
+        let number = |value: u64| U256::from(value);
+        assert_eq!(number(7).checked_div(number(2)), Some(number(3)));
+        assert_eq!(number(7).checked_div_ceil(number(2)), Some(number(4)));
+        assert_eq!(number(6).checked_div_ceil(number(2)), Some(number(3)));
+        assert_eq!(number(7).checked_rem(number(4)), Some(number(3)));
+        assert_eq!(U256::MAX.checked_div_ceil(number(1)), Some(U256::MAX));
+        let by_zero = (
+            number(1).checked_div(U256::ZERO),
+            number(1).checked_div_ceil(U256::ZERO),
+            number(1).checked_rem(U256::ZERO),
+        );
+        assert_eq!(by_zero, (None, None, None));
+        let bytes = U256::from_limbs([2, 0, 0, 1]).to_be_bytes();
+        assert_eq!((bytes[31], bytes[7]), (2, 1));
+        assert_eq!(U256::from_be_bytes(&bytes), U256::from_limbs([2, 0, 0, 1]));
     }
 }

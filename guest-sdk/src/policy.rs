@@ -25,6 +25,18 @@ pub trait Policy {
         Ok(())
     }
 
+    /// Makes the configuration ready: judges it, and may compile what it holds, once, at load. What it leaves in the configuration is
+    /// in the snapshot that every evaluation begins with. Unless written, it only runs [`Policy::check`].
+    ///
+    /// Keep what is compiled in a field that the operator cannot write and the digest covers: `#[serde(skip_deserializing)]`,
+    /// `#[schemars(skip)]`, of a type that serializes itself.
+    ///
+    /// # Errors
+    /// What is wrong, as for [`Policy::check`].
+    fn prepare(config: &mut Self::Config) -> Result<(), Vec<Problem>> {
+        Self::check(config)
+    }
+
     /// Judges a request.
     ///
     /// # Errors

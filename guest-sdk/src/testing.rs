@@ -337,6 +337,13 @@ impl RequestBuilder {
         self
     }
 
+    /// The operation.
+    #[must_use]
+    pub fn operation(mut self, operation: Operation) -> Self {
+        self.request.operation = operation;
+        self
+    }
+
     /// The network.
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {

@@ -2,12 +2,14 @@
 //! fact that should be there and is not is an error.
 
 mod cometbft;
+mod erc20;
 mod evm;
 mod hotstuff;
 mod raw;
 mod tagged;
 
 pub use cometbft::{CometbftBlock, CometbftPosition, CometbftProposal, CometbftStep, CometbftVote, PolRound, Timestamp, VoteExtension};
+pub use erc20::{Erc20, Erc20Error};
 pub use evm::{AccessList, EvmTransaction, Fees, Input, Recipient};
 pub use hotstuff::{HotstuffPosition, HotstuffProposal, HotstuffQc, HotstuffStep, HotstuffTimeout, HotstuffVote};
 pub use tagged::{TaggedDomain, TaggedMessage};

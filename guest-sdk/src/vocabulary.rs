@@ -1,7 +1,8 @@
 //! The names of networks, roles, schemes, key states and formats, and their place in a configuration.
 
-use crate::bindings::sigwarden::policy::types::{KeyState, Network, Role, Scheme};
+use crate::bindings::sigwarden::policy::types::{KeyState, Network, Operation, Role, Scheme};
 use crate::serde_text::serde_text;
+use crate::utc::Weekday;
 use std::fmt;
 use std::str::FromStr;
 
@@ -62,6 +63,22 @@ macro_rules! names {
 
 names! {
     Network, "network" { Devnet = "devnet", TestnetAlpha = "testnet-alpha", TestnetBeta = "testnet-beta", Mainnet = "mainnet" }
+}
+
+names! {
+    Operation, "operation" { Sign = "sign", Decapsulate = "decapsulate" }
+}
+
+names! {
+    Weekday, "day of the week" {
+        Monday = "mon",
+        Tuesday = "tue",
+        Wednesday = "wed",
+        Thursday = "thu",
+        Friday = "fri",
+        Saturday = "sat",
+        Sunday = "sun",
+    }
 }
 
 names! {
