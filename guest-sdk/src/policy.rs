@@ -146,6 +146,16 @@ pub fn allow() -> Verdict {
     Ok(Allowed { note: None })
 }
 
+/// Allows if every part allows, and else denies with every part's reasons, so that a caller mends them together. Every part is
+/// asked, also after one that denies.
+///
+/// # Errors
+/// Any part's denial.
+pub fn all(parts: impl IntoIterator<Item = Result<(), Denied>>) -> Verdict {
+    let denials = parts.into_iter().filter_map(Result::err);
+    denials.reduce(Denied::and).map_or_else(allow, Err)
+}
+
 /// Allows, with a note for the audit log.
 ///
 /// # Errors

@@ -96,6 +96,31 @@ pub enum AccessList<'a> {
 }
 
 impl<'a> EvmTransaction<'a> {
+    /// The facts that `Request::evm` reads, for a manifest.
+    pub const FACTS: &'static [&'static str] = &[
+        "evm.transaction-type",
+        "evm.chain-id",
+        "evm.nonce",
+        "evm.gas-limit",
+        "evm.gas-price",
+        "evm.max-fee-per-gas",
+        "evm.max-priority-fee-per-gas",
+        "evm.create",
+        "evm.to",
+        "evm.value",
+        "evm.data",
+        "evm.access-list.addresses",
+        "evm.access-list.storage-keys",
+    ];
+    /// The formats that `Request::evm` reads, for a manifest.
+    pub const FORMATS: &'static [&'static str] = &["evm/legacy", "evm/eip-2930", "evm/eip-1559"];
+
+    /// The most that its gas can cost: limit by cap. None over 2^256-1.
+    #[must_use]
+    pub fn fees_at_most(&self) -> Option<U256> {
+        self.fees.cap().checked_mul(self.gas_limit.into())
+    }
+
     /// Its data, by what it is.
     #[must_use]
     pub fn input(&self) -> Input<'a> {
@@ -193,6 +218,7 @@ mod tests {
         let request = testing::evm_transfer().build();
         let transaction = request.evm().unwrap();
         assert_eq!(transaction.fees.cap(), U256::from(30_000_000_000u64));
+        assert_eq!(transaction.fees_at_most(), Some(U256::from(630_000_000_000_000u64)));
         assert_eq!(
             transaction.access_list,
             AccessList::Present {
