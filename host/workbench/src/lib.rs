@@ -1,0 +1,19 @@
+//! The policy workbench: runs policy fixtures through the real pipeline, in process, with the real sandbox and ledger, a simulated disk,
+//! a mock HSM and a virtual clock.
+//!
+//! Read in this order: [`fixture`] (what a file says; `FIXTURES.md` is its reference), [`prepared`] (its modules), [`deployment`] (what
+//! it describes, brought about), [`run`] (its steps), [`suite`] (many of them). [`cli`] is what a command line takes and prints. Nothing
+//! here decides or signs: that is core's, here as in the daemon.
+#![forbid(unsafe_code)]
+
+mod check;
+pub mod cli;
+pub mod coverage;
+pub mod deployment;
+pub mod fixture;
+pub mod library;
+pub mod prepared;
+mod report;
+pub mod run;
+mod state;
+pub mod suite;
