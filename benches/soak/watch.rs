@@ -134,10 +134,10 @@ pub(crate) fn judge(seconds: &[Second], ids: u64) -> Result<()> {
     // Half of the time lies between the two quarters' middles.
     #[allow(clippy::cast_precision_loss, reason = "a count of ids")]
     let remembered = ids as f64 / 2.0 * ID_BYTES / (1024.0 * 1024.0);
-    let lines: [(&str, fn(&Second) -> f64, f64); 2] = [
-        ("memory", |second| second.mib, remembered),
-        ("descriptors", |second| second.descriptors, 0.0),
-    ];
+    type Value = fn(&Second) -> f64;
+    let memory: Value = |second| second.mib;
+    let descriptors: Value = |second| second.descriptors;
+    let lines = [("memory", memory, remembered), ("descriptors", descriptors, 0.0)];
     for (name, value, explained) in lines {
         let (early, late) = (of(quarter, value), of(3 * quarter, value));
         let growth = (late - explained) / early - 1.0;

@@ -2,6 +2,7 @@
 
 use crate::in_process::{frame_bytes, payload, rig};
 use crate::measure::Samples;
+use crate::stages::medians;
 use crate::table::{Row, Target};
 use anyhow::{Result, anyhow};
 use aws_lc_rs::signature::{ML_DSA_44_SIGNING, PqdsaKeyPair};
@@ -43,9 +44,10 @@ pub fn ml_dsa_44(base: &Path, rounds: usize) -> Result<Row> {
         request.time(&mut next);
     }
     let note = format!(
-        "ml-dsa-44: request {:.0} us less an append of {bytes} bytes, {:.0} us, in raw ML-DSA-44 signatures",
+        "ml-dsa-44: request {:.0} us less an append of {bytes} bytes, {:.0} us, in raw ML-DSA-44 signatures ({})",
         request.p50(),
-        append.p50()
+        append.p50(),
+        medians(&rig, request.p50())?
     );
     Ok(Row::new(
         "ml-dsa-44",

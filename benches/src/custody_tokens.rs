@@ -181,6 +181,7 @@ fn measure(module: Module) -> Result<Measured> {
         label: LABEL.to_owned(),
         slot_id: None,
         pin: Some(Box::new(|| Ok(SecretString::from(PIN)))),
+        refused_pin: None,
     };
     let mut settings = Settings::new("bench", vec![token]);
     settings.sessions = sessions;

@@ -4,6 +4,7 @@ use crate::measure::{Samples, throughput};
 use crate::policies::{allowed, three};
 use crate::raw::Raw;
 use crate::rig::Rig;
+use crate::stages::medians;
 use crate::table::{Row, Target};
 use anyhow::Result;
 use sigwarden_core::{Role, Scheme};
@@ -44,9 +45,10 @@ pub fn request_1(base: &Path, name: &'static str, scheme: Scheme, rounds: usize)
     let ratio = (request.p50() - append.p50()) / base.p50();
     let target = (scheme == Scheme::Secp256k1Ecdsa).then_some(Target::AtMost(2.7));
     let note = format!(
-        "{scheme}: request {:.0} us less an append of {bytes} bytes, {:.0} us",
+        "{scheme}: request {:.0} us less an append of {bytes} bytes, {:.0} us ({})",
         request.p50(),
-        append.p50()
+        append.p50(),
+        medians(&rig, request.p50())?
     );
     Ok(Row::new(name, ratio, (request.p50(), request.p99()), base.p50(), target, note))
 }

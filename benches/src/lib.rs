@@ -24,5 +24,6 @@ pub mod measure;
 pub mod policies;
 pub mod raw;
 pub mod rig;
+pub mod stages;
 pub mod start;
 pub mod table;

@@ -189,33 +189,34 @@ fn a_grace_by_height_ends_at_that_height() {
     assert_eq!(code(&vote_by(&node, "demo.validator.v2", 150).unwrap_err()), "key/state");
     let wrong = ["keys", "activate", VALIDATOR, "--grace-until", "block:3", "--reason", "a test"];
     assert_eq!(node.expect_failure(&wrong).unwrap().0, 2);
-    node.expect(&[
-        "keys",
-        "activate",
-        VALIDATOR,
-        "--grace-until",
-        "height:120",
-        "--reason",
-        "in the set from 120 on",
-    ])
-    .unwrap();
+    let activate = |until: &str| {
+        let end = format!("height:{until}");
+        node.expect_failure(&["keys", "activate", VALIDATOR, "--grace-until", &end, "--reason", "a test"])
+    };
+    // Without a floor of its own the new key would sign nothing; with a low one, where the old one still does.
+    let (status, errors) = activate("120").unwrap();
+    let fix = format!("floors set --key demo.validator.v2 --chain-id {COMETBFT_CHAIN} --height 119 --reason TEXT");
+    assert!(status == 1 && errors.contains("has no floor") && errors.contains(&fix), "{errors}");
+    let raise = |height: &str| {
+        let floors = ["floors", "set", "--key", "demo.validator.v2", "--chain-id", COMETBFT_CHAIN];
+        node.expect(&[&floors[..], &["--height", height, "--reason", "new"]].concat())
+    };
+    raise("118").unwrap();
+    let (_, errors) = activate("120").unwrap();
+    assert!(errors.contains("has its floor at 118") && errors.contains(&fix), "{errors}");
+    raise("119").unwrap();
+    // An end that no message carries ends nothing.
+    for end in ["+1h", "view:120"] {
+        let activate = ["keys", "activate", VALIDATOR, "--grace-until", end, "--reason", "a test"];
+        let (status, errors) = node.expect_failure(&activate).unwrap();
+        assert!(status == 1 && errors.contains("--grace-until height:N"), "{errors}");
+    }
+    let without = ["keys", "activate", VALIDATOR, "--reason", "a test"];
+    assert!(node.expect_failure(&without).unwrap().1.contains("--grace-until height:N"));
+    node.expect(&[&without[..], &["--grace-until", "height:120"]].concat()).unwrap();
     vote_by(&node, "demo.validator.v1", 119).unwrap();
     assert_eq!(code(&vote_by(&node, "demo.validator.v1", 120).unwrap_err()), "key/grace-ended");
-    // The new key has a floor of its own.
-    assert_eq!(code(&vote_by(&node, VALIDATOR, 120).unwrap_err()), "floor/uninitialised");
-    node.expect(&[
-        "floors",
-        "set",
-        "--key",
-        VALIDATOR,
-        "--chain-id",
-        COMETBFT_CHAIN,
-        "--height",
-        "119",
-        "--reason",
-        "new",
-    ])
-    .unwrap();
+    assert_eq!(code(&vote_by(&node, VALIDATOR, 119).unwrap_err()), "floor/regression");
     assert_eq!(vote_by(&node, VALIDATOR, 120).unwrap().key_version, 2);
     // A key in grace that was suspended comes back in grace.
     node.expect(&["keys", "suspend", "demo.validator.v1", "--reason", "a test"])
@@ -244,11 +245,17 @@ fn a_destroyed_key_is_gone_and_the_daemon_starts_without_it() {
         .unwrap();
     assert_eq!((status, errors.contains("only a revoked key is destroyed")), (1, true), "{errors}");
     node.expect(&["keys", "revoke", "demo.account.v1", "--reason", "a test"]).unwrap();
-    node.expect(&["keys", "destroy", "demo.account.v1", "--reason", "a test"]).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    let destroyed = node.expect(&["keys", "destroy", "demo.account.v1", "--reason", "a test"]).unwrap();
+    assert!(destroyed.contains("the sealed file of demo.account.v1 is erased"), "{destroyed}");
     assert!(!file.exists());
     assert_eq!(code(&transfer_by(&node, ACCOUNT, 1).unwrap_err()), "key/state");
     node.stop().unwrap();
+    // A power cut before the file was gone leaves it; the next start sweeps it, whether or not the configuration still names the key.
+    std::fs::write(&file, bytes).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     node.start().unwrap();
+    assert!(!file.exists());
     assert_eq!(code(&transfer_by(&node, ACCOUNT, 2).unwrap_err()), "key/state");
     node.expect(&["keys", "rotate", ACCOUNT, "--reason", "a new one"]).unwrap();
     node.expect(&["keys", "activate", ACCOUNT, "--reason", "a new one"]).unwrap();

@@ -6,10 +6,9 @@ use std::process::{Command, Stdio};
 
 /// The workspace's root.
 pub fn root() -> PathBuf {
-    // xtask/Cargo.toml lies one below.
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    // `cargo run` says where xtask/Cargo.toml lies. What was compiled in may name another clone that shares the target directory.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    here.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// Where cargo builds to.

@@ -1,5 +1,6 @@
 //! Mutants of the sources, each with one safeguard taken out. The crash test must fail on every one of them, or it proves nothing. They are
-//! made in a copy of the workspace under the target directory, and built with the same dependencies.
+//! made in a copy of the workspace, and built into a target directory of their own: for cargo a copy's crates are the workspace's, and a
+//! mutant that is found fresh would be what every other test runs on.
 
 use crate::cargo;
 use anyhow::{Context, Result, bail};
@@ -101,7 +102,7 @@ const MUTANTS: &[Mutant] = &[
 
 /// Makes every mutant, or the one of this name, and lets the crash test fail on it.
 pub fn run(name: Option<&str>) -> Result<()> {
-    let copy = cargo::target().join("mutants");
+    let copy = place().join("sources");
     copy_sources(&cargo::root(), &copy)?;
     let mut unnoticed = Vec::new();
     if name.is_none() {
@@ -148,6 +149,18 @@ pub fn run(name: Option<&str>) -> Result<()> {
         true => Ok(()),
         false => bail!("the crash test does not notice {}", unnoticed.join(", ")),
     }
+}
+
+fn place() -> PathBuf {
+    cargo::target().join("mutants")
+}
+
+/// Removes what versions before left, whose mutants were built beside everything else.
+pub fn forget_old() -> Result<()> {
+    if place().join("Cargo.toml").exists() {
+        std::fs::remove_dir_all(place()).with_context(|| place().display().to_string())?;
+    }
+    Ok(())
 }
 
 /// Copies what is newer, so that only what changed is built again; and puts back what a mutant left.
@@ -197,7 +210,7 @@ fn build(workspace: &Path) -> Result<CrashTest> {
     ];
     let output = cargo::command(&arguments)
         .current_dir(workspace)
-        .env("CARGO_TARGET_DIR", cargo::target())
+        .env("CARGO_TARGET_DIR", place().join("target"))
         .stderr(Stdio::piped())
         .output()
         .context("cargo test")?;

@@ -11,6 +11,7 @@ const PYTHON: &str = "SIGWARDEN_PYTHON";
 
 /// Runs every test, or with a name those whose path (`package::target::module::test`) contains it.
 pub fn run(name: Option<&str>) -> Result<()> {
+    mutants::forget_old()?;
     policies::build_all()?;
     let python = python::ready()?;
     softhsm::ready()?;

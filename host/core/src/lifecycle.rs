@@ -125,9 +125,7 @@ pub struct Bound {
 /// # Errors
 /// [`Code::KeyGrace`], [`Code::KeyRotation`], [`Code::KeyBinding`], [`Code::FormatTag`].
 pub(crate) fn judge(key: &KeyEntry, status: &KeyStatus, decoded: &Decoded, now_ms: u64) -> Result<(), Refusal> {
-    if let (KeyState::Grace, Some(end)) = (status.state, status.grace) {
-        judge_grace(key, end, decoded.consensus.as_ref(), now_ms)?;
-    }
+    judge_grace(key, status, decoded, now_ms)?;
     if let Some(due) = key.rotation.filter(|rule| rule.enforce).and_then(|rule| rule.due(status, now_ms)) {
         return Err(Refusal::new(
             Code::KeyRotation,
@@ -146,7 +144,15 @@ pub(crate) fn judge(key: &KeyEntry, status: &KeyStatus, decoded: &Decoded, now_m
     }
 }
 
-fn judge_grace(key: &KeyEntry, end: GraceEnd, message: Option<&ConsensusMessage>, now_ms: u64) -> Result<(), Refusal> {
+/// Judges a decoded request by the grace of its key's version, if it is in one.
+///
+/// # Errors
+/// [`Code::KeyGrace`].
+pub(crate) fn judge_grace(key: &KeyEntry, status: &KeyStatus, decoded: &Decoded, now_ms: u64) -> Result<(), Refusal> {
+    let (KeyState::Grace, Some(end)) = (status.state, status.grace) else {
+        return Ok(());
+    };
+    let message = decoded.consensus.as_ref();
     let of_class = |wanted: Measure| {
         message.and_then(|message| {
             let carries = match message.class {

@@ -237,6 +237,11 @@ impl State {
             grants = released(seen, request).unwrap_or(grants);
         }
         if !replay {
+            // Requests at once each saw a use left; the last of them is told so on its second way.
+            let enforced = key.rotation.filter(|rule| rule.enforce);
+            if enforced.is_some_and(|rule| rule.due(status, request.now_ms()).is_some()) {
+                return Err(Conflict::Stale("the key's uses"));
+            }
             for report in approved.reports() {
                 let mut again = Staging::new(self.clone(), Arc::clone(&report.instance), request.now_ms());
                 if !again.stands(&report.changes) {

@@ -6,22 +6,25 @@ use crate::failure::Failure;
 use crate::keeper::Keeper;
 use crate::mechanism::MechanismChoice;
 use crate::objects::{self, Wanted};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{KeySettings, Settings, SettingsError};
 use crate::status::{Distrusted, TokenState, TokenStatus};
 use crate::token::Token;
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Backend, BackendFailure, Committed, RawSignature, Scheme};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How long the end of the backend waits for the threads that watch its tokens: a library that hangs would keep it for ever.
 const END_MAX: Duration = Duration::from_secs(2);
+/// How long an operator's command waits for a token that has no deadline of its own. A key that comes later is found by the next command.
+const COMMAND_MAX: Duration = Duration::from_secs(30);
 
 /// Signs with keys on tokens.
 pub struct Pkcs11Backend {
     settings: Settings,
+    keys: RwLock<BTreeMap<KeyId, KeySettings>>,
     tokens: Vec<Arc<Token>>,
     tally: Arc<Tally>,
     distrusted: Mutex<BTreeMap<KeyId, Distrusted>>,
@@ -53,11 +56,13 @@ impl Pkcs11Backend {
         settings.validate()?;
         let tally = Arc::<Tally>::default();
         let tokens = std::mem::take(&mut settings.tokens);
+        let keys = RwLock::new(std::mem::take(&mut settings.keys));
         let token = |place| Arc::new(Token::new(place, settings.pace, settings.sessions, Arc::clone(&tally)));
         let backend = Self {
             tokens: tokens.into_iter().map(token).collect(),
             tally,
             distrusted: Mutex::default(),
+            keys,
             settings,
         };
         for token in &backend.tokens {
@@ -150,9 +155,41 @@ impl Pkcs11Backend {
         let Some(token) = self.tokens.first() else {
             return Err(Failure::Every(Vec::new()));
         };
-        token.run(self.settings.session_wait, None, move |token, open| {
+        token.run(self.settings.session_wait, Some(COMMAND_MAX), move |token, open| {
             objects::generate(token, open, &wanted)
         })
+    }
+
+    /// The public key of a key on the first token, where [`Self::generate`] makes keys; None if the token answers and has none.
+    ///
+    /// # Errors
+    /// The token does not answer, has several such keys, or one of another kind.
+    pub fn first_public_key(&self, id: &KeyId, scheme: Scheme) -> Result<Option<Vec<u8>>, Failure> {
+        let wanted = self.wanted(id, scheme)?;
+        let Some(token) = self.tokens.first() else {
+            return Err(Failure::Every(Vec::new()));
+        };
+        let told = token.run(self.settings.session_wait, Some(COMMAND_MAX), move |token, open| {
+            objects::exported(token, &open.session, &wanted)
+        });
+        match told {
+            Ok(key) => Ok(Some(key)),
+            Err(Failure::NoKey { .. }) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Takes in what is special about a key that was configured since the backend was opened.
+    ///
+    /// # Errors
+    /// Another key has the label.
+    pub fn learn(&self, id: &KeyId, special: KeySettings) -> Result<(), SettingsError> {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = keys.clone();
+        all.insert(id.clone(), special);
+        self.settings.validate_labels(&all)?;
+        *keys = all;
+        Ok(())
     }
 
     /// A key's public key in its scheme's encoding, from every token that is ready.
@@ -166,7 +203,8 @@ impl Pkcs11Backend {
         for token in &self.tokens {
             let told = {
                 let wanted = wanted.clone();
-                token.run(self.settings.session_wait, self.settings.call_deadline, move |token, open| {
+                let deadline = self.settings.call_deadline.unwrap_or(COMMAND_MAX);
+                token.run(self.settings.session_wait, Some(deadline), move |token, open| {
                     objects::exported(token, &open.session, &wanted)
                 })
             };
@@ -244,7 +282,9 @@ impl Pkcs11Backend {
         let own = MechanismChoice::of(scheme).ok_or_else(|| Failure::NotOverPkcs11 {
             what: format!("`{id}`: PKCS#11 has no mechanism for {scheme}; keep the key in a `sealed-file` backend"),
         })?;
-        let chosen = self.settings.keys.get(id).and_then(|key| key.mechanism).unwrap_or(own);
+        let special = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let special = special.unwrap_or_default();
+        let chosen = special.mechanism.unwrap_or(own);
         if chosen.scheme().is_some_and(|of| of != scheme) {
             return Err(Failure::Request {
                 key: id.clone(),
@@ -252,7 +292,7 @@ impl Pkcs11Backend {
             });
         }
         Ok(Wanted {
-            label: self.settings.label(id),
+            label: special.label(id),
             scheme,
             mechanism: chosen,
         })

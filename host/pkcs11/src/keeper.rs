@@ -46,8 +46,8 @@ impl Keeper {
     pub(crate) fn new(token: Arc<Token>) -> Self {
         Self {
             retry: token.pace.retry_first,
+            login: Login::remembering(token.settings.refused_pin.clone()),
             token,
-            login: Login::default(),
             tie: None,
             generation: 0,
             failed: 0,

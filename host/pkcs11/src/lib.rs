@@ -23,6 +23,7 @@ mod keeper;
 mod library;
 mod login;
 mod pool;
+mod refused_pin;
 mod token;
 
 mod encoding;
@@ -37,6 +38,7 @@ pub use backend::{OpenError, Pkcs11Backend};
 pub use counters::Counters;
 pub use failure::{CallError, ErrorKind, Failure};
 pub use mechanism::{MechanismChoice, MechanismError};
+pub use refused_pin::RefusedPin;
 pub use settings::{KeySettings, Pace, PinSource, Settings, SettingsError, TokenSettings};
 pub use status::{Distrusted, PinAttempts, Provider, TokenInfo, TokenState, TokenStatus};
 

@@ -1,6 +1,7 @@
 //! When a PIN is used: once, and again only if it was right, the token was away since, and a wrong one would not lock it.
 
 use crate::failure::{CallError, ErrorKind, Remedy};
+use crate::refused_pin::RefusedPin;
 use crate::settings::PinSource;
 use crate::status::{PinAttempts, TokenState};
 use cryptoki::error::{Error, RvError};
@@ -20,11 +21,28 @@ pub(crate) struct Login {
     device_failures: u32,
     /// An operator wants the next attempt.
     by_operator: bool,
+    remembered: Option<RefusedPin>,
 }
 
 impl Login {
+    /// What an earlier process left holds here too.
+    pub(crate) fn remembering(remembered: Option<RefusedPin>) -> Self {
+        let why = remembered.as_ref().and_then(RefusedPin::read);
+        Self {
+            refused: why.map(|why| TokenState::PinRefused {
+                why,
+                attempts: PinAttempts::NotTold,
+            }),
+            remembered,
+            ..Self::default()
+        }
+    }
+
     /// Lets the PIN be used once more.
     pub(crate) fn allow(&mut self) {
+        if let Some(Err(error)) = self.remembered.as_ref().map(RefusedPin::clear) {
+            tracing::error!(%error, "that the PIN was refused cannot be forgotten: the next start will not use it");
+        }
         (self.refused, self.by_operator, self.device_failures) = (None, true, 0);
     }
 
@@ -114,6 +132,11 @@ impl Login {
             && self.device_failures < DEVICE_FAILURES_MAX
         {
             return TokenState::Broken(call.to_string());
+        }
+        // A device that failed for another reason says nothing about the PIN: a restart may try.
+        let about_the_pin = call.kind == ErrorKind::Pin || attempts != PinAttempts::NotTold;
+        if let Some(remembered) = self.remembered.as_ref().filter(|_| about_the_pin) {
+            remembered.write(&call.to_string());
         }
         let why = format!("{call}; the PIN is not used again until an operator acts");
         let state = TokenState::PinRefused { why, attempts };

@@ -1,6 +1,7 @@
 //! What the backend is told: plain data, but for the PIN. The configuration file is read elsewhere.
 
 use crate::mechanism::MechanismChoice;
+use crate::refused_pin::RefusedPin;
 use secrecy::SecretString;
 use sigwarden_core::key::KeyId;
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub struct TokenSettings {
     pub slot_id: Option<u64>,
     /// The user PIN. None for a token that asks for it itself (a PIN pad) or wants none.
     pub pin: Option<PinSource>,
+    /// Where a refusal of it is remembered; None forgets it with the process.
+    pub refused_pin: Option<RefusedPin>,
 }
 
 /// What is special about a key.
@@ -50,6 +53,13 @@ pub struct KeySettings {
     pub label: Option<String>,
     /// The mechanism, if it is not the scheme's own.
     pub mechanism: Option<MechanismChoice>,
+}
+
+impl KeySettings {
+    /// The label on the tokens.
+    pub(crate) fn label(&self, id: &KeyId) -> String {
+        self.label.clone().unwrap_or_else(|| id.to_string())
+    }
 }
 
 /// How often the tokens are looked at.
@@ -109,12 +119,6 @@ impl Settings {
         }
     }
 
-    /// A key's label on the tokens.
-    pub(crate) fn label(&self, id: &KeyId) -> String {
-        let special = self.keys.get(id).and_then(|key| key.label.clone());
-        special.unwrap_or_else(|| id.to_string())
-    }
-
     /// Whether they make sense.
     pub(crate) fn validate(&self) -> Result<(), SettingsError> {
         let refuse = |what: String| {
@@ -158,8 +162,20 @@ impl Settings {
                 return refuse(format!("the token `{}` is named twice; redundancy needs two tokens", token.label));
             }
         }
-        for id in self.keys.keys() {
-            let label = self.label(id);
+        self.validate_labels(&self.keys)
+    }
+
+    /// Whether each key has a label of its own.
+    pub(crate) fn validate_labels(&self, keys: &BTreeMap<KeyId, KeySettings>) -> Result<(), SettingsError> {
+        let refuse = |what: String| {
+            Err(SettingsError {
+                backend: self.name.clone(),
+                what,
+            })
+        };
+        let mut labels: BTreeMap<String, &KeyId> = BTreeMap::new();
+        for (id, special) in keys {
+            let label = special.label(id);
             if label.is_empty() || label.len() > Self::LABEL_MAX {
                 return refuse(format!(
                     "the label of `{id}` has {} bytes; 1 to {} are right",
@@ -167,12 +183,9 @@ impl Settings {
                     Self::LABEL_MAX
                 ));
             }
-            let same = |other: &&KeyId| **other != *id && self.label(other) == label;
-            if let Some(other) = self.keys.keys().find(same) {
-                return refuse(format!(
-                    "`{id}` and `{other}` both have the label `{}`; each needs its own",
-                    label.escape_debug()
-                ));
+            let shown = label.escape_debug().to_string();
+            if let Some(other) = labels.insert(label, id) {
+                return refuse(format!("`{other}` and `{id}` both have the label `{shown}`; each needs its own"));
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use crate::floor::{FloorKey, Position};
 use crate::key::KeyId;
 use crate::ledger::{Entry, Grant, Ledger, Outcome};
+use crate::lifecycle;
 use crate::pipeline::Stage;
 use crate::proof::{Committed, DecisionId, Product, SharedSecret, Signature, Signed};
 use crate::refusal::{Code, Refusal};
@@ -73,15 +74,20 @@ impl Origin {
     }
 }
 
-/// Lets a signature pass if its key still signs.
+/// Lets a signature pass if its key still signs such a message.
 ///
 /// # Errors
-/// [`Code::KeyState`]: the key was stopped after the decision. The decision stands.
+/// [`Code::KeyState`], [`Code::KeyGrace`]: the key was stopped after the decision, or its grace began and does not reach so far. The
+/// decision stands.
 pub fn withhold_if_stopped(signature: Signature, state: &State) -> Result<Signature, Refusal> {
-    let id = &signature.committed.approved.request.key().id;
-    match state.keys.get(id).map(|status| status.state) {
-        Some(now) if now.signs() => Ok(signature),
-        Some(now) => Err(refuse_state(id, now)),
+    let request = &signature.committed.approved.request;
+    let id = &request.key().id;
+    match state.keys.get(id) {
+        Some(status) if status.state.signs() => {
+            lifecycle::judge_grace(request.key(), status, request.decoded(), request.now_ms())?;
+            Ok(signature)
+        }
+        Some(status) => Err(refuse_state(id, status.state)),
         None => Err(Refusal::new(Code::Internal, format!("{id} is gone from the ledger"))),
     }
 }

@@ -3,6 +3,7 @@
 use crate::fakes::{Hardware, Memory, World, allow, floor_key, message, public_key, report, signature, vote};
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::ledger::{Commitment, Conflict, Entry, Grant, LedgerFailure, Receipt};
+use sigwarden_core::lifecycle::RotationRule;
 use sigwarden_core::policy::Verdict;
 use sigwarden_core::staging::Staging;
 use sigwarden_core::state::Effect;
@@ -154,6 +155,57 @@ fn a_key_that_is_suspended_while_its_backend_signs_releases_nothing_and_the_susp
     set(KeyState::Active);
     let signed = world.vote("5/300/a").unwrap();
     assert_eq!(signed.signatures, [signature(7, b"5/100/a")], "what was decided first stands");
+}
+
+#[test]
+fn a_grace_that_begins_while_a_backend_signs_holds_for_what_it_signs() {
+    let world = World::new(vec![allow()]);
+    let signing = Arc::new(Barrier::new(2));
+    let gate = Arc::clone(&signing);
+    *world.backend.0.lock().unwrap() = Hardware::SignsAfter(Arc::new(move || {
+        gate.wait();
+        gate.wait();
+    }));
+    for (height, end, code) in [("5", "height:5", Some(Code::KeyGrace)), ("6", "height:7", None)] {
+        let answer = std::thread::scope(|scope| {
+            let request = scope.spawn(|| world.vote(&format!("{height}/100/a")));
+            signing.wait();
+            let change = |state, grace| {
+                let key = "cosmos.validator.v1".parse().unwrap();
+                let change = || world.ledger.state.lock().unwrap().apply(&Effect::KeyState { key, state, grace });
+                world.pipeline.change_key_states(change);
+            };
+            change(KeyState::Grace, Some(end.parse().unwrap()));
+            signing.wait();
+            let answer = request.join().unwrap();
+            change(KeyState::Active, None);
+            answer
+        });
+        assert_eq!(answer.err().map(|refusal| refusal.kind()), code, "{height} {end}");
+    }
+}
+
+#[test]
+fn the_last_use_that_a_rule_leaves_is_not_had_twice() {
+    let used: Arc<OnceLock<Arc<Memory>>> = Arc::default();
+    let others = Arc::clone(&used);
+    let world = World::new(vec![Box::new(move |_| {
+        // Another request takes it between this evaluation and its commit.
+        let key = "own.account.v1".parse().unwrap();
+        others.get().unwrap().state.lock().unwrap().apply(&Effect::Use { key });
+        report(Verdict::Allow(None))
+    })]);
+    used.set(Arc::clone(&world.ledger)).ok().unwrap();
+    let rule = RotationRule {
+        max_age_ms: None,
+        max_uses: Some(1),
+        enforce: true,
+    };
+    let mut key = world.pipeline.keys().0[&"own.account".parse().unwrap()][&1].as_ref().clone();
+    key.rotation = Some(rule);
+    world.pipeline.add_key(key);
+    assert_eq!(world.message().unwrap_err().kind(), Code::KeyRotation);
+    assert_eq!((world.evaluations.load(Ordering::SeqCst), world.backend_calls()), (1, 0));
 }
 
 #[test]

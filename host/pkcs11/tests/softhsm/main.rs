@@ -43,6 +43,10 @@ const CASES: &[Case] = &[
     ),
     ("a_key_may_have_a_label_of_its_own", keys::a_key_may_have_a_label_of_its_own),
     ("a_wrong_pin_is_used_once", pins::a_wrong_pin_is_used_once),
+    (
+        "a_refused_pin_is_remembered_by_the_next_process",
+        pins::a_refused_pin_is_remembered_by_the_next_process,
+    ),
     ("a_pin_that_is_not_to_be_had_is_said", pins::a_pin_that_is_not_to_be_had_is_said),
     ("a_second_backend_shares_the_login", pins::a_second_backend_shares_the_login),
     ("the_token_tells_what_it_is", tokens::the_token_tells_what_it_is),

@@ -3,7 +3,7 @@
 use crate::support::{PIN, counted_pin, id, message, open, state, token};
 use crate::{library, with_tokens};
 use sigwarden_core::Scheme;
-use sigwarden_pkcs11::{ErrorKind, Failure, PinAttempts, SecretString, TokenSettings, TokenState};
+use sigwarden_pkcs11::{ErrorKind, Failure, PinAttempts, RefusedPin, SecretString, TokenSettings, TokenState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -49,6 +49,36 @@ pub(crate) fn a_wrong_pin_is_used_once() {
     backend.generate(&id("test.key.v1"), Scheme::Ed25519).unwrap();
     backend.retry_login();
     assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+pub(crate) fn a_refused_pin_is_remembered_by_the_next_process() {
+    with_tokens(&["validator"]);
+    let home = tempfile::tempdir().unwrap();
+    let marker = || RefusedPin::in_dir(&home.path().join("refused-pins"), "hsm", "validator");
+    let (asked, pin) = counted_pin("000000");
+    let with = |pin| {
+        open(vec![TokenSettings {
+            pin: Some(pin),
+            refused_pin: Some(marker()),
+            ..token(&library(), "validator")
+        }])
+    };
+    drop(with(pin));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // Even a PIN that would be right: nobody knows that it was mended.
+    let (asked, pin) = counted_pin(PIN);
+    let backend = with(pin);
+    let TokenState::PinRefused { why, .. } = state(&backend) else {
+        panic!("{}", state(&backend))
+    };
+    assert!(why.contains("refused before this start (C_Login: CKR_PIN_INCORRECT)"), "{why}");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    assert_eq!(backend.retry_login()[0].state, TokenState::Ready);
+    drop(backend);
+    assert!(!marker().clear().unwrap(), "forgotten with the operator's act");
+    let (asked, pin) = counted_pin(PIN);
+    assert_eq!(state(&with(pin)), TokenState::Ready);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 pub(crate) fn a_pin_that_is_not_to_be_had_is_said() {

@@ -111,6 +111,7 @@ pub(crate) fn token(library: &Path, label: &str) -> TokenSettings {
         label: label.into(),
         slot_id: None,
         pin: Some(counted_pin(PIN).1),
+        refused_pin: None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What backends and tokens are like, and their PINs.
 
 use super::{Administrator, NotDone, wanted};
+use crate::config::BackendKind;
+use crate::deployment::tokens::refused_pin;
 use crate::proto::admin as wire;
 use sigwarden_ledger::AdminKind;
 use sigwarden_pkcs11::{Pkcs11Backend, TokenStatus};
@@ -49,14 +51,28 @@ impl Administrator {
         {
             let _turn = self.turn();
             wanted(&request.reason)?;
-            let Some(daemon) = self.daemon() else {
-                return Err(NotDone::no("no daemon runs; a start logs in by itself"));
-            };
-            let found = daemon.backends.pkcs11().find(|(name, _)| **name == request.backend);
-            let (name, backend) = found.ok_or_else(|| NotDone::no(format!("there is no `pkcs11` backend `{}`", request.backend)))?;
-            let reason = format!("backend `{name}`: the PIN may be used again: {}", request.reason);
-            self.record(AdminKind::Maintenance, &reason, Vec::new())?;
-            backend.retry_login();
+            let missing = || NotDone::no(format!("there is no `pkcs11` backend `{}`", request.backend));
+            let reason = format!("backend `{}`: the PIN may be used again: {}", request.backend, request.reason);
+            match self.daemon() {
+                Some(daemon) => {
+                    let found = daemon.backends.pkcs11().find(|(name, _)| **name == request.backend);
+                    let (_, backend) = found.ok_or_else(missing)?;
+                    self.record(AdminKind::Maintenance, &reason, Vec::new())?;
+                    backend.retry_login();
+                }
+                None => {
+                    let config = self.config();
+                    let found = config.backends.iter().find(|backend| backend.name == request.backend);
+                    let Some(BackendKind::Pkcs11(pkcs11)) = found.map(|backend| &backend.kind) else {
+                        return Err(missing());
+                    };
+                    self.record(AdminKind::Maintenance, &reason, Vec::new())?;
+                    // Looking at the backends below logs in; before that, what was remembered is forgotten.
+                    for token in &pkcs11.tokens {
+                        refused_pin(&config, &request.backend, token).clear()?;
+                    }
+                }
+            }
         }
         self.backends(wire::BackendsRequest {})
     }

@@ -3,6 +3,7 @@
 use super::maker::Maker;
 use super::{Administrator, NotDone, edit};
 use crate::config::{Backend, BackendKind, Config, Key};
+use crate::deployment::tokens::special;
 use crate::deployment::{now_ms, same_secret};
 use crate::proto::admin as wire;
 use sigwarden_core::key::{KeyId, KeyName};
@@ -36,8 +37,11 @@ impl Administrator {
         if let Some(secret) = &secret {
             refuse_twin(&file, &state, &plan, secret)?;
         }
+        let special = plan.configured.as_ref().map(special).unwrap_or_default();
+        maker.learn(&plan.id, special)?;
+        let there = secret.is_none() && maker.has(&plan.id, plan.scheme)?;
         let (public_key, reason) = match (&secret, &maker) {
-            (None, maker) if maker.has(&plan.id, plan.scheme) => {
+            (None, _) if there => {
                 return Err(NotDone::no(format!(
                     "backend `{}` has a key {} already; a new one is a new version",
                     plan.backend, plan.id

@@ -4,11 +4,14 @@ use super::{Administrator, NotDone, edit, find, wanted};
 use crate::config::{BackendKind, Config, Key};
 use crate::deployment::now_ms;
 use crate::proto::admin as wire;
+use sigwarden_core::floor::{FloorKey, MessageClass, Position};
 use sigwarden_core::key::{KeyId, KeyName};
 use sigwarden_core::lifecycle::{GraceEnd, Measure};
 use sigwarden_core::state::{Effect, KeyStatus, State};
-use sigwarden_core::{KeyState, Ledger};
+use sigwarden_core::{KeyState, Ledger, Role};
+use sigwarden_keys::VaultError;
 use sigwarden_ledger::AdminKind;
+use sigwarden_pkcs11::KeySettings;
 
 /// What an operator may do to a key's state with `keys suspend`, `resume`, `revoke` and `destroy`.
 fn may_become(from: KeyState, to: KeyState) -> bool {
@@ -79,7 +82,14 @@ impl Administrator {
         let from = status.state;
         if from == KeyState::Destroyed && to == KeyState::Destroyed {
             // What was interrupted, or could not be erased then, is erased now.
-            self.erase(std::iter::once(&id))?;
+            let erased = self.erase(std::iter::once(&id))?;
+            return Ok(wire::SetKeyStateResponse {
+                key: id.to_string(),
+                before: from.name().to_owned(),
+                state: to.name().to_owned(),
+                erased,
+                ..wire::SetKeyStateResponse::default()
+            });
         }
         if !may_become(from, to) {
             return Err(refuse(&id, from, to));
@@ -105,9 +115,10 @@ impl Administrator {
         }
         let effects: Vec<Effect> = std::iter::once(&id).chain(&also).filter_map(change).collect();
         let sequence = self.change_states(&request.reason, effects)?;
-        if to == KeyState::Destroyed {
-            self.erase(std::iter::once(&id).chain(&also))?;
-        }
+        let erased = match to {
+            KeyState::Destroyed => self.erase(std::iter::once(&id).chain(&also))?,
+            KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended | KeyState::Revoked => Vec::new(),
+        };
         let now = self.ledger()?.snapshot().keys.get(&id).map_or(to, |status| status.state);
         tracing::warn!(key = %id, from = %from, to = %now, reason = request.reason, sequence, "changed a key's state");
         Ok(wire::SetKeyStateResponse {
@@ -116,6 +127,7 @@ impl Administrator {
             state: now.name().to_owned(),
             sequence,
             also: also.iter().map(ToString::to_string).collect(),
+            erased,
         })
     }
 
@@ -146,9 +158,10 @@ impl Administrator {
         }
     }
 
-    /// Erases the secrets of destroyed keys. What a power cut leaves is swept at the next start.
-    fn erase<'k>(&self, ids: impl Iterator<Item = &'k KeyId>) -> Result<(), NotDone> {
+    /// Erases the secrets of destroyed keys, and says what was done. What a power cut leaves is swept at the next start.
+    fn erase<'k>(&self, ids: impl Iterator<Item = &'k KeyId>) -> Result<Vec<String>, NotDone> {
         let config = self.config();
+        let mut done = Vec::new();
         for id in ids {
             let backend = config
                 .key(id)
@@ -157,17 +170,32 @@ impl Administrator {
                 Some(BackendKind::SealedFile { .. }) => {
                     self.vault()?.destroy(id)?;
                     self.forget(id);
+                    done.push(format!(
+                        "the sealed file of {id} is erased; copies of it live in backups until those run out"
+                    ));
                 }
                 Some(BackendKind::Keystore { .. }) => {
                     let name = config.key(id).map(|key| key.backend.clone()).unwrap_or_default();
                     self.keystore(&name)?.destroy(id)?;
                     self.forget(id);
+                    done.push(format!(
+                        "the keystore's file of {id} is erased; copies of it live in backups until those run out"
+                    ));
                 }
-                Some(kind) => tracing::warn!(key = %id, backend = kind.name(), "erase the key where it lives: this backend keeps it"),
+                Some(kind @ (BackendKind::Pkcs11(_) | BackendKind::Env { .. } | BackendKind::MockHsm { .. })) => {
+                    tracing::warn!(key = %id, backend = kind.name(), "erase the key where it lives: this backend keeps it");
+                    done.push(format!(
+                        "{id} still lies in its `{}` backend, and signs nothing for Sigwarden: erase it there with the vendor's own tool",
+                        kind.name()
+                    ));
+                }
                 // It was taken out of the configuration: wherever it may lie.
                 None => {
                     if config.vault_dir().is_some() {
-                        self.vault()?.destroy(id)?;
+                        match self.vault()?.destroy(id) {
+                            Ok(()) | Err(VaultError::UnknownKey(_)) => {}
+                            Err(error) => return Err(error.into()),
+                        }
                     }
                     for backend in &config.backends {
                         if matches!(backend.kind, BackendKind::Keystore { .. }) {
@@ -175,10 +203,13 @@ impl Administrator {
                         }
                     }
                     self.forget(id);
+                    done.push(format!(
+                        "sigwarden.toml does not name {id}: it is erased from sealed files and keystores; a token keeps what it has"
+                    ));
                 }
             }
         }
-        Ok(())
+        Ok(done)
     }
 
     /// A key by what the configuration or, for one that was taken out of it, the ledger knows.
@@ -219,17 +250,24 @@ impl Administrator {
         let highest = configured.max().unwrap_or(0);
         let recorded = versions(&state, &name).map(|(id, _)| id.version).max().unwrap_or(0);
         // One that the configuration does not know, and that was never more than pending, is what an interrupted rotation left.
-        let left = (highest + 1..=recorded.max(highest + 1))
-            .map(known)
-            .find(|id| match state.keys.get(id) {
+        let mut left = None;
+        for id in (highest + 1..=recorded.max(highest + 1)).map(known) {
+            made.learn(&id, next_of(current))?;
+            let is_left = match state.keys.get(&id) {
                 Some(status) => status.state == KeyState::Pending,
-                None => made.has(id, current.scheme),
-            });
+                None => made.has(&id, current.scheme)?,
+            };
+            if is_left {
+                left = Some(id);
+                break;
+            }
+        }
         let resumed = left.is_some();
         let id = left.unwrap_or_else(|| known(highest.max(recorded) + 1));
         if state.keys.get(&id).is_none() {
             made.set_aside(&id, now_ms())?;
         }
+        made.learn(&id, next_of(current))?;
         let public_key = made.key(&id, current.scheme, now_ms())?;
         if state.keys.get(&id).is_none() {
             let pin = made.pin(&id, current.scheme, &public_key, KeyState::Pending, now_ms());
@@ -301,6 +339,9 @@ impl Administrator {
         let twins: Vec<KeyId> = twins.map(|(other, _)| other.clone()).collect();
         old.extend(twins);
         old.sort_unstable();
+        for replaced in &old {
+            self.judge_succession(&state, &id, replaced, grace)?;
+        }
         let mut effects = vec![Effect::KeyState {
             key: id.clone(),
             state: KeyState::Active,
@@ -322,6 +363,61 @@ impl Administrator {
         })
     }
 
+    /// Two versions of a consensus key must never both sign one position, and the new one must be able to sign at all.
+    fn judge_succession(&self, state: &State, id: &KeyId, replaced: &KeyId, grace: Option<GraceEnd>) -> Result<(), NotDone> {
+        let consensus = |key: &KeyId| self.config().key(key).is_some_and(|key| key.roles.contains(&Role::Consensus));
+        if !consensus(id) && !consensus(replaced) {
+            return Ok(());
+        }
+        let (Some(new), Some(old)) = (state.keys.get(id), state.keys.get(replaced)) else {
+            return Ok(());
+        };
+        let measured = |class: MessageClass| match class {
+            MessageClass::CometBft => Some(Measure::Height),
+            MessageClass::HotStuff => Some(Measure::View),
+            // It is signed beside its precommit only.
+            MessageClass::CometBftExtension => None,
+        };
+        let floors = state.floors.iter().filter(|(floor, _)| floor.public_key == old.public_key);
+        for (floor, _) in floors {
+            let Some(measure) = measured(floor.class) else { continue };
+            let chain = &floor.chain_id;
+            let end = match grace {
+                Some(end) if end.measure == measure || end.measure == Measure::Epoch => end,
+                Some(_) | None => {
+                    return Err(NotDone::no(format!(
+                        "{replaced} signs for chain {chain}: without an end at which it stops there, both versions could sign one position.                          Give the first {measure} that is the new version's: `--grace-until {measure}:N`"
+                    )));
+                }
+            };
+            let same = FloorKey {
+                public_key: new.public_key.clone(),
+                chain_id: chain.clone(),
+                class: floor.class,
+            };
+            let from = state.floors.get(&same).map(|floor| floor.position);
+            // The highest that the version in grace signs; none if it ends before it began.
+            let last = end.at.checked_sub(1);
+            match from {
+                // An epoch's views are the chain's to know.
+                Some(_) if end.measure == Measure::Epoch => {}
+                Some(from) if last.is_none_or(|last| from >= Position::end_of_height(last)) => {}
+                None | Some(_) => {
+                    let what = from.map_or_else(|| "has no floor".to_owned(), |from| format!("has its floor at {from}"));
+                    let last = last.unwrap_or(0);
+                    let fix = match end.measure {
+                        Measure::Epoch => "N".to_owned(),
+                        Measure::Height | Measure::View | Measure::Time => last.to_string(),
+                    };
+                    return Err(NotDone::no(format!(
+                        "{id} {what} for chain {chain}, and must not sign where {replaced} still does ({end}). First:                          `sigwarden floors set --key {id} --chain-id {chain} --{measure} {fix} --reason TEXT`"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the pipeline has a key, or the next start will.
     fn has(&self, id: &KeyId) -> Result<bool, NotDone> {
         Ok(match self.daemon() {
@@ -331,6 +427,14 @@ impl Administrator {
             }
             None => Config::load(&self.config().dir)?.key(id).is_some(),
         })
+    }
+}
+
+/// What is special about the next version of a key: its mechanism; its label is its own.
+fn next_of(key: &Key) -> KeySettings {
+    KeySettings {
+        label: None,
+        mechanism: key.mechanism,
     }
 }
 

@@ -7,7 +7,7 @@ use sigwarden_core::key::KeyId;
 use sigwarden_core::state::Effect;
 use sigwarden_core::{KeyState, Scheme};
 use sigwarden_keys::{Keystore, Vault};
-use sigwarden_pkcs11::Pkcs11Backend;
+use sigwarden_pkcs11::{KeySettings, Pkcs11Backend};
 use std::sync::Arc;
 
 /// A backend that makes keys.
@@ -21,12 +21,20 @@ pub(super) enum Maker {
 }
 
 impl Maker {
-    /// Whether a key is there.
-    pub(super) fn has(&self, id: &KeyId, scheme: Scheme) -> bool {
-        match self {
+    /// Whether a key is there: with several tokens, on the one that keys are made on.
+    pub(super) fn has(&self, id: &KeyId, scheme: Scheme) -> Result<bool, NotDone> {
+        Ok(match self {
             Self::Vault(vault) => vault.entry(id).is_some(),
             Self::Keystore(keystore) => keystore.entry(id).is_ok(),
-            Self::Token(token) => token.public_key(id, scheme).is_ok(),
+            Self::Token(token) => first_public_key(token, id, scheme)?.is_some(),
+        })
+    }
+
+    /// Tells a token what is special about a key, if it was configured since the start.
+    pub(super) fn learn(&self, id: &KeyId, special: KeySettings) -> Result<(), NotDone> {
+        match self {
+            Self::Vault(_) | Self::Keystore(_) => Ok(()),
+            Self::Token(token) => token.learn(id, special).map_err(|error| NotDone::no(error.to_string())),
         }
     }
 
@@ -45,9 +53,9 @@ impl Maker {
                 Ok(entry) => Ok(entry.public_key),
                 Err(_) => Ok(keystore.generate(id, scheme, now_ms)?),
             },
-            Self::Token(token) => match token.public_key(id, scheme) {
-                Ok(public_key) => Ok(public_key),
-                Err(_) => token.generate(id, scheme).map_err(|failure| NotDone::no(failure.to_string())),
+            Self::Token(token) => match first_public_key(token, id, scheme)? {
+                Some(public_key) => Ok(public_key),
+                None => token.generate(id, scheme).map_err(|failure| NotDone::no(failure.to_string())),
             },
         }
     }
@@ -80,6 +88,11 @@ impl Maker {
             state,
         }
     }
+}
+
+fn first_public_key(token: &Pkcs11Backend, id: &KeyId, scheme: Scheme) -> Result<Option<Vec<u8>>, NotDone> {
+    let found = token.first_public_key(id, scheme);
+    found.map_err(|failure| NotDone::no(failure.to_string()))
 }
 
 impl Administrator {

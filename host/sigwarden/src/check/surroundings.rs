@@ -57,7 +57,7 @@ impl<'c> Surroundings<'c> {
             secret_variables,
             config_mode: mode(&config.file),
             passphrase_mode,
-            vault_mode: config.vault_dir().and_then(mode),
+            vault_mode: vault_mode(config),
             state_mode: mode(&config.state_dir),
             pin_modes: pin_files(config).filter_map(mode).collect(),
             tokens: None,
@@ -65,6 +65,17 @@ impl<'c> Surroundings<'c> {
             config,
         }
     }
+}
+
+/// Of the vault and the keystores, the first that is open to others; else the vault.
+fn vault_mode(config: &Config) -> Option<FileMode> {
+    let keystores = config.backends.iter().filter_map(|backend| match &backend.kind {
+        BackendKind::Keystore { dir, .. } => Some(dir.as_path()),
+        BackendKind::SealedFile { .. } | BackendKind::Pkcs11(_) | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => None,
+    });
+    let mut found: Vec<FileMode> = config.vault_dir().into_iter().chain(keystores).filter_map(mode).collect();
+    let open = found.iter().position(|file| file.mode & 0o077 != 0).unwrap_or(0);
+    (!found.is_empty()).then(|| found.swap_remove(open))
 }
 
 /// Files that hold a token's PIN or a keystore's passphrase.

@@ -303,6 +303,22 @@ impl Backends {
         }
     }
 
+    /// Erases what is left of a destroyed key that the configuration does not name any more.
+    pub(super) fn sweep_everywhere(&self, id: &KeyId) {
+        for (name, open) in &self.open {
+            let has = match open {
+                Open::SealedFile(_) => self.vault.as_ref().is_some_and(|vault| vault.entry(id).is_some()),
+                Open::Keystore(..) => true,
+                Open::Pkcs11(_) | Open::MockHsm(_) => false,
+                #[cfg(feature = "env-secrets")]
+                Open::Env(_) => false,
+            };
+            if has {
+                self.sweep(name, id);
+            }
+        }
+    }
+
     /// What backend `name` says of a key.
     pub(super) fn held(&self, name: &str, id: &KeyId, scheme: Scheme) -> Held {
         let public = |key: Option<Vec<u8>>| key.map_or(Held::Missing, Held::Public);

@@ -144,6 +144,11 @@ pub(super) fn check(config: &Config, backends: &Backends, state: &State, now_ms:
             Err(fault) => faults.push(fault),
         }
     }
+    for (id, status) in &state.keys {
+        if status.state == KeyState::Destroyed && !found.contains_key(id) {
+            backends.sweep_everywhere(id);
+        }
+    }
     faults.extend(twins(config, &found));
     if faults.is_empty() { Ok(checked) } else { Err(faults) }
 }

@@ -9,7 +9,7 @@ mod metrics;
 mod policies;
 mod tend;
 mod ticker;
-mod tokens;
+pub(crate) mod tokens;
 mod watch;
 
 pub use backends::BackendError;

@@ -20,7 +20,8 @@ pub(super) fn change(config: &Config, change: KeyChange, to: KeyState, output: &
             reason: change.reason,
         })
     })?;
-    let value = json!({ "key": done.key, "before": done.before, "state": done.state, "sequence": done.sequence, "also": done.also });
+    let value = json!({ "key": done.key, "before": done.before, "state": done.state, "sequence": done.sequence, "also": done.also,
+        "erased": done.erased });
     output.print(&value, || {
         let mut text = format!(
             "{} is {}; it was {}  (record {})\n",
@@ -28,6 +29,9 @@ pub(super) fn change(config: &Config, change: KeyChange, to: KeyState, output: &
         );
         for other in &done.also {
             text.push_str(&format!("{other} is the same key, and was changed with it\n"));
+        }
+        for what in &done.erased {
+            text.push_str(&format!("{what}\n"));
         }
         text
     });
