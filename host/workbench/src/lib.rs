@@ -8,6 +8,8 @@
 
 mod check;
 pub mod cli;
+mod code_cache;
+pub mod conformance;
 pub mod coverage;
 pub mod deployment;
 pub mod fixture;

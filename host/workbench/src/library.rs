@@ -1,7 +1,7 @@
 //! Policy modules: found by name, compiled and configured once for all fixtures that want the same.
 
 use crate::fixture::Policy;
-use sigwarden_policy::{Engine, EngineError, EngineSettings, LoadError, Loaded, ModuleSource, PolicyLimits, Sandbox};
+use sigwarden_policy::{CodeCache, Engine, EngineError, EngineSettings, LoadError, Loaded, ModuleSource, PolicyLimits, Sandbox};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -50,6 +50,7 @@ type Once = Arc<OnceLock<Result<Arc<LoadedPolicy>, Arc<LoadError>>>>;
 pub struct Library {
     engine: Engine,
     dirs: Vec<PathBuf>,
+    cache: Option<CodeCache>,
     own: BTreeMap<String, Arc<[u8]>>,
     files: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
     loaded: Mutex<HashMap<[u8; 32], Once>>,
@@ -64,6 +65,7 @@ impl Library {
         Ok(Self {
             engine: Engine::new(EngineSettings::default())?,
             dirs,
+            cache: None,
             own: BTreeMap::new(),
             files: Mutex::default(),
             loaded: Mutex::default(),
@@ -74,6 +76,13 @@ impl Library {
     #[must_use]
     pub fn with_module(mut self, name: &str, wasm: &[u8]) -> Self {
         self.own.insert(name.to_owned(), wasm.into());
+        self
+    }
+
+    /// Keeps compiled code in the nearest `target` directory around a path, if it is this user's alone.
+    #[must_use]
+    pub fn with_cache_around(mut self, path: &Path) -> Self {
+        self.cache = crate::code_cache::around(path);
         self
     }
 
@@ -116,8 +125,13 @@ impl Library {
         once.get_or_init(|| self.load_anew(source)).clone()
     }
 
+    /// A sandbox of one's own, for those who change it.
+    pub(crate) fn sandbox(&self, source: ModuleSource) -> Result<(Sandbox, Vec<Loaded>), Arc<LoadError>> {
+        Sandbox::load(&self.engine, vec![source], self.cache.as_ref()).map_err(Arc::new)
+    }
+
     fn load_anew(&self, source: ModuleSource) -> Result<Arc<LoadedPolicy>, Arc<LoadError>> {
-        let (sandbox, loaded) = Sandbox::load(&self.engine, vec![source.clone()], None).map_err(Arc::new)?;
+        let (sandbox, loaded) = self.sandbox(source.clone())?;
         let loaded = loaded.into_iter().next();
         let nothing = || {
             Arc::new(LoadError {

@@ -2,6 +2,7 @@
 
 mod disk;
 mod mortal;
+mod scratch;
 mod watched;
 
 pub use watched::Evaluated;
@@ -10,11 +11,12 @@ use crate::fixture::{Fixture, LedgerFault, Restart, Step};
 use crate::library::LoadedPolicy;
 use disk::FaultyDisk;
 use mortal::Mortal;
+use scratch::Scratch;
 use sigwarden_core::caller::{Clients, Peer};
 use sigwarden_core::floor::{Floor, FloorKey, Taken};
 use sigwarden_core::key::KeyEntry;
 use sigwarden_core::pipeline::{Limits, Parts};
-use sigwarden_core::policy::Binding;
+use sigwarden_core::policy::{Binding, Evaluator};
 use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::state::{Effect, State};
 use sigwarden_core::{Backend, Ledger, Operation, Pipeline, PolicySet, Refusal, SignCall, Signed};
@@ -72,7 +74,7 @@ struct Clocks {
 }
 
 /// What outlives a process.
-struct Ground<'f> {
+pub(crate) struct Ground<'f> {
     fixture: &'f Fixture,
     policies: Vec<Arc<LoadedPolicy>>,
     engine_hash: Arc<str>,
@@ -104,19 +106,7 @@ impl<'f> Deployment<'f> {
     /// # Errors
     /// The workbench's own trouble.
     pub fn new(fixture: &'f Fixture, policies: Vec<Arc<LoadedPolicy>>, engine_hash: &str) -> Result<Self, DeploymentError> {
-        let hsm = MockHsm::new(MockScript {
-            seed: "sigwarden workbench".to_owned(),
-            ..MockScript::default()
-        });
-        let public_keys = fixture.keys.iter().map(|key| hsm.generate(&key.id, key.scheme));
-        let ground = Ground {
-            public_keys: public_keys.collect::<Result<_, _>>()?,
-            fixture,
-            policies,
-            engine_hash: engine_hash.into(),
-            hsm: Arc::new(hsm),
-            clocks: Arc::default(),
-        };
+        let ground = Ground::new(fixture, policies, engine_hash)?;
         ground.set_clocks(fixture.start_ms, 0);
         let disk = FaultyDisk::new();
         let ledger = EmbeddedLedger::create_on(Arc::new(disk.clone()), Path::new(STATE_DIR), settings(fixture.start_ms))?;
@@ -171,27 +161,9 @@ impl<'f> Deployment<'f> {
 
     /// Asks once.
     pub fn ask(&mut self, step: &Step) -> Answer {
-        let peer = Peer {
-            uid: step.uid,
-            gid: step.uid,
-        };
-        let operation = step.format.operation();
         let begun = Instant::now();
-        let call = SignCall {
-            operation: operation.name().to_owned(),
-            key: step.key.clone(),
-            format: step.format.name().to_owned(),
-            scheme: String::new(),
-            request_id: step.request_id.clone(),
-            payload: step.payload.clone(),
-            received: begun,
-        };
         let before = self.state();
-        let pipeline = &self.process.pipeline;
-        let result = match operation {
-            Operation::Decapsulate => pipeline.decapsulate(peer, call).map(|decapsulated| decapsulated.answer),
-            Operation::Sign | Operation::PublicKey => pipeline.sign(peer, call),
-        };
+        let result = call(&self.process.pipeline, step);
         Answer {
             result,
             died: self.process.mortal.is_dead(),
@@ -239,7 +211,32 @@ impl<'f> Deployment<'f> {
     }
 }
 
-impl Ground<'_> {
+impl<'f> Ground<'f> {
+    pub(crate) fn new(fixture: &'f Fixture, policies: Vec<Arc<LoadedPolicy>>, engine_hash: &str) -> Result<Self, DeploymentError> {
+        let hsm = MockHsm::new(MockScript {
+            seed: "sigwarden workbench".to_owned(),
+            ..MockScript::default()
+        });
+        let public_keys = fixture.keys.iter().map(|key| hsm.generate(&key.id, key.scheme));
+        Ok(Self {
+            public_keys: public_keys.collect::<Result<_, _>>()?,
+            fixture,
+            policies,
+            engine_hash: engine_hash.into(),
+            hsm: Arc::new(hsm),
+            clocks: Arc::default(),
+        })
+    }
+
+    /// Asks once, of a state that is nobody's: what comes of it is gone with the answer.
+    pub(crate) fn ask_aside(&self, step: &Step, state: State, evaluator: Box<dyn Evaluator>) -> (Result<Signed, Refusal>, State) {
+        self.set_clocks(step.at_ms, 0);
+        let ledger = Arc::new(Scratch::new(state));
+        let pipeline = self.pipeline(Arc::clone(&ledger) as Arc<dyn Ledger>, evaluator, 0);
+        let result = call(&pipeline, step);
+        (result, ledger.snapshot())
+    }
+
     fn set_clocks(&self, now_ms: u64, off_ms: i64) {
         self.clocks.boot.store(now_ms, Ordering::SeqCst);
         self.clocks.wall.store(now_ms.saturating_add_signed(off_ms), Ordering::SeqCst);
@@ -282,7 +279,8 @@ impl Ground<'_> {
     fn start(&self, ledger: Arc<EmbeddedLedger>, life: u64) -> Process {
         let mortal = Arc::new(Mortal::new(Arc::clone(&ledger)));
         let watched = Arc::new(Watched::new(self.policies.clone()));
-        let pipeline = self.pipeline(Arc::clone(&mortal) as Arc<dyn sigwarden_core::Ledger>, &watched, life);
+        let evaluator = Box::new(Shared(Arc::clone(&watched)));
+        let pipeline = self.pipeline(Arc::clone(&mortal) as Arc<dyn Ledger>, evaluator, life);
         Process {
             pipeline,
             ledger,
@@ -291,10 +289,10 @@ impl Ground<'_> {
         }
     }
 
-    fn pipeline(&self, ledger: Arc<dyn sigwarden_core::Ledger>, watched: &Arc<Watched>, life: u64) -> Pipeline {
+    fn pipeline(&self, ledger: Arc<dyn Ledger>, evaluator: Box<dyn Evaluator>, life: u64) -> Pipeline {
         let policies = PolicySet {
             bindings: self.bindings(),
-            evaluator: Box::new(Shared(Arc::clone(watched))),
+            evaluator,
             engine_hash: Arc::clone(&self.engine_hash),
         };
         let (wall, boot) = (Arc::clone(&self.clocks), Arc::clone(&self.clocks));
@@ -348,6 +346,27 @@ impl Ground<'_> {
             });
         }
         keyring
+    }
+}
+
+fn call(pipeline: &Pipeline, step: &Step) -> Result<Signed, Refusal> {
+    let peer = Peer {
+        uid: step.uid,
+        gid: step.uid,
+    };
+    let operation = step.format.operation();
+    let call = SignCall {
+        operation: operation.name().to_owned(),
+        key: step.key.clone(),
+        format: step.format.name().to_owned(),
+        scheme: String::new(),
+        request_id: step.request_id.clone(),
+        payload: step.payload.clone(),
+        received: Instant::now(),
+    };
+    match operation {
+        Operation::Decapsulate => pipeline.decapsulate(peer, call).map(|decapsulated| decapsulated.answer),
+        Operation::Sign | Operation::PublicKey => pipeline.sign(peer, call),
     }
 }
 

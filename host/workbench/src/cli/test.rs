@@ -1,16 +1,19 @@
-//! `sigwarden policy test`, as the command line takes it and prints it.
+//! `sigwarden policy test`.
 
+use super::{Outcome, OwnModules, Presentation, WorkbenchError, library, write_file};
+use crate::conformance::{self, Conformance};
 use crate::coverage::{Coverage, coverage};
 use crate::library::Library;
 use crate::prepared::Prepared;
-use crate::report::Style;
-use crate::report::{coverage_line, coverage_text, fixture_text, junit, paint, step_line, summary};
+use crate::report::{
+    Style, conformance_line, conformance_summary, conformance_text, coverage_line, coverage_text, fixture_text, junit, paint, step_line,
+    summary,
+};
 use crate::run::FixtureResult;
-use crate::suite::{self, FindError, Ran};
+use crate::suite::{self, Ran};
 use clap::Args;
-use sigwarden_policy::EngineError;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -50,70 +53,10 @@ pub struct TestArgs {
     /// Fail if less of any policy is reached, in percent
     #[arg(long, value_name = "PERCENT")]
     pub coverage_min: Option<f64>,
+    /// Run every step again under attack: failing host calls, too little fuel, hostile state, facts, clocks and configurations
+    #[arg(long)]
+    pub conformance: bool,
 }
-
-/// How to print.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Presentation {
-    /// One JSON object a line.
-    pub json: bool,
-    /// Colours.
-    pub colour: bool,
-}
-
-/// What came of a command that could be tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All as wanted.
-    Passed,
-    /// Something is not as wanted.
-    Failed,
-    /// Something could not be run.
-    NotRun,
-}
-
-impl Outcome {
-    /// 0, 1 or 2.
-    #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Passed => 0,
-            Self::Failed => 1,
-            Self::NotRun => 2,
-        }
-    }
-}
-
-/// A command could not be tried: exit code 2.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkbenchError {
-    /// No fixtures.
-    #[error(transparent)]
-    Find(#[from] FindError),
-    /// The sandbox does not start.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// Output cannot be written.
-    #[error("what came of it cannot be written: {0}")]
-    Write(#[from] io::Error),
-    /// A file cannot be written.
-    #[error("{}: {error}", file.display())]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// No step is what the filter says.
-    #[error("no step holds `{filter}` in its `policy/fixture/step`")]
-    Filter {
-        /// The filter.
-        filter: String,
-    },
-}
-
-/// Modules of the caller's own, by name: looked for where no file is.
-pub type OwnModules<'m> = [(&'m str, &'m [u8])];
 
 /// Runs fixtures and prints what came of them. With `watch` it returns only if it cannot go on.
 ///
@@ -148,14 +91,6 @@ pub fn test(
     }
 }
 
-pub(crate) fn library(modules: &[PathBuf], own: &OwnModules<'_>) -> Result<Library, EngineError> {
-    let mut library = Library::new(modules.to_vec())?;
-    for (name, wasm) in own {
-        library = library.with_module(name, wasm);
-    }
-    Ok(library)
-}
-
 fn test_once(
     args: &TestArgs,
     own: &OwnModules<'_>,
@@ -165,7 +100,7 @@ fn test_once(
 ) -> Result<Outcome, WorkbenchError> {
     let begun = Instant::now();
     let files = suite::find(&args.paths)?;
-    let library = library(&args.modules, own)?;
+    let library = library(&args.modules, own, files.first())?;
     let jobs = args.jobs.unwrap_or_else(suite::cores);
     let wanted = |prepared: &Prepared| {
         let name = |step: &str| format!("{}/{}/{step}", prepared.fixture.policy, prepared.fixture.name);
@@ -194,12 +129,43 @@ fn test_once(
         write_file(file, &junit(&ran.results, &ran.errors))?;
     }
     out.flush()?;
+    let conforms = !args.conformance || attack(&ran, &library, jobs, presentation, out, err)?;
+    out.flush()?;
     let passed = ran.results.iter().all(FixtureResult::passed);
-    Ok(match (ran.errors.is_empty(), passed && enough) {
+    Ok(match (ran.errors.is_empty(), passed && enough && conforms) {
         (false, _) => Outcome::NotRun,
         (true, true) => Outcome::Passed,
         (true, false) => Outcome::Failed,
     })
+}
+
+/// Whether everything withstands.
+fn attack(
+    ran: &Ran,
+    library: &Library,
+    jobs: usize,
+    presentation: Presentation,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<bool, WorkbenchError> {
+    let begun = Instant::now();
+    let mut all = suite::side_by_side(&ran.prepared, jobs, |prepared| conformance::attack(prepared, library));
+    all.extend(conformance::attack_configurations(&ran.prepared, library, jobs));
+    let all = conformance::added_up(all);
+    for one in &all {
+        if presentation.json {
+            writeln!(out, "{}", conformance_line(one))?;
+        } else {
+            write!(out, "{}", conformance_text(one, presentation.colour))?;
+        }
+        if let Some(trouble) = &one.trouble {
+            writeln!(err, "{}: {trouble}", one.file.display())?;
+        }
+    }
+    if !presentation.json {
+        writeln!(out, "{}", conformance_summary(&all, begun.elapsed(), presentation.colour))?;
+    }
+    Ok(all.iter().all(Conformance::holds))
 }
 
 /// Keeps the steps that hold the text. One that failed before them is kept too: what comes after it means little.
@@ -263,13 +229,6 @@ fn print_coverage(
         }
     }
     Ok(enough)
-}
-
-pub(crate) fn write_file(file: &Path, text: &str) -> Result<(), WorkbenchError> {
-    std::fs::write(file, text).map_err(|error| WorkbenchError::File {
-        file: file.to_owned(),
-        error,
-    })
 }
 
 /// When each file that matters was last changed.

@@ -1,0 +1,98 @@
+//! Compiled modules, kept between two runs: compiling takes a hundred times as long as the steps.
+//!
+//! Compiled code is machine code, so it is loaded only from a directory that this user made and nobody else can enter, and only if its
+//! MAC holds, whose key lies in that directory. Whoever can write there can change the workbench's own binary beside it.
+
+use sigwarden_policy::CodeCache;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The directory's name, in a cargo target directory.
+const DIR: &str = "sigwarden-workbench";
+/// The file with the key.
+const KEY: &str = "key";
+
+/// The cache in the nearest `target` directory around a path; none if there is none, or it is not ours alone.
+pub(crate) fn around(path: &Path) -> Option<CodeCache> {
+    let absolute = std::path::absolute(path).ok()?;
+    let target = absolute
+        .ancestors()
+        .map(|above| above.join("target"))
+        .find(|target| target.is_dir())?;
+    let dir = target.join(DIR);
+    let key = ours(&dir).and_then(|()| key(&dir)).ok()?;
+    Some(CodeCache::new(dir, key))
+}
+
+fn ours(dir: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    let found = std::fs::symlink_metadata(dir)?;
+    let me = std::fs::metadata("/proc/self")?.uid();
+    if !found.is_dir() || found.uid() != me || found.mode() & 0o077 != 0 {
+        return Err(io::Error::other("the directory is not this user's alone"));
+    }
+    Ok(())
+}
+
+fn key(dir: &Path) -> io::Result<[u8; 32]> {
+    let file = dir.join(KEY);
+    let mut key = [0; 32];
+    if file.exists() {
+        std::fs::File::open(&file)?.read_exact(&mut key)?;
+        return Ok(key);
+    }
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let fresh = fresh_name(dir);
+    let mut written = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    written.write_all(&key)?;
+    // Whoever links first has made the key; the others take his.
+    let linked = std::fs::hard_link(&fresh, &file);
+    std::fs::remove_file(&fresh)?;
+    match linked {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => std::fs::File::open(&file)?.read_exact(&mut key)?,
+        Err(error) => return Err(error),
+    }
+    Ok(key)
+}
+
+fn fresh_name(dir: &Path) -> PathBuf {
+    let thread = format!("{:?}", std::thread::current().id());
+    let number: String = thread.chars().filter(char::is_ascii_digit).collect();
+    dir.join(format!("{KEY}.{}.{number}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_no_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("target")).unwrap();
+        let fixture = dir.path().join("fixtures/a.toml");
+        assert!(around(&fixture).is_some());
+        let cache = dir.path().join("target").join(DIR);
+        let first = key(&cache).unwrap();
+        assert_eq!(key(&cache).unwrap(), first);
+        assert_ne!(first, [0; 32]);
+        std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(around(&fixture).is_none());
+    }
+
+    #[test]
+    fn without_a_target_directory_nothing_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        // Only if no directory above the temporary one has a `target`.
+        if !dir.path().ancestors().any(|above| above.join("target").is_dir()) {
+            assert!(around(&dir.path().join("a.toml")).is_none());
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        }
+    }
+}
