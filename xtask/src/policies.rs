@@ -35,10 +35,13 @@ pub fn build_all() -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The crates under `policies/`, and the one that the benchmarks measure; in order.
+/// The crates under `policies/`, and those that only benchmarks measure; in order.
 fn folders() -> Result<Vec<PathBuf>> {
     let folder = cargo::root().join("policies");
-    let mut folders = vec![cargo::root().join("benches").join("guest")];
+    let mut folders = vec![
+        cargo::root().join("benches").join("guest"),
+        folder.join("expressions").join("bench-guest"),
+    ];
     for entry in std::fs::read_dir(&folder).with_context(|| format!("{} could not be read", folder.display()))? {
         folders.push(entry?.path());
     }
