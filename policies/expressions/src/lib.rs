@@ -189,7 +189,7 @@ impl Rule {
                 let says = self.message.as_ref().map_or_else(String::new, |message| format!("{message}: "));
                 Err(Denied::because(
                     code,
-                    format!("{says}rule `{}` {does} `{}`{found}", self.name, show::cut(text, 200)),
+                    format!("{says}rule `{}` {does} `{}`{found}", self.name, show::line(text, 200)),
                 ))
             }
             Err(fault) => Err(self.fault(config, text, fault)),

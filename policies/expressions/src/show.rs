@@ -22,6 +22,11 @@ pub(crate) fn cut(text: &str, characters: usize) -> String {
     cut
 }
 
+/// An expression on one line, of at most so many characters.
+pub(crate) fn line(text: &str, characters: usize) -> String {
+    cut(&text.split_whitespace().collect::<Vec<&str>>().join(" "), characters)
+}
+
 /// Where a character is, counted from 1 as editors do; with its line if there are several.
 pub(crate) fn place(text: &str, at: usize) -> String {
     let before: Vec<char> = text.chars().take(at).collect();
