@@ -1,17 +1,24 @@
-//! `sigwarden policy test` by itself, for working on the workbench: `cargo run -p sigwarden-workbench --example policy_test -- policies`.
+//! `sigwarden policy test` and `policy bench` by themselves, for working on the workbench:
+//! `cargo run -p sigwarden-workbench --example policy_test -- test policies`.
 
-use clap::Parser;
-use sigwarden_workbench::cli::{self, Presentation, TestArgs};
+use clap::{Parser, Subcommand};
+use sigwarden_workbench::cli::{self, BenchArgs, Presentation, TestArgs};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 struct Cli {
     /// Print JSON, for machines
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
-    #[command(flatten)]
-    test: TestArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Test(TestArgs),
+    Bench(BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -20,7 +27,11 @@ fn main() -> ExitCode {
         json: args.json,
         colour: io::stdout().is_terminal(),
     };
-    let done = cli::test(&args.test, &[], presentation, &mut io::stdout(), &mut io::stderr());
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let done = match &args.command {
+        Command::Test(args) => cli::test(args, &[], presentation, &mut out, &mut err),
+        Command::Bench(args) => cli::bench(args, &[], presentation, &mut out, &mut err),
+    };
     match done {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(error) => {

@@ -6,6 +6,7 @@
 //! here decides or signs: that is core's, here as in the daemon.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 mod check;
 pub mod cli;
 mod code_cache;

@@ -130,20 +130,27 @@ pub struct Ran {
     pub errors: Vec<FixtureError>,
 }
 
-/// Loads and runs fixtures.
+/// Loads fixtures: those that can be run, and what is wrong with the others.
 #[must_use]
-pub fn run(library: &Library, files: &[PathBuf], jobs: usize, wanted: &(dyn Fn(&Prepared) -> bool + Sync)) -> Ran {
+pub fn load(library: &Library, files: &[PathBuf], jobs: usize) -> (Vec<Prepared>, Vec<FixtureError>) {
     let loaded = side_by_side(files, jobs, |file| {
         fixture::read(file).and_then(|fixture| prepare(fixture, library))
     });
     let (mut prepared, mut errors) = (Vec::new(), Vec::new());
     for one in loaded {
         match one {
-            Ok(one) if wanted(&one) => prepared.push(one),
-            Ok(_) => {}
+            Ok(one) => prepared.push(one),
             Err(faults) => errors.extend(faults),
         }
     }
+    (prepared, errors)
+}
+
+/// Loads and runs fixtures, those that are wanted.
+#[must_use]
+pub fn run(library: &Library, files: &[PathBuf], jobs: usize, wanted: &(dyn Fn(&Prepared) -> bool + Sync)) -> Ran {
+    let (mut prepared, errors) = load(library, files, jobs);
+    prepared.retain(wanted);
     let ran = side_by_side(&prepared, jobs, |prepared| {
         let mut observed = Observed::new(prepared);
         let result = run::run(prepared, library.engine().hash(), &mut observed);

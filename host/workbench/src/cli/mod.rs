@@ -1,7 +1,9 @@
 //! `sigwarden policy test` and `policy bench`, as the command line takes them and prints them.
 
+mod bench;
 mod test;
 
+pub use bench::{BenchArgs, bench};
 pub use test::{TestArgs, test};
 
 use crate::library::Library;
@@ -62,6 +64,12 @@ pub enum WorkbenchError {
         /// Why.
         error: io::Error,
     },
+    /// A saved run cannot be used.
+    #[error(transparent)]
+    Saved(#[from] crate::bench::SavedError),
+    /// A module does not load.
+    #[error(transparent)]
+    Load(#[from] std::sync::Arc<sigwarden_policy::LoadError>),
     /// No step is what the filter says.
     #[error("no step holds `{filter}` in its `policy/fixture/step`")]
     Filter {
