@@ -1,0 +1,6 @@
+;; tries: denies with a retry time that is neither there nor not
+;; must: refuse sandbox/malformed "contract"
+(data (i32.const 4096) "\01\00\00\00\00\20\00\00\01\00\00\00")
+(data (i32.const 8192) "\c4\04\00\00\02\00\00\00\4c\04\00\00\07\00\00\00\02\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
+(func $evaluate (export "evaluate") (param $request i32) (result i32)
+  (i32.const 4096))

@@ -1,0 +1,4 @@
+;; tries: has no `evaluate`
+;; must: load exports "`evaluate`"
+;; wit: export evaluate: => // evaluate:
+

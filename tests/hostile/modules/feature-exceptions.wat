@@ -1,0 +1,4 @@
+;; tries: uses exceptions
+;; must: load compile "not enabled"
+(tag $t)
+(func (throw $t))

@@ -1,0 +1,3 @@
+;; tries: imports a component
+;; must: load compile "component imports are not supported"
+(component (import "helper" (component)))

@@ -1,0 +1,3 @@
+;; tries: imports code
+;; must: load imports "`helper`"
+(component (import "helper" (core module)))

@@ -1,0 +1,3 @@
+;; tries: has twelve tables
+;; must: load compile "multiple tables"
+(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)(table 10 funcref)

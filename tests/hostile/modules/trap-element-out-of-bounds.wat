@@ -1,0 +1,6 @@
+;; tries: calls through an entry behind its table
+;; must: refuse sandbox/trap "table"
+(type $t (func (result i32)))
+(table 4 funcref)
+(func $evaluate (export "evaluate") (param $request i32) (result i32)
+  (call_indirect (type $t) (i32.const 9999)))
