@@ -1,0 +1,16 @@
+//! The workbench from outside: fixtures of the reference policies, fixtures that must fail, what is printed, attacks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod attacks;
+mod bad_fixtures;
+mod empty;
+mod judging;
+mod printing;
+mod reference;
+mod rig;

@@ -1,0 +1,40 @@
+//! The reference policies' own fixtures pass, reach what the policies declare, and withstand.
+
+use crate::rig::{library, top};
+use sigwarden_workbench::coverage::coverage;
+use sigwarden_workbench::suite::{self, Ran};
+use std::path::PathBuf;
+
+const POLICIES: [&str; 4] = ["monotonic", "network-mode", "payload-rules", "rate-limit"];
+
+fn ran() -> Ran {
+    let dirs: Vec<PathBuf> = POLICIES.iter().map(|name| top().join("policies").join(name)).collect();
+    let files = suite::find(&dirs).unwrap();
+    suite::run(library(), &files, suite::cores(), &|_| true)
+}
+
+#[test]
+fn every_step_passes_and_every_code_is_reached() {
+    let ran = ran();
+    assert_eq!(ran.errors, []);
+    let failed: Vec<_> = ran.results.iter().filter(|result| !result.passed()).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let steps: usize = ran.results.iter().map(|result| result.steps.len()).sum();
+    assert!(steps >= 150, "{steps} steps");
+
+    let covered = coverage(&ran.reached, &ran.results);
+    let names: Vec<&str> = covered.iter().map(|coverage| coverage.policy.as_str()).collect();
+    assert_eq!(names, POLICIES);
+    for coverage in covered {
+        // For formats of later releases, which no payload of this one has.
+        let unreachable = ["format/not-configured".to_owned()];
+        let expected = if coverage.policy == "payload-rules" {
+            &unreachable[..]
+        } else {
+            &[]
+        };
+        assert_eq!(coverage.codes.missed, expected, "{}", coverage.policy);
+        assert_eq!(coverage.facts.missed, [] as [&str; 0], "{}", coverage.policy);
+        assert!(coverage.percent() > 85.0, "{}: {}", coverage.policy, coverage.percent());
+    }
+}
