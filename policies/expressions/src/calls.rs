@@ -82,9 +82,10 @@ impl Checker<'_> {
     }
 
     fn slice(&mut self, at: usize, of: &Ast, from: &Ast, to: &Ast) -> Result<Typed, Wrong> {
-        let bytes = match self.check(of)? {
-            Typed::Bytes(bytes, _) => bytes,
-            other => return wrong(of.at, format!("`slice` cuts bytes, and this is {}", other.kind())),
+        let typed = self.check(of)?;
+        let kind = typed.kind();
+        let Typed::Bytes(bytes, _) = typed else {
+            return wrong(of.at, format!("`slice` cuts bytes, and this is {kind}"));
         };
         let (from, to) = (self.number(from)?, self.number(to)?);
         let length = match (&from, &to) {

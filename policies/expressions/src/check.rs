@@ -84,17 +84,21 @@ impl Checker<'_> {
     }
 
     pub(crate) fn boolean(&mut self, ast: &Ast) -> Result<Boolean, Wrong> {
-        match self.check(ast)? {
-            Typed::Boolean(boolean) => Ok(boolean),
-            other => wrong(ast.at, format!("this is {}, where true or false is needed", other.kind())),
+        let typed = self.check(ast)?;
+        let kind = typed.kind();
+        if let Typed::Boolean(boolean) = typed {
+            return Ok(boolean);
         }
+        wrong(ast.at, format!("this is {kind}, where true or false is needed"))
     }
 
     pub(crate) fn number(&mut self, ast: &Ast) -> Result<Number, Wrong> {
-        match self.check(ast)? {
-            Typed::Number(number) => Ok(number),
-            other => wrong(ast.at, format!("this is {}, where a number is needed", other.kind())),
+        let typed = self.check(ast)?;
+        let kind = typed.kind();
+        if let Typed::Number(number) = typed {
+            return Ok(number);
         }
+        wrong(ast.at, format!("this is {kind}, where a number is needed"))
     }
 
     fn binary(&mut self, at: usize, operator: &str, left: &Ast, right: &Ast) -> Result<Typed, Wrong> {
@@ -138,13 +142,11 @@ impl Checker<'_> {
             if !self.sets.contains_key(set) {
                 return wrong(right.at, format!("there is no set `{set}`; `sets` has {}", shown(self.sets.keys())));
             }
-            return match needle {
-                Typed::Bytes(bytes, None | Some(20)) => Ok(Typed::Boolean(Boolean::InSet(Box::new(bytes), set.to_owned()))),
-                other => wrong(
-                    at,
-                    format!("a set holds addresses of 20 bytes, and left of `in` is {}", other.kind()),
-                ),
-            };
+            let kind = needle.kind();
+            if let Typed::Bytes(bytes, None | Some(20)) = needle {
+                return Ok(Typed::Boolean(Boolean::InSet(Box::new(bytes), set.to_owned())));
+            }
+            return wrong(at, format!("a set holds addresses of 20 bytes, and left of `in` is {kind}"));
         }
         let (list, element) = self.list_of(right)?;
         comparable(at, &needle, &element.sample())?;
@@ -162,10 +164,12 @@ impl Checker<'_> {
     }
 
     pub(crate) fn list_of(&mut self, ast: &Ast) -> Result<(List, Element), Wrong> {
-        match self.check(ast)? {
-            Typed::List(list, element) => Ok((list, element)),
-            other => wrong(ast.at, format!("this is {}, where a list is needed", other.kind())),
+        let typed = self.check(ast)?;
+        let kind = typed.kind();
+        if let Typed::List(list, element) = typed {
+            return Ok((list, element));
         }
+        wrong(ast.at, format!("this is {kind}, where a list is needed"))
     }
 
     fn list(&mut self, at: usize, asts: &[Ast]) -> Result<Typed, Wrong> {

@@ -138,10 +138,13 @@ impl Parser {
 
     fn expect(&mut self, symbol: &str, after: &str) -> Result<(), Wrong> {
         let token = self.next();
-        match token.kind {
-            TokenKind::Symbol(found) if found == symbol => Ok(()),
-            kind => wrong(token.at, format!("`{symbol}` is missing after {after}; {} was found", shown(&kind))),
+        if matches!(token.kind, TokenKind::Symbol(found) if found == symbol) {
+            return Ok(());
         }
+        wrong(
+            token.at,
+            format!("`{symbol}` is missing after {after}; {} was found", shown(&token.kind)),
+        )
     }
 
     fn node(&self, at: usize, kind: Kind) -> Result<Ast, Wrong> {
