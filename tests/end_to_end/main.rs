@@ -19,6 +19,7 @@ mod kill;
 mod lifecycle;
 mod main_job;
 mod modules;
+mod policies;
 mod races;
 mod request_ids;
 mod softhsm;

@@ -20,7 +20,8 @@ DECISION = "decision request caller key operation format scheme backend payload 
 BODIES = {
     "start": "deployment generation version cut-bytes rebuilt", "decision": DECISION, "replay": DECISION,
     "outcome": "decision-sequence decision request caller key scheme backend signatures? code? message? micros",
-    "refusal": "code message denials? stage request? caller? uid operation key format micros", "refusals": "caller? uid? count"}
+    "refusal": "code message denials? stage request? caller? uid operation key format micros", "refusals": "caller? uid? count",
+    "shadow": "instance module config request caller key operation format live denials? code? message? fuel micros"}
 BODIES |= dict.fromkeys(("public-key", "lifecycle", "policy-set", "floor", "clock", "secret-access", "maintenance", "alarm"), "operator reason")
 EFFECTS = {
     "bucket": ("decision", "instance name arrival-ns"), "watermark": ("decision", "instance name watermark"),
@@ -32,7 +33,6 @@ EFFECTS = {
 DECIDED = operator.itemgetter("decision", "request", "caller", "key")
 REMEMBERED = operator.itemgetter("tag", "payload", "decision", "version", "at-ms")
 TAKEN = {"operator": "by", "extension": "by hash", "message": "by identity sign-bytes timestamp signature?"}
-
 floor_key = operator.itemgetter("public-key", "chain-id", "class")
 
 class Bad(Exception):
@@ -93,7 +93,7 @@ class Meaning:
             self.decide(sequence, body, effects, kind == "replay", int(record["time"]) // 1_000_000)
         elif kind == "outcome":
             self.outcome(sequence, body, effects)
-        elif kind not in ("refusal", "refusals", "secret-access", "maintenance", "alarm"):  # none has an effect
+        elif kind not in ("refusal", "refusals", "shadow", "secret-access", "maintenance", "alarm"):  # none has an effect
             self.administer(effects)
 
     def decide(self, sequence, body, effects, replay, now_ms):

@@ -2,13 +2,15 @@
 
 use crate::fact::{MessageTime, SigningInput};
 use crate::floor::{FloorKey, FloorRefused, Position};
+use crate::format::Format;
 use crate::key::KeyId;
 use crate::pipeline::Stage;
+use crate::policy::Verdict;
 use crate::proof::{Approved, DecisionId, RawSignature};
 use crate::refusal::Refusal;
 use crate::request_id::RequestTag;
 use crate::state::{Effect, State};
-use crate::vocabulary::Scheme;
+use crate::vocabulary::{Operation, Scheme};
 use std::sync::Arc;
 
 /// Keeps state and records. Implementations return plain data; core mints the proofs.
@@ -187,6 +189,39 @@ pub enum Entry {
     Outcome(Outcome),
     /// A request that was refused before a decision.
     Refused(Refused),
+    /// What a shadow policy would have said.
+    Shadow(Shadowed),
+}
+
+/// What a shadow policy would have said of a request that had its answer already.
+#[derive(Debug, Clone)]
+pub struct Shadowed {
+    /// The shadow's instance.
+    pub instance: Arc<str>,
+    /// SHA-256 of its module, hex.
+    pub module_digest: Arc<str>,
+    /// SHA-256 of its configuration, hex.
+    pub config_digest: Arc<str>,
+    /// The request's id.
+    pub request_id: Arc<str>,
+    /// The caller's name.
+    pub caller: Arc<str>,
+    /// The key.
+    pub key: KeyId,
+    /// What was asked.
+    pub operation: Operation,
+    /// The payload's format.
+    pub format: Format,
+    /// The codes by which the policies in force refused; none if they all allowed.
+    pub live: Vec<String>,
+    /// The shadow's verdict, or why there is none.
+    pub verdict: Result<Verdict, Refusal>,
+    /// Fuel it used.
+    pub fuel: u64,
+    /// How long it took, microseconds.
+    pub micros: u64,
+    /// The request's time, milliseconds since the Unix epoch.
+    pub now_ms: u64,
 }
 
 /// What came of a decision.

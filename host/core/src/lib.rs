@@ -32,6 +32,7 @@ pub mod watermark;
 pub mod permits;
 mod release;
 pub mod request_id;
+pub mod shadow;
 pub mod time;
 pub mod verify;
 pub mod wire;

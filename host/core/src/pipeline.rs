@@ -10,6 +10,7 @@ use crate::proof::{Decapsulated, Request, SharedSecret, Signed};
 use crate::refusal::{Code, Refusal};
 use crate::release::Releases;
 use crate::request_id::{InFlight, Place, exclusive};
+use crate::shadow::{ShadowSet, Shadows, Watched};
 use crate::stages::authorize::{Keyring, Readable};
 use crate::stages::{approve, authenticate, authorize, commit, decode, evaluate, open, outcome, sign};
 use crate::state::State;
@@ -123,6 +124,7 @@ pub struct Pipeline {
     in_flight: InFlight,
     time: Time,
     evaluations: Permits,
+    shadows: Shadows,
     next_id: AtomicU64,
     stopping: AtomicBool,
 }
@@ -146,6 +148,7 @@ impl Pipeline {
             in_flight: InFlight::default(),
             time,
             evaluations,
+            shadows: Shadows::default(),
             next_id: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
@@ -172,8 +175,18 @@ impl Pipeline {
 
     fn recorded(&self, peer: Peer, call: SignCall, operation: Operation) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         let mut trail = Trail::new(peer, &call.operation, &call.key, &call.format);
-        self.run(peer, call, operation, &mut trail)
-            .inspect_err(|refusal| self.record_refusal(trail, refusal))
+        let answer = self.run(peer, call, operation, &mut trail);
+        self.show_shadows(&mut trail, answer.as_ref().err());
+        answer.inspect_err(|refusal| self.record_refusal(trail, refusal))
+    }
+
+    /// Lets the shadows see the request, later, if the policies in force judged it.
+    fn show_shadows(&self, trail: &mut Trail, refused: Option<&Refusal>) {
+        let Some(watched) = trail.watched.take() else { return };
+        let last = trail.stages.last().map(|(stage, _)| *stage);
+        // What came after the policies is none of theirs.
+        let refused = refused.filter(|_| matches!(last, Some(Stage::Evaluate | Stage::Approve)));
+        self.shadows.answered(watched, refused, trail.decided);
     }
 
     /// The way of one request.
@@ -198,6 +211,7 @@ impl Pipeline {
                 decode::decode(authorized, self.parts.decode, self.parts.network, &self.time)
             })?;
             let _place = self.wait_for_the_same(&mut request, deadline)?;
+            trail.watched = self.shadows.watch(&request.view);
             let announced = Announced::to(self.parts.ledger.as_ref());
             let evaluation = trail.step(Stage::Evaluate, || {
                 evaluate::evaluate(request, policies, &self.evaluations, deadline)
@@ -268,6 +282,22 @@ impl Pipeline {
     /// Replaces the policies. Requests in flight finish under the set that they started with.
     pub fn replace_policies(&self, policies: Arc<PolicySet>) {
         *self.policies.write().unwrap_or_else(PoisonError::into_inner) = policies;
+    }
+
+    /// Replaces the shadow policies; none ends them. Each set begins with a copy of the state as it is now.
+    pub fn replace_shadows(&self, shadows: Option<ShadowSet>) {
+        self.shadows.replace(shadows, self.snapshot());
+    }
+
+    /// Shows the shadow policies what was answered since the last time. For a thread that does nothing else.
+    pub fn run_shadows(&self) {
+        self.shadows.run(self.parts.ledger.as_ref(), &self.stopping);
+    }
+
+    /// Requests that no shadow saw, because too many were waiting.
+    #[must_use]
+    pub fn shadows_skipped(&self) -> u64 {
+        self.shadows.skipped()
     }
 
     /// The policies in force.
@@ -375,6 +405,7 @@ struct Trail {
     request_id: Option<Arc<str>>,
     stages: Vec<(Stage, u64)>,
     decided: bool,
+    watched: Option<Watched>,
 }
 
 impl Trail {
@@ -390,6 +421,7 @@ impl Trail {
             request_id: None,
             stages: Vec::with_capacity(8),
             decided: false,
+            watched: None,
         }
     }
 

@@ -303,6 +303,28 @@ impl State {
         Arc::make_mut(&mut self.0)
     }
 
+    /// Gives a policy instance what another has: buckets, watermarks, stored values. For a shadow, in a state of its own.
+    pub(crate) fn copy_instance(&mut self, from: &Arc<str>, to: &Arc<str>) {
+        fn copied<V: Clone>(map: &mut imbl::HashMap<StateName, V>, from: &Arc<str>, to: &Arc<str>) {
+            let own: Vec<(StateName, V)> = map
+                .iter()
+                .filter(|(name, _)| name.instance == *from)
+                .map(|(name, value)| {
+                    let name = StateName {
+                        instance: Arc::clone(to),
+                        name: Arc::clone(&name.name),
+                    };
+                    (name, value.clone())
+                })
+                .collect();
+            map.extend(own);
+        }
+        let maps = self.maps_mut();
+        copied(&mut maps.buckets, from, to);
+        copied(&mut maps.watermarks, from, to);
+        copied(&mut maps.storage, from, to);
+    }
+
     /// Applies one effect.
     pub fn apply(&mut self, effect: &Effect) {
         let maps = Arc::make_mut(&mut self.0);

@@ -185,12 +185,13 @@ impl Inner {
                 }
                 render::refusal(refused).map(|body| (Kind::Refusal, refused.now_ms, Vec::new(), body))
             }
+            Entry::Shadow(shadowed) => render::shadow(shadowed).map(|body| (Kind::Shadow, shadowed.now_ms, Vec::new(), body)),
         };
         let mut sequencer = self.sequencer();
         let appended = rendered.and_then(|(kind, now_ms, effects, body)| {
             sequencer.refuse_if_over()?;
             let full = self.room.get() < Room::Plenty || sequencer.pending_bytes() > REFUSALS_PENDING_MAX;
-            if kind == Kind::Refusal && full {
+            if matches!(kind, Kind::Refusal | Kind::Shadow) && full {
                 sequencer.refusals_dropped += 1;
                 return Ok(0);
             }

@@ -54,5 +54,5 @@ pub use lock::{DeploymentLock, LockError};
 pub use probe::AppendProbe;
 pub use record::Record;
 pub use room::Room;
-pub use tail::{TAIL_MAX, TailError, tail};
+pub use tail::{TAIL_MAX, TailError, lines, tail};
 pub use verify::{Verified, VerifyError, replay, verify, verify_on, verify_with_head};

@@ -35,6 +35,8 @@ pub enum Kind {
     Refusal,
     /// More requests of one caller were refused in one second than are recorded one by one.
     Refusals,
+    /// What a shadow policy would have said of a request that had its answer.
+    Shadow,
     /// Public keys were pinned.
     PublicKey,
     /// A key's state changed.
@@ -64,6 +66,7 @@ impl Kind {
             Self::Outcome => "outcome",
             Self::Refusal => "refusal",
             Self::Refusals => "refusals",
+            Self::Shadow => "shadow",
             Self::PublicKey => "public-key",
             Self::Lifecycle => "lifecycle",
             Self::PolicySet => "policy-set",
@@ -85,6 +88,7 @@ impl Kind {
             Self::Start
             | Self::Refusal
             | Self::Refusals
+            | Self::Shadow
             | Self::PublicKey
             | Self::Lifecycle
             | Self::PolicySet
@@ -174,6 +178,8 @@ pub enum Body {
     Refusal(Refusal<'static>),
     /// Of refusals that were only counted.
     Refusals(Refusals<'static>),
+    /// Of a shadow's verdict.
+    Shadow(Shadow<'static>),
     /// Of a change by an operator.
     Administration(Administration<'static>),
 }
@@ -192,6 +198,7 @@ impl Record {
             Kind::Outcome => Body::Outcome(serde_json::from_str(body)?),
             Kind::Refusal => Body::Refusal(serde_json::from_str(body)?),
             Kind::Refusals => Body::Refusals(serde_json::from_str(body)?),
+            Kind::Shadow => Body::Shadow(serde_json::from_str(body)?),
             Kind::PublicKey
             | Kind::Lifecycle
             | Kind::PolicySet
@@ -419,6 +426,44 @@ pub struct Refusals<'a> {
     /// How many.
     #[serde(with = "wire::decimal")]
     pub count: u64,
+}
+
+/// What a shadow policy would have said. It allowed if there are neither denials nor a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Shadow<'a> {
+    /// The shadow's instance.
+    pub instance: Cow<'a, str>,
+    /// SHA-256 of its module, hex.
+    pub module: Cow<'a, str>,
+    /// SHA-256 of its configuration, hex.
+    pub config: Cow<'a, str>,
+    /// The request's id.
+    pub request: Cow<'a, str>,
+    /// The caller's name.
+    pub caller: Cow<'a, str>,
+    /// The key and its version.
+    pub key: Cow<'a, str>,
+    /// What was asked.
+    pub operation: Operation,
+    /// The payload's format.
+    pub format: Format,
+    /// The codes by which the policies in force refused; none if they all allowed.
+    pub live: Vec<Cow<'a, str>>,
+    /// The shadow's denials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<Denial<'a>>,
+    /// Why it has no verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Cow<'a, str>>,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Cow<'a, str>>,
+    /// Fuel it used.
+    #[serde(with = "wire::decimal")]
+    pub fuel: u64,
+    /// How long it took, microseconds.
+    pub micros: u64,
 }
 
 /// A change by an operator.

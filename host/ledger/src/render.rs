@@ -3,7 +3,7 @@
 use crate::budget::{Counted, Who};
 use crate::record::{self, Approval, Consensus, Decision, Denial, Hashed, LINE_MAX, Signature};
 use serde::Serialize;
-use sigwarden_core::ledger::{LedgerFailure, Outcome, Refused};
+use sigwarden_core::ledger::{LedgerFailure, Outcome, Refused, Shadowed};
 use sigwarden_core::policy::Verdict;
 use sigwarden_core::proof::Approved;
 use sigwarden_core::state::Effect;
@@ -118,6 +118,44 @@ pub(crate) fn refusal(refused: &Refused) -> Result<Vec<u8>, LedgerFailure> {
         }
     }
     Ok(body)
+}
+
+/// The body of a shadow's verdict. Its texts are cut so that the line fits whatever escaping does to them.
+pub(crate) fn shadow(shadowed: &Shadowed) -> Result<Vec<u8>, LedgerFailure> {
+    /// Denials, and codes of the policies in force.
+    const COUNT: usize = 8;
+    /// Characters of each of their texts.
+    const TEXT: usize = 128;
+    let (mut denials, mut code, mut message) = (Vec::new(), None, None);
+    match &shadowed.verdict {
+        Ok(Verdict::Allow(_)) => {}
+        Ok(Verdict::Deny(list)) => denials.extend(list.iter().take(COUNT).map(|denial| Denial {
+            instance: Cow::Borrowed(&shadowed.instance),
+            code: cut(&denial.code, TEXT),
+            message: cut(&denial.message, TEXT),
+            retry_at_ms: denial.retry_at_ms,
+        })),
+        Err(refusal) => {
+            code = Some(refusal.code());
+            message = Some(cut(&refusal.message, TEXT));
+        }
+    }
+    render(&record::Shadow {
+        instance: Cow::Borrowed(&shadowed.instance),
+        module: Cow::Borrowed(&shadowed.module_digest),
+        config: Cow::Borrowed(&shadowed.config_digest),
+        request: Cow::Borrowed(&shadowed.request_id),
+        caller: Cow::Borrowed(&shadowed.caller),
+        key: Cow::Owned(shadowed.key.to_string()),
+        operation: shadowed.operation,
+        format: shadowed.format,
+        live: shadowed.live.iter().take(COUNT).map(|code| cut(code, TEXT)).collect(),
+        denials,
+        code,
+        message,
+        fuel: shadowed.fuel,
+        micros: shadowed.micros,
+    })
 }
 
 /// The body of a count of refusals.

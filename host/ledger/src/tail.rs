@@ -50,6 +50,40 @@ pub fn tail(state_dir: &Path, count: usize) -> Result<Vec<String>, TailError> {
     Ok(lines.into())
 }
 
+/// Hands every line to `visit`, in order, as written, without its LF. Stops at the first frame that does not hold.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn lines(state_dir: &Path, visit: &mut dyn FnMut(&[u8])) -> Result<(), TailError> {
+    let log = state_dir.join("log");
+    let segments = archive::all_segments(&RealDisk, state_dir).map_err(|source| TailError::Io { file: log, source })?;
+    for (_, path) in segments {
+        let io = |source| TailError::Io {
+            file: path.clone(),
+            source,
+        };
+        let file = RealDisk.open(&path, Access::Read).map_err(io)?;
+        let (mut scanner, _) = Scanner::open(file.as_ref()).map_err(|error| match error {
+            ScanError::Io(source) => io(source),
+            ScanError::Fault(_) | ScanError::Newer(_) => TailError::Unreadable { file: path.clone() },
+        })?;
+        loop {
+            let mut frame: Vec<Vec<u8>> = Vec::new();
+            let read = scanner.frame(&mut |raw, _| {
+                frame.push(raw.to_vec());
+                Ok(())
+            });
+            match read {
+                // Only of a frame that holds as a whole.
+                Ok(Some(_)) => frame.iter().for_each(|line| visit(line)),
+                Ok(None) | Err(ScanError::Fault(_) | ScanError::Newer(_)) => break,
+                Err(ScanError::Io(source)) => return Err(io(source)),
+            }
+        }
+    }
+    Ok(())
+}
+
 fn last_of(path: &Path, count: usize) -> Result<VecDeque<String>, TailError> {
     let io = |source| TailError::Io {
         file: path.to_owned(),

@@ -177,7 +177,7 @@ impl Witness {
             (Kind::Decision, Body::Decision(decision)) => self.decision(sequence, time, &decision, effects),
             (Kind::Replay, Body::Decision(decision)) => self.replay(sequence, time, &decision, &effects),
             (Kind::Outcome, Body::Outcome(outcome)) => self.outcome(sequence, &outcome, effects),
-            (Kind::Refusal, Body::Refusal(_)) | (Kind::Refusals, Body::Refusals(_)) => Ok(()),
+            (Kind::Refusal, Body::Refusal(_)) | (Kind::Refusals, Body::Refusals(_)) | (Kind::Shadow, Body::Shadow(_)) => Ok(()),
             (Kind::PublicKey | Kind::Lifecycle | Kind::PolicySet | Kind::Floor | Kind::Clock, Body::Administration(_)) => {
                 self.administration(effects)
             }
@@ -192,6 +192,7 @@ impl Witness {
                 | Kind::Outcome
                 | Kind::Refusal
                 | Kind::Refusals
+                | Kind::Shadow
                 | Kind::Clock
                 | Kind::PublicKey
                 | Kind::Lifecycle
@@ -200,7 +201,13 @@ impl Witness {
                 | Kind::SecretAccess
                 | Kind::Maintenance
                 | Kind::Alarm,
-                Body::Start(_) | Body::Decision(_) | Body::Outcome(_) | Body::Refusal(_) | Body::Refusals(_) | Body::Administration(_),
+                Body::Start(_)
+                | Body::Decision(_)
+                | Body::Outcome(_)
+                | Body::Refusal(_)
+                | Body::Refusals(_)
+                | Body::Shadow(_)
+                | Body::Administration(_),
             ) => Err("its body is another kind's".to_owned()),
         }
     }

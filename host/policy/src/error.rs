@@ -33,6 +33,9 @@ pub enum LoadFault {
         /// What it is.
         found: String,
     },
+    /// It loads, and cannot be instantiated within the limits of its evaluations.
+    #[error("its self-test failed: {0}")]
+    SelfTest(String),
     /// The module has too many bytes.
     #[error("the module has {bytes} bytes, {most} are the most")]
     ModuleSize {

@@ -59,6 +59,20 @@ impl Sandbox {
         Ok((Self { engine, modules }, all))
     }
 
+    /// Makes a fresh instance of every policy, within the limits of its evaluations, and asks it for its configuration's digest.
+    ///
+    /// # Errors
+    /// The first that could not evaluate anything.
+    pub fn self_test(&self) -> Result<(), LoadError> {
+        for module in &self.modules {
+            module.self_test(&self.engine).map_err(|failure| LoadError {
+                instance: Some(module.instance.to_string()),
+                fault: LoadFault::SelfTest(failure.to_string()),
+            })?;
+        }
+        Ok(())
+    }
+
     /// Makes one host call of every evaluation of a binding fail, or none. For tests of what a half-done evaluation leaves behind.
     pub fn fail_host_call(&mut self, binding: usize, fault: Option<HostCallFault>) {
         if let Some(module) = self.modules.get_mut(binding) {
@@ -124,6 +138,22 @@ impl Module {
             limits: source.limits.clone(),
             fault: None,
         })
+    }
+
+    fn self_test(&self, engine: &Engine) -> Result<(), EvaluationFailure> {
+        let limits = &self.limits;
+        let guest = Guest::loading(Arc::clone(&self.instance), limits.memory_bytes, limits.host_call_bytes);
+        let mut store = Store::new(engine.wasmtime(), guest);
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_fuel(limits.fuel).map_err(|error| classify(&error))?;
+        store.set_epoch_deadline(self.ticks);
+        store.set_hostcall_fuel(limits.host_call_bytes);
+        let policy = self.pre.instantiate(&mut store).map_err(|error| classify(&error))?;
+        let digest = policy.call_config_digest(&mut store).map_err(|error| classify(&error))?;
+        match digest.len() {
+            0 => Err(failure(FailureKind::Malformed, "it gives no digest of its configuration")),
+            _ => Ok(()),
+        }
     }
 
     fn evaluate(&self, engine: &Engine, job: Job) -> Result<Report, EvaluationFailure> {

@@ -92,7 +92,12 @@ fn deny_unsupported(request: &Request) -> Report {
 }
 
 fn refuse(instance: &str, failure: &EvaluationFailure) -> Refusal {
-    let code = match failure.kind {
+    Refusal::new(failure_code(failure.kind), format!("policy {instance}: {}", failure.message))
+}
+
+/// The code that a failure of a sandbox refuses with.
+pub(crate) fn failure_code(kind: FailureKind) -> Code {
+    match kind {
         FailureKind::Trap => Code::SandboxTrap,
         FailureKind::Fuel => Code::SandboxFuel,
         FailureKind::Deadline => Code::SandboxDeadline,
@@ -100,6 +105,5 @@ fn refuse(instance: &str, failure: &EvaluationFailure) -> Refusal {
         FailureKind::HostCall => Code::SandboxHostCall,
         FailureKind::Malformed => Code::SandboxMalformed,
         FailureKind::Host => Code::SandboxHost,
-    };
-    Refusal::new(code, format!("policy {instance}: {}", failure.message))
+    }
 }

@@ -26,7 +26,7 @@ pub(crate) const PEER: Peer = Peer { uid: 1, gid: 1 };
 /// Answers by instance name, as the test says; counts its calls.
 pub(crate) type Answer = Box<dyn Fn(&Job) -> Result<Report, EvaluationFailure> + Send + Sync>;
 
-pub(crate) struct Answers(Vec<Answer>, Arc<AtomicU64>);
+pub(crate) struct Answers(pub(crate) Vec<Answer>, pub(crate) Arc<AtomicU64>);
 
 impl Evaluator for Answers {
     fn evaluate(&self, job: Job) -> Result<Report, EvaluationFailure> {

@@ -11,5 +11,6 @@
 mod fakes;
 mod from_commit_on;
 mod request_ids;
+mod shadows;
 mod time;
 mod up_to_approval;

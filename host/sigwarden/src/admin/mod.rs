@@ -42,6 +42,7 @@ macro_rules! commands {
             raise_floors: RaiseFloorsRequest => RaiseFloorsResponse;
             accept_clock: AcceptClockRequest => AcceptClockResponse;
             pin_policy: PinPolicyRequest => PinPolicyResponse;
+            reload_policies: ReloadPoliciesRequest => ReloadPoliciesResponse;
         }
     };
 }

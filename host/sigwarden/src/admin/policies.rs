@@ -1,15 +1,15 @@
 //! Policies: pins, and modules that are replaced under a running daemon.
 
-use super::{Administrator, Daemon, NotDone, edit};
+use super::{Administrator, Daemon, NotDone, edit, wanted};
 use crate::config::{Config, Policy};
-use crate::deployment::{changed_policies, load_policies};
+use crate::deployment::{LoadedPolicies, changed_policies, load_policies, refuse_what_the_network_refuses};
 use crate::embedded;
 use crate::proto::admin as wire;
 use sha2::{Digest, Sha256};
-use sigwarden_core::state::Effect;
-use sigwarden_core::{Ledger, PolicySet};
+use sigwarden_core::Ledger;
+use sigwarden_core::state::{Effect, State};
 use sigwarden_ledger::AdminKind;
-use sigwarden_policy::{Engine, EngineSettings};
+use sigwarden_policy::{Engine, EngineSettings, Loaded};
 use std::sync::Arc;
 
 impl Administrator {
@@ -58,10 +58,9 @@ impl Administrator {
             response.changed = next.changed.iter().filter_map(instance).collect();
             if !next.changed.is_empty() {
                 // Recorded first: no decision names a policy that the log does not know.
-                self.record(AdminKind::PolicySet, "policy pin", next.changed)?;
+                self.record(AdminKind::PolicySet, "policy pin", next.changed.clone())?;
             }
-            daemon.pipeline.replace_policies(Arc::new(next.set));
-            self.replace_config(|config| *config = next.config);
+            self.bring_policies_into_force(daemon, next);
             tracing::info!(policy = response.policy, sha256 = response.sha256, changed = ?response.changed, "replaced the policies");
             response.in_force = true;
         }
@@ -71,6 +70,7 @@ impl Administrator {
     /// The policies in force with one of them replaced, loaded as a start would.
     fn next_set(&self, daemon: &Daemon, policy: &Policy, wasm: &[u8]) -> Result<Next, NotDone> {
         let mut config = Config::clone(&self.config());
+        let state = daemon.ledger.snapshot();
         let place = config.policies.iter_mut().find(|other| other.name == policy.name);
         let place = place.ok_or_else(|| {
             NotDone::no(format!(
@@ -80,15 +80,93 @@ impl Administrator {
         })?;
         *place = policy.clone();
         let given = Some((policy.module.as_path(), wasm));
-        let (set, loaded) = load_policies(&config, &daemon.engine, daemon.backends.vault(), given)?;
-        let changed = changed_policies(&loaded, &daemon.ledger.snapshot());
-        Ok(Next { config, set, changed })
+        let policies = load_policies(&config, &daemon.engine, daemon.backends.vault(), given)?;
+        let changed = changed_policies(&policies.loaded, &state);
+        Ok(Next { config, policies, changed })
     }
+
+    /// The policies of sigwarden.toml as it is now take over in a daemon, all of them or none. Whatever would stop a start leaves those in
+    /// force as they are. Requests in flight finish under the set that they started with.
+    ///
+    /// # Errors
+    /// No daemon runs; a policy does not load; one has a lower version than before, and that was not asked for.
+    pub fn reload_policies(&self, request: wire::ReloadPoliciesRequest) -> Result<wire::ReloadPoliciesResponse, NotDone> {
+        let _turn = self.turn();
+        wanted(&request.reason)?;
+        let Some(daemon) = self.daemon() else {
+            return Err(NotDone::no("no daemon runs; its next start takes the policies of sigwarden.toml"));
+        };
+        let stays = |what: String| NotDone::no(format!("the policies in force stay: {what}"));
+        let before = self.config();
+        let file = Config::load(&before.dir).map_err(|error| stays(error.to_string()))?;
+        let mut config = Config::clone(&before);
+        config.policies = file.policies;
+        refuse_what_the_network_refuses(&config).map_err(|error| stays(error.to_string()))?;
+        let policies = load_policies(&config, &daemon.engine, daemon.backends.vault(), None).map_err(|error| stays(error.to_string()))?;
+        let state = daemon.ledger.snapshot();
+        if !request.allow_downgrade
+            && let Some(lower) = policies.loaded.iter().find_map(|loaded| downgrade(loaded, &state))
+        {
+            return Err(stays(format!("{lower}; `--allow-downgrade` if that is meant")));
+        }
+        let changed = changed_policies(&policies.loaded, &state);
+        let names = |config: &Config| config.policies.iter().map(|policy| policy.name.clone()).collect::<Vec<_>>();
+        let now = names(&config);
+        let removed: Vec<String> = names(&before).into_iter().filter(|name| !now.contains(name)).collect();
+        let mut reason = format!("policy reload: {}", request.reason);
+        if !removed.is_empty() {
+            reason.push_str(&format!(" (no more: {})", removed.join(", ")));
+        }
+        let response = wire::ReloadPoliciesResponse {
+            policies: policies.loaded.iter().map(|loaded| told(loaded, &config)).collect(),
+            changed: changed.iter().filter_map(instance).collect(),
+            removed,
+            sequence: self.record(AdminKind::PolicySet, &reason, changed.clone())?,
+        };
+        self.bring_policies_into_force(daemon, Next { config, policies, changed });
+        tracing::warn!(reason = request.reason, changed = ?response.changed, removed = ?response.removed, "reloaded the policies");
+        Ok(response)
+    }
+
+    fn bring_policies_into_force(&self, daemon: &Daemon, next: Next) {
+        daemon.pipeline.replace_policies(Arc::new(next.policies.set));
+        daemon.pipeline.replace_shadows(next.policies.shadows);
+        self.replace_config(|config| *config = next.config);
+    }
+}
+
+fn told(loaded: &Loaded, config: &Config) -> wire::PolicyInForce {
+    wire::PolicyInForce {
+        policy: loaded.instance.clone(),
+        version: loaded.manifest.version.clone(),
+        sha256: loaded.module_digest.clone(),
+        shadow: config.policies.iter().any(|policy| policy.name == loaded.instance && policy.shadow),
+    }
+}
+
+/// Says so if a policy has a lower version than the ledger knows. Versions that are none cannot be compared, and differ from no order.
+fn downgrade(loaded: &Loaded, state: &State) -> Option<String> {
+    let known = state.policies.get(loaded.instance.as_str())?;
+    let (before, now) = (version(&known.version)?, version(&loaded.manifest.version)?);
+    (now < before).then(|| {
+        format!(
+            "policy `{}` was at version {}, and this module is {}",
+            loaded.instance, known.version, loaded.manifest.version
+        )
+    })
+}
+
+/// A semantic version, its pre-release and build left out.
+fn version(text: &str) -> Option<[u64; 3]> {
+    let core = text.split(['-', '+']).next()?;
+    let mut parts = core.split('.').map(|part| part.parse().ok());
+    let version = [parts.next()??, parts.next()??, parts.next()??];
+    parts.next().is_none().then_some(version)
 }
 
 struct Next {
     config: Config,
-    set: PolicySet,
+    policies: LoadedPolicies,
     changed: Vec<Effect>,
 }
 
@@ -107,6 +185,46 @@ fn find_policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, NotDone
             known.join(", ")
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use sigwarden_core::policy::Understands;
+    use sigwarden_policy::Manifest;
+
+    fn loaded(version: &str) -> Loaded {
+        Loaded {
+            instance: "limits".to_owned(),
+            module_digest: "11".repeat(32),
+            config_digest: "22".repeat(32),
+            manifest: Manifest {
+                name: "rate-limit".to_owned(),
+                version: version.to_owned(),
+                purpose: "a test".to_owned(),
+                config_schema: "{}".to_owned(),
+                formats: Understands::Any,
+                facts: Vec::new(),
+                denial_codes: Vec::new(),
+            },
+            from_cache: false,
+        }
+    }
+
+    #[test]
+    fn a_lower_version_is_told_and_others_are_not() {
+        let mut state = State::default();
+        for effect in changed_policies(&[loaded("0.10.2")], &state) {
+            state.apply(&effect);
+        }
+        let told = downgrade(&loaded("0.9.9"), &state).unwrap();
+        assert_eq!(told, "policy `limits` was at version 0.10.2, and this module is 0.9.9");
+        for version in ["0.10.2", "0.10.3", "1.0.0", "0.10.2-rc.1", "seven", "1.2", "1.2.3.4"] {
+            assert_eq!(downgrade(&loaded(version), &state), None, "{version}");
+        }
+        assert_eq!(downgrade(&loaded("0.0.1"), &State::default()), None);
+    }
 }
 
 /// The reference policy of the module's file name.

@@ -89,7 +89,7 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             "no secret in the environment",
             "hand them to `sigwarden keys import`, then unset them",
         ),
-        Rule::PolicySet => match config.policies.len() {
+        Rule::PolicySet => match config.policies.iter().filter(|policy| !policy.shadow).count() {
             0 => (
                 "no policy".to_owned(),
                 Some((

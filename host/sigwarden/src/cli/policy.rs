@@ -6,17 +6,24 @@ use super::output::{Failure, Output, Style, table};
 use crate::config::{Config, Policy};
 use crate::deployment::{MODULE_BYTES_MAX, read_module_file};
 use crate::embedded;
-use crate::proto::admin::PinPolicyRequest;
+use crate::proto::admin::{PinPolicyRequest, ReloadPoliciesRequest};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sigwarden_policy::{Engine, EngineSettings, Inspection};
 use std::path::Path;
+
+mod shadow;
 
 pub(super) fn run(command: Command, dir: &Path, output: &Output) -> Result<(), Failure> {
     match command {
         Command::List => list(&Config::load(dir)?, output),
         Command::Inspect { module } => inspect(&module, dir, output),
         Command::Pin { name, embedded } => pin(&Config::load(dir)?, &name, embedded, output),
+        Command::Reload { reason, allow_downgrade } => {
+            let config = Config::load(dir).map_err(|error| Failure::no(format!("the policies in force stay: {error}")))?;
+            reload(&config, reason, allow_downgrade, output)
+        }
+        Command::ShadowReport { policy, limit } => shadow::report(&Config::load(dir)?, policy.as_deref(), limit, output),
     }
 }
 
@@ -170,6 +177,31 @@ fn inspection_human(inspection: &Inspection, output: &Output) -> String {
     let pretty = schema.and_then(|schema| serde_json::to_string_pretty(&schema));
     text.push_str(&pretty.unwrap_or_else(|_| manifest.config_schema.clone()));
     text
+}
+
+fn reload(config: &Config, reason: String, allow_downgrade: bool, output: &Output) -> Result<(), Failure> {
+    let done = administer(config, |reach| {
+        reach.reload_policies(ReloadPoliciesRequest { reason, allow_downgrade })
+    })?;
+    let policies: Vec<_> = done
+        .policies
+        .iter()
+        .map(|one| json!({ "policy": one.policy, "version": one.version, "sha256": one.sha256, "shadow": one.shadow }))
+        .collect();
+    let value = json!({ "policies": policies, "changed": done.changed, "removed": done.removed, "sequence": done.sequence });
+    output.print(&value, || {
+        let mut text = format!("{} policies in force  (record {})\n", done.policies.len(), done.sequence);
+        for one in &done.policies {
+            let changed = if done.changed.contains(&one.policy) { ", changed" } else { "" };
+            let shadow = if one.shadow { ", a shadow" } else { "" };
+            text.push_str(&format!("{} {}{shadow}{changed}\n", one.policy, one.version));
+        }
+        for gone in &done.removed {
+            text.push_str(&format!("{gone} is no more\n"));
+        }
+        text
+    });
+    Ok(())
 }
 
 fn pin(config: &Config, name: &str, embedded: bool, output: &Output) -> Result<(), Failure> {

@@ -3,9 +3,28 @@
 use super::output::{Failure, Output};
 use crate::check::Severity;
 use crate::deployment::Deployment;
+use crate::proto::admin::ReloadPoliciesRequest;
 use crate::server::{ServeError, serve};
 use std::path::Path;
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// What SIGHUP asks for: `policy reload`.
+async fn reload(deployment: &Deployment) {
+    let administrator = Arc::clone(deployment.administrator());
+    let request = ReloadPoliciesRequest {
+        reason: "SIGHUP".to_owned(),
+        allow_downgrade: false,
+    };
+    // Its own thread: modules are compiled.
+    let done = tokio::task::spawn_blocking(move || administrator.reload_policies(request)).await;
+    match done {
+        // It has told the log.
+        Ok(Ok(_)) => {}
+        Ok(Err(not_done)) => tracing::error!("SIGHUP: {}", not_done.text),
+        Err(_) => tracing::error!("SIGHUP: the reload panicked; the policies in force stay"),
+    }
+}
 
 pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
     let deployment = Deployment::open(dir)?;
@@ -27,15 +46,16 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
     let entered = runtime.enter();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // A terminal that closes stops the daemon as an operator would, not in the middle of things.
     let mut hangup = signal(SignalKind::hangup())?;
     drop(entered);
     let served = runtime.block_on(async {
         let stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hangup.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return,
+                    _ = interrupt.recv() => return,
+                    _ = hangup.recv() => reload(&deployment).await,
+                }
             }
         };
         let config = deployment.config();

@@ -270,6 +270,10 @@ pub struct Policy {
     pub deadline: Option<Duration>,
     /// Bytes of memory; none for the sandbox's default.
     pub memory_bytes: Option<usize>,
+    /// It decides nothing: it is shown requests that were answered, and what it would have said is recorded.
+    pub shadow: bool,
+    /// The policy in force whose state a shadow begins with a copy of.
+    pub shadow_of: Option<String>,
 }
 
 /// A policy's configuration.

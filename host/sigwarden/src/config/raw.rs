@@ -179,4 +179,6 @@ pub(super) struct Policy {
     pub(super) fuel: Option<u64>,
     pub(super) deadline_ms: Option<u64>,
     pub(super) memory_bytes: Option<u64>,
+    pub(super) shadow: Option<bool>,
+    pub(super) shadow_of: Option<String>,
 }

@@ -20,7 +20,7 @@ use machine::engine_settings;
 pub(crate) use machine::{bare_settings, default_marker_dir, marker_place, operator, settings};
 pub use machine::{boot_ms, now_ms, settle};
 pub use policies::PolicyError;
-pub(crate) use policies::{MODULE_BYTES_MAX, changed as changed_policies, load as load_policies, read_module_file};
+pub(crate) use policies::{LoadedPolicies, MODULE_BYTES_MAX, changed as changed_policies, load as load_policies, read_module_file};
 pub use sigwarden_keys::MockScript;
 pub(crate) use watch::{mark, mark_anew};
 
@@ -55,7 +55,7 @@ pub struct Deployment {
     fatal: Arc<Fatal>,
     place: Place,
     watch: Option<Ticker>,
-    tending: Option<[Ticker; 2]>,
+    tending: Option<[Ticker; 3]>,
     administrator: Arc<Administrator>,
     // Last, so that it is released last.
     _lock: DeploymentLock,
@@ -110,7 +110,7 @@ impl Deployment {
         let state = ledger.snapshot();
         let keys = keys::check(&config, &backends, &state, now_ms).map_err(OpenError::Keys)?;
         let engine = Engine::new(engine_settings(&config))?;
-        let (policies, loaded) = policies::load(&config, &engine, backends.vault(), None)?;
+        let LoadedPolicies { set, shadows, loaded } = policies::load(&config, &engine, backends.vault(), None)?;
 
         record(&ledger, AdminKind::PublicKey, "first use", now_ms, keys.to_pin)?;
         let changed = policies::changed(&loaded, &state);
@@ -122,7 +122,7 @@ impl Deployment {
             network: config.network,
             clients: Clients(config.clients.clone()),
             keys: keys.keyring,
-            policies: Arc::new(policies),
+            policies: Arc::new(set),
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             backends: backends.by_name(),
             decode: sigwarden_formats::decode,
@@ -135,6 +135,7 @@ impl Deployment {
             },
             process_id: u64::from_be_bytes(process_id),
         }));
+        pipeline.replace_shadows(shadows);
         let watched = Watched {
             config: config.clone(),
             ledger: Arc::clone(&ledger),
@@ -150,7 +151,7 @@ impl Deployment {
             engine: engine.clone(),
         };
         let administrator = Arc::new(Administrator::of_daemon(config.clone(), daemon));
-        let tending = tend::start(Arc::clone(&backends), Arc::clone(&administrator)).map_err(OpenError::Watch)?;
+        let tending = tend::start(&pipeline, Arc::clone(&backends), Arc::clone(&administrator)).map_err(OpenError::Watch)?;
         Ok(Self {
             config,
             pipeline,
@@ -190,6 +191,11 @@ impl Deployment {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What changes the deployment while it is open.
+    pub(crate) fn administrator(&self) -> &Arc<Administrator> {
+        &self.administrator
     }
 
     /// The way of every request.
@@ -349,7 +355,7 @@ fn refuse_tokens(config: &Config, backends: &Backends) -> Result<Vec<Finding>, O
     refuse(config, examine_tokens(&surroundings, config.network))
 }
 
-fn refuse_what_the_network_refuses(config: &Config) -> Result<Vec<Finding>, OpenError> {
+pub(crate) fn refuse_what_the_network_refuses(config: &Config) -> Result<Vec<Finding>, OpenError> {
     refuse(config, examine(&Surroundings::of(config), config.network))
 }
 

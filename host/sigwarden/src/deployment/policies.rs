@@ -4,6 +4,7 @@ use crate::config::{Config, Policy, PolicyConfig};
 use sha2::{Digest, Sha256};
 use sigwarden_core::PolicySet;
 use sigwarden_core::policy::Binding;
+use sigwarden_core::shadow::ShadowSet;
 use sigwarden_core::state::{Effect, State};
 use sigwarden_keys::{Vault, VaultError};
 use sigwarden_policy::{CodeCache, Engine, LoadError, Loaded, ModuleSource, PolicyLimits, Sandbox};
@@ -71,31 +72,66 @@ pub enum PolicyError {
     CacheKey(#[from] VaultError),
 }
 
+/// The policies of a configuration, loaded.
+pub(crate) struct LoadedPolicies {
+    /// Those in force.
+    pub(crate) set: PolicySet,
+    /// The shadows, if there are any.
+    pub(crate) shadows: Option<ShadowSet>,
+    /// All of them, those in force first.
+    pub(crate) loaded: Vec<Loaded>,
+}
+
 /// Loads every policy. `given`: what a module's file is to hold.
 pub(crate) fn load(
     config: &Config,
     engine: &Engine,
     vault: Option<&Arc<Vault>>,
     given: Option<(&Path, &[u8])>,
-) -> Result<(PolicySet, Vec<Loaded>), PolicyError> {
-    let module = |policy: &Policy| match given {
-        Some((file, wasm)) if file == policy.module => as_pinned(policy, wasm.to_vec()),
-        Some(_) | None => read_module(policy),
-    };
-    let sources: Vec<ModuleSource> = config
-        .policies
-        .iter()
-        .map(|policy| source(policy, module(policy)?))
-        .collect::<Result<_, _>>()?;
+) -> Result<LoadedPolicies, PolicyError> {
     // No root key, no cache: compiled code is trusted only by its MAC.
     let cache = match vault {
         Some(vault) => Some(cache(&config.state_dir, vault)?),
         None => None,
     };
-    let (sandbox, loaded) = Sandbox::load(engine, sources, cache.as_ref())?;
+    let (shadows, live): (Vec<&Policy>, Vec<&Policy>) = config.policies.iter().partition(|policy| policy.shadow);
+    let (set, mut loaded) = load_set(&live, engine, cache.as_ref(), given)?;
+    let mut shadow_set = None;
+    if !shadows.is_empty() {
+        // In a sandbox of their own.
+        let (policies, more) = load_set(&shadows, engine, cache.as_ref(), given)?;
+        loaded.extend(more);
+        let copy = |policy: &&Policy| policy.shadow_of.as_deref().map(Arc::from);
+        shadow_set = Some(ShadowSet {
+            policies,
+            copies: shadows.iter().map(copy).collect(),
+        });
+    }
     sigwarden_keys::release_freed_memory();
-    let bindings = config
-        .policies
+    Ok(LoadedPolicies {
+        set,
+        shadows: shadow_set,
+        loaded,
+    })
+}
+
+fn load_set(
+    policies: &[&Policy],
+    engine: &Engine,
+    cache: Option<&CodeCache>,
+    given: Option<(&Path, &[u8])>,
+) -> Result<(PolicySet, Vec<Loaded>), PolicyError> {
+    let module = |policy: &Policy| match given {
+        Some((file, wasm)) if file == policy.module => as_pinned(policy, wasm.to_vec()),
+        Some(_) | None => read_module(policy),
+    };
+    let sources: Vec<ModuleSource> = policies
+        .iter()
+        .map(|policy| source(policy, module(policy)?))
+        .collect::<Result<_, _>>()?;
+    let (sandbox, loaded) = Sandbox::load(engine, sources, cache)?;
+    sandbox.self_test()?;
+    let bindings = policies
         .iter()
         .zip(&loaded)
         .map(|(policy, loaded)| binding(policy, loaded))

@@ -3,6 +3,7 @@
 use super::backends::Backends;
 use super::ticker::Ticker;
 use crate::admin::Administrator;
+use sigwarden_core::Pipeline;
 use sigwarden_core::key::KeyId;
 use std::collections::BTreeSet;
 use std::io;
@@ -12,17 +13,22 @@ use std::time::Duration;
 /// How often. A key that a token lied about is refused by its backend at once; its record follows within this.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How often shadow policies are shown what was answered: at ten thousand requests a second two hundred wait, a fifth of what may.
+const SHADOWS_EVERY: Duration = Duration::from_millis(20);
+
 /// Starts to tend.
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn start(backends: Arc<Backends>, administrator: Arc<Administrator>) -> io::Result<[Ticker; 2]> {
+pub(super) fn start(pipeline: &Arc<Pipeline>, backends: Arc<Backends>, administrator: Arc<Administrator>) -> io::Result<[Ticker; 3]> {
+    let shown = Arc::clone(pipeline);
+    let shadows = Ticker::start("shadow", SHADOWS_EVERY, move || shown.run_shadows())?;
     let evicting = Arc::clone(&backends);
     // Apart: a suspension may wait for another command, and a secret's time does not.
     let evict = Ticker::start("evict", EVERY, move || evicting.evict())?;
     let mut told = BTreeSet::new();
     let tend = Ticker::start("tend", EVERY, move || suspend_distrusted(&backends, &administrator, &mut told))?;
-    Ok([evict, tend])
+    Ok([evict, tend, shadows])
 }
 
 /// Records what the backends found out by themselves. One that an operator trusts again may be found out again.

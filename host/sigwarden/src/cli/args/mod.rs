@@ -199,6 +199,29 @@ pub(super) enum Policy {
         #[arg(long)]
         embedded: bool,
     },
+    /// Let the running daemon take the policies of sigwarden.toml as it is now: all of them, or none
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer policy reload --reason 'a lower limit'\n  kill -HUP PID                                           does the same\n\nModules, configurations, pins and bindings are taken; other changes of sigwarden.toml wait for the next start."
+    )]
+    Reload {
+        /// Why, for the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Let a policy have a lower version than before
+        #[arg(long)]
+        allow_downgrade: bool,
+    },
+    /// List the requests that shadow policies would have decided otherwise, grouped by code
+    #[command(
+        after_help = "Examples:\n  sigwarden -d signer policy shadow-report\n  sigwarden -d signer policy shadow-report limits-next --limit 3\n\nA policy with `shadow = true`, or `shadow_of = \"NAME\"`, decides nothing; what it would have said is in the audit log."
+    )]
+    ShadowReport {
+        /// Of this shadow alone
+        policy: Option<String>,
+        /// Requests shown for each code
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        limit: usize,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -33,6 +33,25 @@ impl Checker<'_> {
             }
             policies.extend(self.policy(index, policy, names));
         }
+        if !policies.is_empty() && policies.iter().all(|policy| policy.shadow) {
+            self.wrong(
+                &[],
+                "every `[[policy]]` is a shadow, and shadows decide nothing; nothing is signed without a policy's approval",
+            );
+        }
+        for (index, policy) in raw.iter().enumerate() {
+            let Some(of) = &policy.shadow_of else { continue };
+            if !policies.iter().any(|other| other.name == *of && !other.shadow) {
+                let message = format!("a `[[policy]]` that is in force is wanted, and `{}` is none", of.escape_debug());
+                self.wrong(way!["policy", index, "shadow_of"], message);
+            }
+            if policy.shadow == Some(false) {
+                self.wrong(
+                    way!["policy", index, "shadow"],
+                    "`shadow_of` makes it a shadow; take one of the two out",
+                );
+            }
+        }
         policies
     }
 
@@ -98,6 +117,8 @@ impl Checker<'_> {
             fuel: policy.fuel,
             deadline: policy.deadline_ms.map(Duration::from_millis),
             memory_bytes: policy.memory_bytes.and_then(|bytes| usize::try_from(bytes).ok()),
+            shadow: policy.shadow.unwrap_or(policy.shadow_of.is_some()),
+            shadow_of: policy.shadow_of.clone(),
         })
     }
 
