@@ -238,6 +238,9 @@ impl Checker<'_> {
                 format!("`{function}` takes a name and a condition: `list.{function}(entry, entry != b\"\")`"),
             );
         };
+        if name.contains('.') {
+            return wrong(at, format!("`{name}` is no name for an entry, since it has a `.`"));
+        }
         let (list, element) = self.list_of(list)?;
         let variable = self.variables.len();
         if variable >= VARIABLES_MAX {

@@ -10,6 +10,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) request: &'a Request,
     /// The facts that rules read, in their slots.
     pub(crate) facts: &'a [Option<&'a Value>],
+    /// Those that every request in this format has.
+    pub(crate) always: &'a [Slot],
     pub(crate) sets: &'a BTreeMap<String, AddressSet>,
     /// Entries of the lists that are being gone through.
     pub(crate) variables: [Entry<'a>; VARIABLES_MAX],
@@ -87,6 +89,8 @@ impl Boolean {
                 Scalar::Boolean(value) => Ok(*value),
                 Scalar::Text(_) | Scalar::Bytes(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Fault::Type),
             },
+            // That a fact is gone which the format always has, no rule means by `has`.
+            Self::Has(slot) if scope.always.contains(slot) => scope.fact(*slot).map(|_| true),
             Self::Has(slot) => Ok(scope.fact(*slot).is_ok()),
             Self::Not(inner) => inner.judge(scope).map(|value| !value),
             Self::Junction { every, parts } => junction(*every, parts.iter().map(|part| part.judge(scope))),

@@ -12,7 +12,7 @@ mod tree;
 
 use crate::check::Checker;
 use crate::judge::{Entry, Fault, Scope, VARIABLES_MAX};
-use crate::tree::Program;
+use crate::tree::{Program, Slot};
 use sigwarden_guest::prelude::*;
 use sigwarden_guest::{Denied, FORMATS, FormatPattern, Label, OneOrMore, Problems, Value, shown};
 use std::collections::BTreeMap;
@@ -32,6 +32,10 @@ pub struct Config {
     #[serde(skip_deserializing)]
     #[schemars(skip)]
     pub(crate) facts: Vec<String>,
+    /// For each of the SDK's formats, those of them that every request in it has.
+    #[serde(skip_deserializing)]
+    #[schemars(skip)]
+    pub(crate) always: Vec<Vec<Slot>>,
 }
 
 /// One rule: `require` or `deny_if`.
@@ -84,8 +88,9 @@ impl Policy for Expressions {
         problems.when(config.rules.len() > RULES_MAX, "rules", message);
         for name in config.sets.keys() {
             let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            let message = "a set is named by letters, digits and `_`, or an expression could not write it";
-            problems.when(name.is_empty() || !plain, format!("sets.{name}"), message);
+            let begins = name.starts_with(|first: char| !first.is_ascii_digit());
+            let message = "a set is named by letters, digits and `_`, no digit first, or an expression could not write it";
+            problems.when(!begins || !plain, format!("sets.{name}"), message);
         }
         for index in 0..config.rules.len() {
             let (earlier, rest) = config.rules.split_at_mut(index);
@@ -95,6 +100,7 @@ impl Policy for Expressions {
             problems.when(twice, "name", "another rule has this name; denials could not tell them apart");
             rule.prepare(&config.sets, &mut config.facts, &mut problems);
         }
+        config.always = FORMATS.iter().map(|format| names::always(format, &config.facts)).collect();
         problems.done()
     }
 
@@ -104,6 +110,7 @@ impl Policy for Expressions {
         let scope = Scope {
             request,
             facts: &facts,
+            always: place.and_then(|place| config.always.get(place)).map_or(&[], Vec::as_slice),
             sets: &config.sets,
             variables: [Entry::Text(""); VARIABLES_MAX],
         };

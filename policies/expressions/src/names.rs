@@ -76,6 +76,13 @@ pub(crate) fn written(name: &str) -> String {
     name.replace('-', "_")
 }
 
+/// The places of the facts that every request in a format has.
+pub(crate) fn always(format: &str, facts: &[String]) -> Vec<Slot> {
+    let has = |name: &String| facts_of(format).iter().any(|fact| fact.always && fact.name == name);
+    let places = facts.iter().enumerate().filter(|(_, name)| has(name));
+    places.filter_map(|(place, _)| Slot::try_from(place).ok()).collect()
+}
+
 impl Checker<'_> {
     pub(crate) fn path(&mut self, at: usize, path: &str) -> Result<Typed, Wrong> {
         if let Some(index) = self.variables.iter().rposition(|(name, _)| name == path) {

@@ -348,6 +348,7 @@ fn a_wrong_expression_is_refused_at_its_character() {
         ("has(1)", "`has` takes the name of a fact"),
         ("has(evm.tos)", "the nearest is `evm.to`"),
         ("[1].all(2, true)", "`all` takes a name and a condition"),
+        ("[1].all(evm.value, true)", "`evm.value` is no name for an entry"),
         ("[1].all(n, n)", "this is a number, where true or false is needed"),
         ("[1].all(n, true) && n == 1", "there is no `n`"),
         ("[1].all(a, [1].all(b, [1].all(c, true)))", "stand in each other 2 deep at the most"),
@@ -377,6 +378,12 @@ fn a_fact_that_only_some_formats_have_is_read_after_has() {
         denied.denials()[0].message,
         format!("rule `r` requires `{guarded}`; found evm.gas_price = 30000000001")
     );
+    // A legacy transaction without a price is no transaction that may go without one.
+    let gone = judged(&testing::evm_legacy().without("evm.gas-price")).unwrap_err();
+    assert_eq!(gone.codes(), ["fault"]);
+    let conditional = requires("evm/*", "!has(evm.to)");
+    let creation = testing::evm_creation(&[1]).build();
+    assert!(Trial::<Expressions>::new(&conditional).unwrap().evaluate(&creation).is_ok());
 }
 
 #[test]
@@ -526,6 +533,7 @@ fn a_wrong_configuration_is_refused_with_its_path() {
         paths(&format!(r#"{{"rules":[{one}],"sets":{{"my-friends":[]}}}}"#)),
         ["sets.my-friends"]
     );
+    assert_eq!(paths(&format!(r#"{{"rules":[{one}],"sets":{{"1st":[],"b2":[]}}}}"#)), ["sets.1st"]);
     let many: Vec<String> = (0..201).map(|n| one.replace("\"r\"", &format!("\"r{n}\""))).collect();
     assert_eq!(paths(&format!(r#"{{"rules":[{}]}}"#, many.join(","))), ["rules"]);
     // Every wrong rule is told.
