@@ -91,6 +91,7 @@ pub(crate) fn name(fault: &LoadFault) -> String {
         LoadFault::Configuration(_) => "configuration",
         LoadFault::Snapshot(_) => "snapshot",
         LoadFault::Digest { .. } => "digest",
+        LoadFault::SelfTest(_) => "self-test",
         LoadFault::Host(_) => "host",
         LoadFault::Call { call, failure } => return format!("call {call} {}", code(failure.kind)),
     };

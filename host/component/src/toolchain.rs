@@ -62,14 +62,8 @@ impl Toolchain {
         if debian_is_complete(folder) {
             return Ok(Self::Debian);
         }
-        let command = if rustup {
-            format!("rustup target add {TARGET}")
-        } else if succeeds("apt-get", &["--version"], folder) {
-            let sudo = if is_root(folder) { "" } else { "sudo " };
-            format!("{sudo}{}", apt_install())
-        } else {
-            format!("curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y --target {TARGET}")
-        };
+        let apt = succeeds("apt-get", &["--version"], folder);
+        let command = install_command(rustup, apt, is_root(folder));
         Err(Missing { command })
     }
 
@@ -79,8 +73,9 @@ impl Toolchain {
     /// # Errors
     /// There is none and none could be fetched.
     pub fn find_or_fetch(folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Self, Missing> {
-        let Err(missing) = Self::find(folder) else {
-            return Self::find(folder);
+        let missing = match Self::find(folder) {
+            Ok(found) => return Ok(found),
+            Err(missing) => missing,
         };
         if succeeds("rustup", &["--version"], folder) {
             say(&format!("fetching the {TARGET} target with rustup"));
@@ -94,7 +89,8 @@ impl Toolchain {
             return Err(missing);
         }
         if !is_root(folder) {
-            let command = format!("sudo {}", apt_install());
+            // Rustup has had its turn.
+            let command = install_command(false, true, false);
             return Err(Missing { command });
         }
         say(&format!("fetching Debian's toolchain for {TARGET}"));
@@ -229,6 +225,16 @@ fn is_build_setting(name: &str, toolchain: Toolchain) -> bool {
     }
 }
 
+/// The one command that installs a toolchain, with what is there.
+fn install_command(rustup: bool, apt: bool, root: bool) -> String {
+    match (rustup, apt, root) {
+        (true, _, _) => format!("rustup target add {TARGET}"),
+        (false, true, true) => apt_install(),
+        (false, true, false) => format!("sudo {}", apt_install()),
+        (false, false, _) => format!("curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y --target {TARGET}"),
+    }
+}
+
 fn apt_install() -> String {
     format!("apt-get install -y --no-install-recommends {}", DEBIAN_PACKAGES.join(" "))
 }
@@ -355,11 +361,32 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_toolchain_is_told_the_command() {
-        let missing = Missing {
-            command: "rustup target add wasm32-unknown-unknown".to_owned(),
-        };
-        let text = missing.to_string();
-        assert_eq!(text.lines().nth(1), Some("  rustup target add wasm32-unknown-unknown"));
+    fn a_missing_toolchain_is_told_the_one_command() {
+        for (rustup, apt, root, command) in [
+            (true, true, true, "rustup target add wasm32-unknown-unknown"),
+            (
+                false,
+                true,
+                true,
+                "apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld",
+            ),
+            (
+                false,
+                true,
+                false,
+                "sudo apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld",
+            ),
+            (
+                false,
+                false,
+                false,
+                "curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y --target wasm32-unknown-unknown",
+            ),
+        ] {
+            let missing = Missing {
+                command: install_command(rustup, apt, root),
+            };
+            assert_eq!(missing.to_string().lines().nth(1), Some(format!("  {command}").as_str()));
+        }
     }
 }
