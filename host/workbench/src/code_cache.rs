@@ -1,9 +1,10 @@
-//! Compiled modules, kept between two runs: compiling takes a hundred times as long as the steps.
+//! Compiled modules, kept between two runs: compiling takes a hundred times as long as the steps. Configurations that a module refused
+//! are kept too, with its reasons, since a module is compiled to be asked.
 //!
 //! Compiled code is machine code, so it is loaded only from a directory that this user made and nobody else can enter, and only if its
 //! MAC holds, whose key lies in that directory. Whoever can write there can change the workbench's own binary beside it.
 
-use sigwarden_policy::CodeCache;
+use sigwarden_policy::{CodeCache, ConfigProblem};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -13,8 +14,22 @@ const DIR: &str = "sigwarden-workbench";
 /// The file with the key.
 const KEY: &str = "key";
 
-/// The cache in the nearest `target` directory around a path; none if there is none, or it is not ours alone.
-pub(crate) fn around(path: &Path) -> Option<CodeCache> {
+/// The suffix of a refusal.
+const REFUSED: &str = "refused";
+/// Refusals kept; then all are forgotten. A policy's fixtures have a dozen.
+const REFUSED_MAX: usize = 1_000;
+/// Bytes of a refusal at most: 32 problems of 1 KiB.
+const REFUSED_BYTES_MAX: u64 = 64 * 1024;
+
+/// What is kept.
+pub(crate) struct Kept {
+    /// Compiled modules.
+    pub(crate) code: CodeCache,
+    dir: PathBuf,
+}
+
+/// What is kept in the nearest `target` directory around a path; none if there is none, or it is not ours alone.
+pub(crate) fn around(path: &Path) -> Option<Kept> {
     let absolute = std::path::absolute(path).ok()?;
     let target = absolute
         .ancestors()
@@ -22,7 +37,55 @@ pub(crate) fn around(path: &Path) -> Option<CodeCache> {
         .find(|target| target.is_dir())?;
     let dir = target.join(DIR);
     let key = ours(&dir).and_then(|()| key(&dir)).ok()?;
-    Some(CodeCache::new(dir, key))
+    Some(Kept {
+        code: CodeCache::new(dir.clone(), key),
+        dir,
+    })
+}
+
+impl Kept {
+    /// Why a module refused a configuration, if it did before; `digest` is over both and the engine.
+    pub(crate) fn refusal(&self, digest: &str) -> Option<Vec<ConfigProblem>> {
+        let file = self.refused(digest);
+        if std::fs::metadata(&file).ok()?.len() > REFUSED_BYTES_MAX {
+            return None;
+        }
+        let problems: Vec<(String, String)> = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+        Some(
+            problems
+                .into_iter()
+                .map(|(path, message)| ConfigProblem { path, message })
+                .collect(),
+        )
+    }
+
+    /// Keeps why. One that cannot be kept is found out again.
+    pub(crate) fn keep_refusal(&self, digest: &str, problems: &[ConfigProblem]) {
+        let pairs: Vec<(&str, &str)> = problems
+            .iter()
+            .map(|problem| (problem.path.as_str(), problem.message.as_str()))
+            .collect();
+        let fresh = fresh_name(&self.dir);
+        if let Ok(json) = serde_json::to_vec(&pairs)
+            && std::fs::write(&fresh, json).is_ok()
+        {
+            self.forget_if_many();
+            drop(std::fs::rename(&fresh, self.refused(digest)));
+        }
+    }
+
+    fn refused(&self, digest: &str) -> PathBuf {
+        self.dir.join(format!("{digest}.{REFUSED}"))
+    }
+
+    fn forget_if_many(&self) {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let refused = |path: &PathBuf| path.extension().is_some_and(|extension| extension == REFUSED);
+        let files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(refused).collect();
+        if files.len() >= REFUSED_MAX {
+            files.iter().for_each(|file| drop(std::fs::remove_file(file)));
+        }
+    }
 }
 
 fn ours(dir: &Path) -> io::Result<()> {
@@ -78,6 +141,14 @@ mod tests {
         std::fs::create_dir(dir.path().join("target")).unwrap();
         let fixture = dir.path().join("fixtures/a.toml");
         assert!(around(&fixture).is_some());
+        let kept = around(&fixture).unwrap();
+        let problems = [ConfigProblem {
+            path: "rules[0]".to_owned(),
+            message: "no".to_owned(),
+        }];
+        assert_eq!(kept.refusal("ab"), None);
+        kept.keep_refusal("ab", &problems);
+        assert_eq!(kept.refusal("ab").unwrap(), problems);
         let cache = dir.path().join("target").join(DIR);
         let first = key(&cache).unwrap();
         assert_eq!(key(&cache).unwrap(), first);

@@ -1,7 +1,8 @@
 //! Policy modules: found by name, compiled and configured once for all fixtures that want the same.
 
+use crate::code_cache::{self, Kept};
 use crate::fixture::Policy;
-use sigwarden_policy::{CodeCache, Engine, EngineError, EngineSettings, LoadError, Loaded, ModuleSource, PolicyLimits, Sandbox};
+use sigwarden_policy::{Engine, EngineError, EngineSettings, LoadError, LoadFault, Loaded, ModuleSource, PolicyLimits, Sandbox};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -50,7 +51,7 @@ type Once = Arc<OnceLock<Result<Arc<LoadedPolicy>, Arc<LoadError>>>>;
 pub struct Library {
     engine: Engine,
     dirs: Vec<PathBuf>,
-    cache: Option<CodeCache>,
+    kept: Option<Kept>,
     own: BTreeMap<String, Arc<[u8]>>,
     files: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
     loaded: Mutex<HashMap<[u8; 32], Once>>,
@@ -65,7 +66,7 @@ impl Library {
         Ok(Self {
             engine: Engine::new(EngineSettings::default())?,
             dirs,
-            cache: None,
+            kept: None,
             own: BTreeMap::new(),
             files: Mutex::default(),
             loaded: Mutex::default(),
@@ -82,7 +83,7 @@ impl Library {
     /// Keeps compiled code in the nearest `target` directory around a path, if it is this user's alone.
     #[must_use]
     pub fn with_cache_around(mut self, path: &Path) -> Self {
-        self.cache = crate::code_cache::around(path);
+        self.kept = code_cache::around(path);
         self
     }
 
@@ -127,7 +128,40 @@ impl Library {
 
     /// A sandbox of one's own, for those who change it.
     pub(crate) fn sandbox(&self, source: ModuleSource) -> Result<(Sandbox, Vec<Loaded>), Arc<LoadError>> {
-        Sandbox::load(&self.engine, vec![source], self.cache.as_ref()).map_err(Arc::new)
+        let instance = source.instance.clone();
+        let refused = |problems| LoadError {
+            instance: Some(instance),
+            fault: LoadFault::Configuration(problems),
+        };
+        let Some(kept) = &self.kept else {
+            return Sandbox::load(&self.engine, vec![source], None).map_err(Arc::new);
+        };
+        let digest = self.configured_digest(&source);
+        if let Some(problems) = kept.refusal(&digest) {
+            return Err(Arc::new(refused(problems)));
+        }
+        Sandbox::load(&self.engine, vec![source], Some(&kept.code)).map_err(|error| {
+            if let LoadFault::Configuration(problems) = &error.fault {
+                kept.keep_refusal(&digest, problems);
+            }
+            Arc::new(error)
+        })
+    }
+
+    /// Over all that a module's answer to its configuration depends on.
+    fn configured_digest(&self, source: &ModuleSource) -> String {
+        let memory = source.limits.memory_bytes.to_le_bytes();
+        let mut hash = blake3::Hasher::new();
+        for part in [
+            source.wasm.as_slice(),
+            source.config_json.as_bytes(),
+            self.engine.hash().as_bytes(),
+            &memory,
+        ] {
+            hash.update(&(part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.finalize().to_hex().to_string()
     }
 
     fn load_anew(&self, source: ModuleSource) -> Result<Arc<LoadedPolicy>, Arc<LoadError>> {
@@ -136,7 +170,7 @@ impl Library {
         let nothing = || {
             Arc::new(LoadError {
                 instance: Some(source.instance.clone()),
-                fault: sigwarden_policy::LoadFault::Host("nothing was loaded".to_owned()),
+                fault: LoadFault::Host("nothing was loaded".to_owned()),
             })
         };
         Ok(Arc::new(LoadedPolicy {

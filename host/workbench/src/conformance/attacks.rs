@@ -15,6 +15,31 @@ const OVERSIZED: usize = 64 * 1024;
 /// A stored value of the most bytes that the host keeps.
 const VALUE_MAX: usize = 1024;
 
+/// Facts that not every request of their family has (`wit/facts.md`): that one is absent says something, and a policy may go by it.
+const MAY_BE_ABSENT: [&str; 21] = [
+    "evm.to",
+    "evm.selector",
+    "evm.gas-price",
+    "evm.max-fee-per-gas",
+    "evm.max-priority-fee-per-gas",
+    "evm.access-list.addresses",
+    "evm.access-list.storage-keys",
+    "cometbft.nil",
+    "cometbft.block-hash",
+    "cometbft.timestamp-seconds",
+    "cometbft.timestamp-nanos",
+    "cometbft.has-pol",
+    "cometbft.pol-round",
+    "cometbft.extension",
+    "hotstuff.block-hash",
+    "hotstuff.has-qc",
+    "hotstuff.qc-view",
+    "hotstuff.qc-block-hash",
+    "hotstuff.qc-hash",
+    "hotstuff.epoch",
+    "hotstuff.suite-id",
+];
+
 /// One attack on one policy in one step.
 pub(super) struct Attack {
     /// What it is, for people.
@@ -198,9 +223,11 @@ fn facts(request: &RequestView, attacks: &mut Vec<Attack>) {
         };
         let mut without = all.clone();
         without.remove(index);
-        // One that may be absent says something by it, as `evm.selector` and `evm.to` do.
-        let always_there = !matches!(name, "evm.to" | "evm.selector" | "cometbft.block-hash" | "hotstuff.high-qc-view");
-        attacks.push(attack(format!("`{name}` is missing"), with(without), always_there));
+        attacks.push(attack(
+            format!("`{name}` is missing"),
+            with(without),
+            !MAY_BE_ABSENT.contains(&name),
+        ));
         let replaced = |value: FactValue| {
             let mut facts = all.clone();
             if let Some(fact) = facts.get_mut(index) {
@@ -213,7 +240,7 @@ fn facts(request: &RequestView, attacks: &mut Vec<Attack>) {
             Some(FactValue::Many(_)) => FactValue::Many(vec![Scalar::Bool(true)]),
             Some(FactValue::One(_)) | None => FactValue::Many(Vec::new()),
         };
-        attacks.push(attack(format!("`{name}` is of another type"), replaced(malformed), always_there));
+        attacks.push(attack(format!("`{name}` is of another type"), replaced(malformed), true));
         if let Some(value) = all.get(index).map(|fact| oversized(&fact.value)) {
             attacks.push(attack(format!("`{name}` is oversized"), replaced(value), false));
         }

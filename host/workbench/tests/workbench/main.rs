@@ -11,6 +11,7 @@ mod attacks;
 mod bad_fixtures;
 mod empty;
 mod judging;
+mod measuring;
 mod printing;
 mod reference;
 mod rig;

@@ -15,13 +15,16 @@ pub(crate) fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// In cargo's target directory, beside which compiled code is kept.
+const TMP: &str = env!("CARGO_TARGET_TMPDIR");
+
 /// One library for all tests: compiling takes a hundred times as long as they do.
 pub(crate) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let modules = top().join("target/policies");
         assert!(modules.join("rate-limit.wasm").exists(), "run cargo xtask policies");
-        Library::new(vec![modules.clone()]).unwrap().with_cache_around(&modules)
+        Library::new(vec![modules]).unwrap().with_cache_around(Path::new(TMP))
     })
 }
 
@@ -45,7 +48,7 @@ evm = { to = "0x1111111111111111111111111111111111111111" }
 
 /// A fixture in a directory of its own.
 pub(crate) fn written(text: &str) -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir_in(TMP).unwrap();
     let fixtures = dir.path().join("tested/fixtures");
     std::fs::create_dir_all(&fixtures).unwrap();
     let file = fixtures.join("case.toml");
