@@ -35,6 +35,9 @@ pub(crate) fn around(path: &Path) -> Option<Kept> {
         .ancestors()
         .map(|above| above.join("target"))
         .find(|target| target.is_dir())?;
+    if !is_mine(&target).ok()? {
+        return None;
+    }
     let dir = target.join(DIR);
     let key = ours(&dir).and_then(|()| key(&dir)).ok()?;
     Some(Kept {
@@ -86,6 +89,12 @@ impl Kept {
             files.iter().for_each(|file| drop(std::fs::remove_file(file)));
         }
     }
+}
+
+/// Whether nobody but this user can replace what is in a directory; a group is the user's own on most machines.
+fn is_mine(dir: &Path) -> io::Result<bool> {
+    let found = std::fs::metadata(dir)?;
+    Ok(found.uid() == std::fs::metadata("/proc/self")?.uid() && found.mode() & 0o002 == 0)
 }
 
 fn ours(dir: &Path) -> io::Result<()> {
@@ -153,8 +162,13 @@ mod tests {
         let first = key(&cache).unwrap();
         assert_eq!(key(&cache).unwrap(), first);
         assert_ne!(first, [0; 32]);
-        std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let allow = |dir: &Path, mode| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)).unwrap();
+        allow(&cache, 0o755);
         assert!(around(&fixture).is_none());
+        allow(&cache, 0o700);
+        assert!(around(&fixture).is_some());
+        allow(&dir.path().join("target"), 0o777);
+        assert!(around(&fixture).is_none(), "somebody else could put another directory in its place");
     }
 
     #[test]
