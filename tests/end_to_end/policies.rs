@@ -90,7 +90,7 @@ fn a_reload_takes_a_good_set_at_once_and_a_bad_one_changes_nothing() {
         .into_iter()
         .find(|record| record["sequence"] == *sequence)
         .unwrap();
-    assert_eq!(record["kind"], "policy-set");
+    assert_eq!(record["kind"], "maintenance");
     assert_eq!(record["body"]["reason"], "policy reload: a test (no more: amounts)");
     assert!(node.stop().unwrap().success());
     node.expect(&["audit", "verify"]).unwrap();

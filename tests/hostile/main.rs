@@ -8,8 +8,8 @@
 )]
 
 mod bombs;
+mod compiling;
 mod module;
-mod open;
 mod sandbox;
 
 use module::{Module, Must};

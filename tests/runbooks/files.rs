@@ -8,6 +8,11 @@ fn every_command_of_keys_md_runs() {
 }
 
 #[test]
+fn every_command_of_policy_guide_md_runs() {
+    run("policy-guide.md", &[]);
+}
+
+#[test]
 fn every_command_of_limitations_md_runs() {
     run("limitations.md", &[]);
 }

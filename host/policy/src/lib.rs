@@ -25,6 +25,7 @@ mod limiter;
 mod load;
 mod manifest;
 mod settings;
+mod shape;
 mod snapshot;
 mod text;
 mod wit;

@@ -10,6 +10,7 @@ use crate::imports::{self, INTERFACES, PACKAGE, VERSION};
 use crate::limiter::{MEMORIES_MAX, TABLES_MAX};
 use crate::manifest::{Manifest, RawManifest};
 use crate::settings::PolicyLimits;
+use crate::shape;
 use crate::text;
 use crate::wit::PolicyPre;
 use sha2::{Digest, Sha256};
@@ -93,6 +94,7 @@ pub fn inspect(engine: &Engine, wasm: &[u8]) -> Result<Inspection, LoadError> {
 
 fn look_at(engine: &Engine, wasm: &[u8]) -> Result<Inspection, LoadFault> {
     component_header(wasm)?;
+    shape::judge(wasm)?;
     let component = compile(engine, wasm)?;
     let memory_bytes = engine.settings().memory_bytes;
     check(engine, &component, memory_bytes)?;
@@ -154,6 +156,7 @@ fn load_fault(
     let (component, raw, from_cache) = match cache.and_then(|cache| cache.get(engine, &key)) {
         Some((component, raw)) => (component, raw, true),
         None => {
+            shape::judge(&source.wasm)?;
             let (component, raw) = configure::configured(engine, linker, source)?;
             if let Some(cache) = cache {
                 cache.put(&key, &component, &raw);

@@ -1,3 +1,3 @@
 ;; tries: nests components forty deep
-;; must: load exports "`config-digest`, `describe`, `configure`, `evaluate`"
+;; must: load shape "a component in a component"
 (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component ))))))))))))))))))))))))))))))))))))))))

@@ -1,5 +1,5 @@
 ;; tries: instantiates a component that instantiates a component twice … twelve deep: 4,096 instances in 1 KiB
-;; must: load compile "core module instances"
+;; must: load shape "a component in a component"
 (component
   (component $c0 (core module $m) (core instance (instantiate $m)))
   (component $c1

@@ -117,11 +117,17 @@ impl Administrator {
         if !removed.is_empty() {
             reason.push_str(&format!(" (no more: {})", removed.join(", ")));
         }
+        // What has no effect on the state is no record of one: a binding that changed, a policy that is gone.
+        let kind = if changed.is_empty() {
+            AdminKind::Maintenance
+        } else {
+            AdminKind::PolicySet
+        };
         let response = wire::ReloadPoliciesResponse {
             policies: policies.loaded.iter().map(|loaded| told(loaded, &config)).collect(),
             changed: changed.iter().filter_map(instance).collect(),
             removed,
-            sequence: self.record(AdminKind::PolicySet, &reason, changed.clone())?,
+            sequence: self.record(kind, &reason, changed.clone())?,
         };
         self.bring_policies_into_force(daemon, Next { config, policies, changed });
         tracing::warn!(reason = request.reason, changed = ?response.changed, removed = ?response.removed, "reloaded the policies");

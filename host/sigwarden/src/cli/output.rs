@@ -39,6 +39,15 @@ impl Failure {
         }
     }
 
+    /// The exit code of a command that has printed what there is to say; none if it is 0.
+    pub(super) fn said(code: u8) -> Result<(), Self> {
+        let text = String::new();
+        match code {
+            0 => Ok(()),
+            code => Err(Self { code, text, said: true }),
+        }
+    }
+
     /// It could not be tried: exit code 2.
     pub(super) fn cannot(text: impl Into<String>) -> Self {
         Self {
@@ -100,6 +109,11 @@ impl Output {
     pub(super) fn print(&self, value: &serde_json::Value, human: impl FnOnce() -> String) {
         let text = if self.json { value.to_string() } else { human() };
         self.line(text.trim_end());
+    }
+
+    /// Whether there are colours.
+    pub(super) fn is_coloured(&self) -> bool {
+        self.colour
     }
 
     /// Whether output is for machines.

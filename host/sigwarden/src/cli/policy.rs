@@ -9,7 +9,8 @@ use crate::embedded;
 use crate::proto::admin::{PinPolicyRequest, ReloadPoliciesRequest};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sigwarden_policy::{Engine, EngineSettings, Inspection};
+use sigwarden_component::cli as component;
+use sigwarden_workbench::cli as workbench;
 use std::path::Path;
 
 mod shadow;
@@ -18,6 +19,18 @@ pub(super) fn run(command: Command, dir: &Path, output: &Output) -> Result<(), F
     match command {
         Command::List => list(&Config::load(dir)?, output),
         Command::Inspect { module } => inspect(&module, dir, output),
+        Command::New(arguments) => with_streams(output, |streams| component::new(&arguments, streams)),
+        Command::Build(arguments) => with_streams(output, |streams| component::build(&arguments, streams)),
+        Command::Test(arguments) => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            let tested = workbench::test(&arguments, embedded::POLICIES, presentation(output), &mut out, &mut err);
+            Failure::said(tested?.exit_code())
+        }
+        Command::Bench(arguments) => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            let measured = workbench::bench(&arguments, embedded::POLICIES, presentation(output), &mut out, &mut err);
+            Failure::said(measured?.exit_code())
+        }
         Command::Pin { name, embedded } => pin(&Config::load(dir)?, &name, embedded, output),
         Command::Reload { reason, allow_downgrade } => {
             let config = Config::load(dir).map_err(|error| Failure::no(format!("the policies in force stay: {error}")))?;
@@ -102,15 +115,26 @@ fn list(config: &Config, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
+fn presentation(output: &Output) -> workbench::Presentation {
+    workbench::Presentation {
+        json: output.is_json(),
+        colour: output.is_coloured(),
+    }
+}
+
+/// Runs `print` with the process's streams.
+fn with_streams(output: &Output, print: impl FnOnce(&mut component::Streams<'_>) -> u8) -> Result<(), Failure> {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    Failure::said(print(&mut component::Streams {
+        out: &mut out,
+        err: &mut err,
+        json: output.is_json(),
+    }))
+}
+
 fn inspect(module: &str, dir: &Path, output: &Output) -> Result<(), Failure> {
     let wasm = module_bytes(module, dir)?;
-    let engine = Engine::new(EngineSettings::default())?;
-    let inspection = match sigwarden_policy::inspect(&engine, &wasm) {
-        Ok(inspection) => inspection,
-        Err(error) => return Err(Failure::no(error.to_string())),
-    };
-    output.print(&inspection_json(&inspection), || inspection_human(&inspection, output));
-    Ok(())
+    with_streams(output, |streams| component::inspect_bytes(module, &wasm, streams))
 }
 
 /// A `[[policy]]` of the deployment, one of the binary's own, or a file; in this order.
@@ -131,52 +155,6 @@ fn module_bytes(module: &str, dir: &Path) -> Result<Vec<u8>, Failure> {
             known.join(", ")
         ))
     })
-}
-
-fn inspection_json(inspection: &Inspection) -> serde_json::Value {
-    let manifest = &inspection.manifest;
-    let schema = serde_json::from_str(&manifest.config_schema).unwrap_or_else(|_| json!(manifest.config_schema));
-    json!({
-        "sha256": inspection.digest,
-        "bytes": inspection.bytes,
-        "imports": inspection.imports,
-        "exports": inspection.exports,
-        "name": manifest.name,
-        "version": manifest.version,
-        "purpose": manifest.purpose,
-        "formats": formats(inspection),
-        "facts": manifest.facts,
-        "denial_codes": manifest.denial_codes,
-        "config_schema": schema,
-    })
-}
-
-fn formats(inspection: &Inspection) -> Vec<&'static str> {
-    match &inspection.manifest.formats {
-        sigwarden_core::policy::Understands::Any => vec!["*"],
-        sigwarden_core::policy::Understands::Formats(formats) => formats.iter().map(|format| format.name()).collect(),
-    }
-}
-
-fn inspection_human(inspection: &Inspection, output: &Output) -> String {
-    let manifest = &inspection.manifest;
-    let rows = [
-        ("purpose", manifest.purpose.clone()),
-        ("sha256", inspection.digest.clone()),
-        ("size", format!("{} bytes", inspection.bytes)),
-        ("imports", inspection.imports.join(", ")),
-        ("exports", inspection.exports.join(", ")),
-        ("formats", formats(inspection).join(", ")),
-        ("facts", manifest.facts.join(", ")),
-        ("denies with", manifest.denial_codes.join(", ")),
-    ];
-    let mut text = format!("{} {}\n", output.style(Style::Strong, &manifest.name), manifest.version);
-    text.push_str(&table(&rows.map(|(name, value)| vec![format!("  {name}"), value])));
-    text.push_str("\nconfiguration (JSON Schema):\n");
-    let schema = serde_json::from_str::<serde_json::Value>(&manifest.config_schema);
-    let pretty = schema.and_then(|schema| serde_json::to_string_pretty(&schema));
-    text.push_str(&pretty.unwrap_or_else(|_| manifest.config_schema.clone()));
-    text
 }
 
 fn reload(config: &Config, reason: String, allow_downgrade: bool, output: &Output) -> Result<(), Failure> {

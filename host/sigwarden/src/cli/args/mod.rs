@@ -57,7 +57,7 @@ pub(super) enum Command {
     /// Keep secrets under a name, sealed beside the keys
     #[command(subcommand)]
     Secrets(Secrets),
-    /// List, inspect and pin policy modules
+    /// Write, test, measure, pin and reload policies
     #[command(subcommand)]
     Policy(Policy),
     /// Show and raise the floors of consensus keys
@@ -182,12 +182,18 @@ pub(super) struct Payload {
 pub(super) enum Policy {
     /// List the deployment's policies and whether their modules are what was pinned
     List,
-    /// Say what a module is, imports, exports and takes, without configuring it
+    /// Make a crate for a new policy: one rule, its tests and fixtures, and the SDK
+    New(sigwarden_component::cli::New),
+    /// Make a policy's component, the same bytes wherever it is made
+    Build(sigwarden_component::cli::BuildArgs),
+    /// Say what a module is, imports, exports and takes, without running it
     #[command(after_help = "Examples:\n  sigwarden -d signer policy inspect rate-limit\n  sigwarden policy inspect ./my-policy.wasm")]
     Inspect {
         /// A `[[policy]]` of the deployment, one of the binary's own, or a file
         module: String,
     },
+    Test(sigwarden_workbench::cli::TestArgs),
+    Bench(sigwarden_workbench::cli::BenchArgs),
     /// Write a module's SHA-256 into sigwarden.toml; a running daemon runs it at once
     #[command(
         after_help = "Examples:\n  sigwarden -d signer policy pin rate-limit               pins the file as it is\n  sigwarden -d signer policy pin rate-limit --embedded    replaces it by this binary's own first"
