@@ -1,4 +1,4 @@
-//! Compiles the protocol (with protox, so that no `protoc` is needed) and embeds the four reference policies.
+//! Compiles the protocol (with protox, so that no `protoc` is needed) and embeds the reference policies.
 
 use prost::Message;
 use std::error::Error;
@@ -7,7 +7,20 @@ use std::path::{Path, PathBuf};
 
 const PROTO: &str = "proto/sigwarden/v1/sigwarden.proto";
 const ADMIN: &str = "proto/sigwarden/admin/v1/admin.proto";
-const POLICIES: [&str; 4] = ["network-mode", "payload-rules", "monotonic", "rate-limit"];
+/// In the order in which `init` binds the first four.
+const POLICIES: [&str; 9] = [
+    "network-mode",
+    "payload-rules",
+    "monotonic",
+    "rate-limit",
+    "allow-callers",
+    "expressions",
+    "key-scope",
+    "spend-limit",
+    "time-window",
+];
+/// How many `init` binds.
+const BOUND: usize = 4;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -46,7 +59,7 @@ fn policies(out: &Path) -> Result<(), Box<dyn Error>> {
         None => PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../target/policies"),
     };
     let mut code = String::from(
-        "/// Name and component of each reference policy, in the order in which `init` binds them.\npub const POLICIES: &[(&str, &[u8])] = &[\n",
+        "/// Name and component of each reference policy; first those that `init` binds, in its order.\npub const LIBRARY: &[(&str, &[u8])] = &[\n",
     );
     for name in POLICIES {
         let file = directory.join(format!("{name}.wasm"));
@@ -60,6 +73,10 @@ fn policies(out: &Path) -> Result<(), Box<dyn Error>> {
         writeln!(code, "    ({name:?}, include_bytes!({:?})),", file.display().to_string())?;
     }
     code.push_str("];\n");
+    writeln!(
+        code,
+        "/// Those that `init` binds.\npub const POLICIES: &[(&str, &[u8])] = LIBRARY.split_at({BOUND}).0;"
+    )?;
     std::fs::write(out.join("policies.rs"), code)?;
     Ok(())
 }

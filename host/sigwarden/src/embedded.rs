@@ -5,5 +5,5 @@ include!(concat!(env!("OUT_DIR"), "/policies.rs"));
 /// The component of a reference policy.
 #[must_use]
 pub fn policy(name: &str) -> Option<&'static [u8]> {
-    POLICIES.iter().find(|(known, _)| *known == name).map(|(_, wasm)| *wasm)
+    LIBRARY.iter().find(|(known, _)| *known == name).map(|(_, wasm)| *wasm)
 }

@@ -11,7 +11,17 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-const POLICIES: [&str; 4] = ["network-mode", "rate-limit", "payload-rules", "monotonic"];
+const POLICIES: [&str; 9] = [
+    "network-mode",
+    "rate-limit",
+    "payload-rules",
+    "monotonic",
+    "spend-limit",
+    "time-window",
+    "key-scope",
+    "allow-callers",
+    "expressions",
+];
 
 /// With the limits of a deployment.
 fn engine() -> &'static Engine {

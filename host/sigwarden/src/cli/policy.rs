@@ -23,12 +23,12 @@ pub(super) fn run(command: Command, dir: &Path, output: &Output) -> Result<(), F
         Command::Build(arguments) => with_streams(output, |streams| component::build(&arguments, streams)),
         Command::Test(arguments) => {
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-            let tested = workbench::test(&arguments, embedded::POLICIES, presentation(output), &mut out, &mut err);
+            let tested = workbench::test(&arguments, embedded::LIBRARY, presentation(output), &mut out, &mut err);
             Failure::said(tested?.exit_code())
         }
         Command::Bench(arguments) => {
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-            let measured = workbench::bench(&arguments, embedded::POLICIES, presentation(output), &mut out, &mut err);
+            let measured = workbench::bench(&arguments, embedded::LIBRARY, presentation(output), &mut out, &mut err);
             Failure::said(measured?.exit_code())
         }
         Command::Pin { name, embedded } => pin(&Config::load(dir)?, &name, embedded, output),
@@ -148,7 +148,7 @@ fn module_bytes(module: &str, dir: &Path) -> Result<Vec<u8>, Failure> {
         return Ok(wasm.to_vec());
     }
     crate::files::read(Path::new(module), MODULE_BYTES_MAX).map_err(|error| {
-        let known: Vec<&str> = embedded::POLICIES.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = embedded::LIBRARY.iter().map(|(name, _)| *name).collect();
         Failure::cannot(format!(
             "{module}: {error}; neither a `[[policy]]` of {} nor one of {}",
             dir.display(),
