@@ -201,6 +201,16 @@ fn a_grace_by_height_ends_at_that_height() {
         let floors = ["floors", "set", "--key", "demo.validator.v2", "--chain-id", COMETBFT_CHAIN];
         node.expect(&[&floors[..], &["--height", height, "--reason", "new"]].concat())
     };
+    // Nor where the old one stands already, wherever its grace is said to end.
+    raise("49").unwrap();
+    let (_, errors) = activate("50").unwrap();
+    let fix_101 = fix.replace("--height 119", "--height 101");
+    assert!(errors.contains("did or still does") && errors.contains(&fix_101), "{errors}");
+    // A suspension of the old one changes nothing of that: it could be resumed.
+    node.expect(&["keys", "suspend", "demo.validator.v1", "--reason", "a test"])
+        .unwrap();
+    assert!(activate("50").unwrap().1.contains(&fix_101));
+    node.expect(&["keys", "resume", "demo.validator.v1", "--reason", "a test"]).unwrap();
     raise("118").unwrap();
     let (_, errors) = activate("120").unwrap();
     assert!(errors.contains("has its floor at 118") && errors.contains(&fix), "{errors}");
@@ -224,6 +234,18 @@ fn a_grace_by_height_ends_at_that_height() {
     let resumed = json(&node, &["keys", "resume", "demo.validator.v1", "--reason", "a test"]);
     assert_eq!(resumed["state"], "grace");
     assert_eq!(code(&vote_by(&node, "demo.validator.v1", 121).unwrap_err()), "key/grace-ended");
+    // Taken back, it would sign again what the other one signed meanwhile.
+    let back = [
+        "keys",
+        "activate",
+        "demo.validator.v1",
+        "--grace-until",
+        "height:120",
+        "--reason",
+        "a test",
+    ];
+    let (status, errors) = node.expect_failure(&back).unwrap();
+    assert!(status == 1 && errors.contains("demo.validator.v1 has its floor at 119"), "{errors}");
     // Whatever the order, a resume gives nothing back that the activation took.
     for key in ["demo.validator.v2", "demo.validator.v1"] {
         node.expect(&["keys", "suspend", key, "--reason", "an incident"]).unwrap();

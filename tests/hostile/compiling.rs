@@ -24,6 +24,19 @@ fn components_that_double_forty_times_are_refused() {
 }
 
 #[test]
+fn types_of_a_thousand_values_and_types_by_the_ten_thousand_are_refused() {
+    let many = |of: usize| "i32 ".repeat(of);
+    is_refused_by_its_shape(&component("parameters", &format!("(func (param {}))", many(1_000)), None));
+    is_refused_by_its_shape(&component("results", &format!("(type (func (result {})))", many(17)), None));
+    let types: String = (0..2_001).map(|_| "(type (func (param i32)))\n").collect();
+    is_refused_by_its_shape(&component("types", &types, None));
+    let blocks = "(block (type $pair) (br 0)) ".repeat(65);
+    let typed =
+        format!("(type $pair (func (param i32 i32) (result i32 i32))) (func (param i32) (i32.const 1) (i32.const 2) {blocks} drop drop)");
+    is_refused_by_its_shape(&component("blocks", &typed, None));
+}
+
+#[test]
 fn functions_of_fifty_thousand_locals_are_refused() {
     // 200 of them are 3.9 KB and take 1 GB.
     let function = format!("(func (local {}))\n", "i64 ".repeat(49_000));

@@ -184,9 +184,11 @@ impl Pipeline {
     fn show_shadows(&self, trail: &mut Trail, refused: Option<&Refusal>) {
         let Some(watched) = trail.watched.take() else { return };
         let last = trail.stages.last().map(|(stage, _)| *stage);
-        // What came after the policies is none of theirs.
+        // What came after the policies is none of theirs; and what they were never asked about says nothing of them.
         let refused = refused.filter(|_| matches!(last, Some(Stage::Evaluate | Stage::Approve)));
-        self.shadows.answered(watched, refused, trail.decided);
+        if !refused.is_some_and(|refusal| matches!(refusal.kind(), Code::Deadline | Code::Stopping)) {
+            self.shadows.answered(watched, refused, trail.counted);
+        }
     }
 
     /// The way of one request.
@@ -225,6 +227,7 @@ impl Pipeline {
             let Some(committed) = committed else { continue };
             // From here on the request has a decision: what comes of it is its outcome, success or not.
             trail.decided = true;
+            trail.counted = !committed.receipt.replay;
             let origin = outcome::Origin::of(&committed);
             let signature = trail.step(Stage::Sign, || sign::sign(committed, &self.parts.backends));
             return self.releases.release(changes, |changed| {
@@ -405,6 +408,8 @@ struct Trail {
     request_id: Option<Arc<str>>,
     stages: Vec<(Stage, u64)>,
     decided: bool,
+    /// Its policies' changes of state stand: it was decided, and repeated nothing.
+    counted: bool,
     watched: Option<Watched>,
 }
 
@@ -421,6 +426,7 @@ impl Trail {
             request_id: None,
             stages: Vec::with_capacity(8),
             decided: false,
+            counted: false,
             watched: None,
         }
     }

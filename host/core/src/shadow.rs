@@ -112,7 +112,7 @@ impl Shadows {
                 next
             };
             match next {
-                Some(next) => next.run(ledger),
+                Some(next) => next.run(ledger, stopping),
                 None => return,
             }
         }
@@ -131,7 +131,7 @@ fn codes(refusal: &Refusal) -> Vec<String> {
 }
 
 impl Waiting {
-    fn run(self, ledger: &dyn Ledger) {
+    fn run(self, ledger: &dyn Ledger, stopping: &AtomicBool) {
         let Self {
             watched: Watched { running, view },
             live,
@@ -140,6 +140,9 @@ impl Waiting {
         let set = &running.set;
         let mut state = running.state.lock().unwrap_or_else(PoisonError::into_inner);
         for (index, binding) in set.policies.bindings.iter().enumerate() {
+            if stopping.load(Ordering::SeqCst) {
+                return;
+            }
             if !binding.binds(&view.key, view.format) {
                 continue;
             }

@@ -12,7 +12,7 @@ use crate::sequencer::{Batch, Sequencer, Turn};
 use sigwarden_core::Role;
 use sigwarden_core::ledger::{Commitment, Conflict, Entry, LedgerFailure, Receipt, Refused};
 use sigwarden_core::proof::{Approved, DecisionId};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Bytes of lines that wait before further refusals are only counted: a stalled disk must not fill the memory. A quarter of them
@@ -185,14 +185,24 @@ impl Inner {
                 }
                 render::refusal(refused).map(|body| (Kind::Refusal, refused.now_ms, Vec::new(), body))
             }
-            Entry::Shadow(shadowed) => render::shadow(shadowed).map(|body| (Kind::Shadow, shadowed.now_ms, Vec::new(), body)),
+            Entry::Shadow(shadowed) => {
+                // A caller that is refused a thousand times a second fills no disk by way of a shadow either.
+                if !shadowed.live.is_empty() {
+                    let who = Who::Caller(Arc::clone(&shadowed.caller));
+                    let (recorded, _) = self.shadow_budget().spend(who, shadowed.now_ms);
+                    if !recorded {
+                        return;
+                    }
+                }
+                render::shadow(shadowed).map(|body| (Kind::Shadow, shadowed.now_ms, Vec::new(), body))
+            }
         };
         let mut sequencer = self.sequencer();
         let appended = rendered.and_then(|(kind, now_ms, effects, body)| {
             sequencer.refuse_if_over()?;
             let full = self.room.get() < Room::Plenty || sequencer.pending_bytes() > REFUSALS_PENDING_MAX;
             if matches!(kind, Kind::Refusal | Kind::Shadow) && full {
-                sequencer.refusals_dropped += 1;
+                sequencer.refusals_dropped += u64::from(kind == Kind::Refusal);
                 return Ok(0);
             }
             sequencer.record(kind, now_ms, effects, &body)
@@ -219,6 +229,11 @@ impl Inner {
     fn budget(&self) -> MutexGuard<'_, Budget> {
         // Counts are valid after any panic.
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is over it is not even counted: a shadow's report is no record of refusals.
+    fn shadow_budget(&self) -> MutexGuard<'_, Budget> {
+        self.shadow_budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records what was counted so far.

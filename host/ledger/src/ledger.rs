@@ -148,6 +148,7 @@ pub(crate) struct Inner {
     pub(crate) segments_kept: usize,
     pub(crate) room: SharedRoom,
     pub(crate) budget: Mutex<Budget>,
+    pub(crate) shadow_budget: Mutex<Budget>,
     pub(crate) hold: Hold,
 }
 
@@ -215,6 +216,7 @@ impl EmbeddedLedger {
             segments_kept: settings.segments_kept,
             room: SharedRoom::plenty(),
             budget: Mutex::default(),
+            shadow_budget: Mutex::default(),
             hold: Hold::default(),
         });
         inner.watch_room();

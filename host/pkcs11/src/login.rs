@@ -40,10 +40,14 @@ impl Login {
 
     /// Lets the PIN be used once more.
     pub(crate) fn allow(&mut self) {
-        if let Some(Err(error)) = self.remembered.as_ref().map(RefusedPin::clear) {
-            tracing::error!(%error, "that the PIN was refused cannot be forgotten: the next start will not use it");
-        }
+        self.forget();
         (self.refused, self.by_operator, self.device_failures) = (None, true, 0);
+    }
+
+    fn forget(&self) {
+        if let Some(Err(error)) = self.remembered.as_ref().map(RefusedPin::clear) {
+            tracing::error!(%error, "that a PIN was used cannot be forgotten: the next start will not use it");
+        }
     }
 
     /// Whether nothing happens until an operator acts.
@@ -102,16 +106,24 @@ impl Login {
             None if info.protected_authentication_path() => None,
             None => return not_used("it wants a PIN, and none is configured", PinAttempts::NotTold),
         };
+        // Before: a process that ends while the token thinks must not try again at its next start. A wrong PIN may be answered late.
+        if let Some(remembered) = &self.remembered {
+            remembered.write("an attempt had not ended when the process did");
+        }
         let outcome = session.login(UserType::User, pin.as_ref());
         // Wiped here; its source keeps it shielded.
         drop(pin);
         match outcome {
             Ok(()) => {
+                self.forget();
                 (self.proven, self.device_failures) = (Some(serial.to_owned()), 0);
                 Ok(())
             }
             // Another backend of this process uses the token: the login is the token's, and our PIN was not looked at.
-            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                self.forget();
+                Ok(())
+            }
             Err(error) => Err(self.failed(&error, again)),
         }
     }
@@ -120,23 +132,24 @@ impl Login {
         let call = CallError::new("C_Login", error);
         let gone = call.remedy == Remedy::Reconnect || call.remedy == Remedy::NewSession;
         if gone {
+            self.forget();
             return TokenState::Absent(call.to_string());
         }
         self.device_failures += 1;
         // A device that fails says nothing about a PIN that was right before, unless it counted the attempt.
         let info = again();
         let attempts = info.as_ref().map_or(PinAttempts::NotTold, attempts);
+        // One that failed for another reason says nothing about the PIN: a restart may try.
+        match &self.remembered {
+            Some(remembered) if call.kind == ErrorKind::Pin || attempts != PinAttempts::NotTold => remembered.write(&call.to_string()),
+            Some(_) | None => self.forget(),
+        }
         if call.kind != ErrorKind::Pin
             && self.proven.is_some()
             && attempts == PinAttempts::NotTold
             && self.device_failures < DEVICE_FAILURES_MAX
         {
             return TokenState::Broken(call.to_string());
-        }
-        // A device that failed for another reason says nothing about the PIN: a restart may try.
-        let about_the_pin = call.kind == ErrorKind::Pin || attempts != PinAttempts::NotTold;
-        if let Some(remembered) = self.remembered.as_ref().filter(|_| about_the_pin) {
-            remembered.write(&call.to_string());
         }
         let why = format!("{call}; the PIN is not used again until an operator acts");
         let state = TokenState::PinRefused { why, attempts };

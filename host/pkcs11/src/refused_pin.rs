@@ -57,7 +57,11 @@ impl RefusedPin {
         let dir = self.path.parent().unwrap_or(Path::new("."));
         match fs::DirBuilder::new().mode(0o700).create(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Err(_) | Ok(()) => {}
+            Err(_) => {}
+            Ok(()) => {
+                let above = dir.parent().unwrap_or(Path::new("."));
+                fs::File::open(above)?.sync_all()?;
+            }
         }
         // Whatever of it a power cut leaves counts.
         let mut file = fs::OpenOptions::new()

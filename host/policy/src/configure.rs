@@ -11,6 +11,7 @@ use crate::snapshot::{ACCESSOR_BYTES, Instrumented};
 use crate::text;
 use crate::wit::sigwarden::policy::types::Problem;
 use crate::wit::{Policy, PolicyIndices, PolicyPre};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use wasmtime::component::{Instance, Linker};
 use wasmtime::{Error, Store};
@@ -33,7 +34,8 @@ pub(crate) fn configured(engine: &Engine, linker: &Linker<Guest>, source: &Modul
             return Err(fault);
         }
     };
-    let component = load::compile(engine, instrumented.wasm())?;
+    let digest = Sha256::digest(instrumented.wasm()).into();
+    let component = engine.kept(digest, || load::compile(engine, instrumented.wasm()))?;
     load::check(engine, &component, memory_bytes)?;
     let pre = load::pre(linker, &component)?;
     let name: Arc<str> = Arc::from(source.instance.as_str());

@@ -3,10 +3,12 @@
 use crate::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use crate::settings::EngineSettings;
 use crate::snapshot::ACCESSOR_BYTES;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use wasmtime::component::Component;
 use wasmtime::{
     Config, Enabled, Inlining, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmBacktraceDetails, WasmFeatures,
 };
@@ -65,6 +67,7 @@ struct Inner {
     wasmtime: wasmtime::Engine,
     settings: EngineSettings,
     hash: String,
+    kept: Mutex<HashMap<[u8; 32], Component>>,
     // Dropped with the engine, which ends the ticker.
     _alive: mpsc::Sender<()>,
 }
@@ -99,6 +102,7 @@ impl Engine {
             wasmtime,
             settings,
             hash,
+            kept: Mutex::default(),
             _alive: alive,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -108,6 +112,21 @@ impl Engine {
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.inner.hash
+    }
+
+    /// The unconfigured code of a module, by the SHA-256 of what is compiled: kept, or made now.
+    pub(crate) fn kept<E>(&self, digest: [u8; 32], compile: impl FnOnce() -> Result<Component, E>) -> Result<Component, E> {
+        let kept = || self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = kept().get(&digest) {
+            return Ok(component.clone());
+        }
+        // Two threads may both compile it; what they make is the same.
+        let component = compile()?;
+        let mut kept = kept();
+        if kept.len() < self.inner.settings.kept_modules {
+            kept.insert(digest, component.clone());
+        }
+        Ok(component)
     }
 
     pub(crate) fn settings(&self) -> &EngineSettings {

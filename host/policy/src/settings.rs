@@ -12,6 +12,9 @@ pub struct EngineSettings {
     pub memory_bytes: usize,
     /// Limits of `describe` and `configure`.
     pub load: LoadLimits,
+    /// Modules whose unconfigured code is kept, so that another configuration of the same module compiles half as much. None in a daemon,
+    /// which loads each once; a workbench loads each with many configurations.
+    pub kept_modules: usize,
 }
 
 impl Default for EngineSettings {
@@ -20,6 +23,7 @@ impl Default for EngineSettings {
             instances: 32,
             memory_bytes: 256 * 1024 * 1024,
             load: LoadLimits::default(),
+            kept_modules: 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::LoadFault;
 use crate::text;
-use wasmparser::{Parser, Payload};
+use wasmparser::{BlockType, Operator, Parser, Payload};
 
 /// Bytes of one function at most. The reference policies' largest has 15 KB; the compiler's worst cases grow with the square.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -14,6 +14,16 @@ const CODE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const FUNCTIONS_MAX: u32 = 20_000;
 /// Squares of the functions' bytes, summed: four functions of the greatest size. The compiler's worst case takes some 20 s with so many.
 const SQUARES_MAX: u64 = 4 * (BODY_BYTES_MAX as u64) * (BODY_BYTES_MAX as u64);
+/// Function types at most; the reference policies have some 60. Each costs code to enter it.
+const TYPES_MAX: u32 = 2_000;
+/// Parameters and results of a function at most; the contract's own have 16 and 1 in core WebAssembly. Each call, entry and block multiplies them.
+const PARAMETERS_MAX: usize = 64;
+/// See [`PARAMETERS_MAX`].
+const RESULTS_MAX: usize = 16;
+/// Blocks with parameters or several results, in one function: Rust's compiler makes none. Each is values for each of its ends.
+const TYPED_BLOCKS_MAX: u32 = 64;
+/// Entries at most of each of a component's own sections; the reference policies have some 100.
+const ITEMS_MAX: u32 = 2_000;
 /// Core modules, and instances of them, at most: a component of one has two shims beside it.
 const MODULES_MAX: u32 = 16;
 
@@ -22,6 +32,7 @@ struct Seen {
     modules: u32,
     instances: u32,
     functions: u32,
+    types: u32,
     code: usize,
     squares: u64,
 }
@@ -65,6 +76,20 @@ impl Seen {
                 self.instances = self.instances.saturating_add(section.count());
                 over("instances", self.instances.into(), u64::from(MODULES_MAX) * 4)?;
             }
+            Payload::ComponentCanonicalSection(section) => over("canonical functions", section.count().into(), ITEMS_MAX.into())?,
+            Payload::ComponentTypeSection(section) => over("component types", section.count().into(), ITEMS_MAX.into())?,
+            Payload::ComponentAliasSection(section) => over("aliases", section.count().into(), ITEMS_MAX.into())?,
+            Payload::ComponentImportSection(section) => over("imports", section.count().into(), ITEMS_MAX.into())?,
+            Payload::ComponentExportSection(section) => over("exports", section.count().into(), ITEMS_MAX.into())?,
+            Payload::TypeSection(section) => {
+                self.types = self.types.saturating_add(section.count());
+                over("types", self.types.into(), TYPES_MAX.into())?;
+                for ty in section.clone().into_iter_err_on_gc_types() {
+                    let ty = ty.map_err(|error| error.to_string())?;
+                    over("parameters of one function", ty.params().len() as u64, PARAMETERS_MAX as u64)?;
+                    over("results of one function", ty.results().len() as u64, RESULTS_MAX as u64)?;
+                }
+            }
             Payload::CodeSectionStart { count, .. } => {
                 self.functions = self.functions.saturating_add(*count);
                 over("functions", self.functions.into(), FUNCTIONS_MAX.into())?;
@@ -84,6 +109,28 @@ impl Seen {
                     let (count, _) = group.map_err(|error| error.to_string())?;
                     locals += u64::from(count);
                     over("locals in one function", locals, LOCALS_MAX)?;
+                }
+                let mut typed: u32 = 0;
+                let mut operators = body.get_operators_reader().map_err(|error| error.to_string())?;
+                while !operators.eof() {
+                    let operator = operators.read().map_err(|error| error.to_string())?;
+                    if let Operator::Block {
+                        blockty: BlockType::FuncType(_),
+                    }
+                    | Operator::Loop {
+                        blockty: BlockType::FuncType(_),
+                    }
+                    | Operator::If {
+                        blockty: BlockType::FuncType(_),
+                    } = operator
+                    {
+                        typed += 1;
+                        over(
+                            "blocks with parameters in one function",
+                            u64::from(typed),
+                            u64::from(TYPED_BLOCKS_MAX),
+                        )?;
+                    }
                 }
             }
             _ => {}

@@ -64,7 +64,11 @@ impl Library {
     /// The sandbox does not start.
     pub fn new(dirs: Vec<PathBuf>) -> Result<Self, EngineError> {
         Ok(Self {
-            engine: Engine::new(EngineSettings::default())?,
+            engine: Engine::new(EngineSettings {
+                // A library of policies, each with the configurations of its fixtures.
+                kept_modules: 64,
+                ..EngineSettings::default()
+            })?,
             dirs,
             kept: None,
             own: BTreeMap::new(),

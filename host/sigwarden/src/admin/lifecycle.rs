@@ -114,7 +114,13 @@ impl Administrator {
             std::iter::once(&id).chain(&also).for_each(|key| daemon.backends.trust_again(key));
         }
         let effects: Vec<Effect> = std::iter::once(&id).chain(&also).filter_map(change).collect();
-        let sequence = self.change_states(&request.reason, effects)?;
+        if let Some(key) = effects.iter().find_map(|effect| self.endless(effect)) {
+            return Err(NotDone::no(format!(
+                "{key} would sign beside the version that is in use, without an end; `sigwarden keys activate {key} --grace-until height:N` takes it \
+                 back, `keys revoke` ends it"
+            )));
+        }
+        let sequence = self.change_states(&request.reason, effects, |_| Ok(()))?;
         let erased = match to {
             KeyState::Destroyed => self.erase(std::iter::once(&id).chain(&also))?,
             KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended | KeyState::Revoked => Vec::new(),
@@ -149,9 +155,12 @@ impl Administrator {
         }
     }
 
-    /// Records changes of states; when it returns they are in force.
-    fn change_states(&self, reason: &str, effects: Vec<Effect>) -> Result<u64, NotDone> {
-        let record = || self.record(AdminKind::Lifecycle, reason, effects);
+    /// Records changes of states, if they hold against the state as of the record; when it returns they are in force.
+    fn change_states(&self, reason: &str, effects: Vec<Effect>, judge: impl FnOnce(&State) -> Result<(), NotDone>) -> Result<u64, NotDone> {
+        let record = || {
+            judge(&self.ledger()?.snapshot())?;
+            self.record(AdminKind::Lifecycle, reason, effects)
+        };
         match self.daemon() {
             Some(daemon) => daemon.pipeline.change_key_states(record),
             None => record(),
@@ -168,7 +177,10 @@ impl Administrator {
                 .and_then(|key| config.backends.iter().find(|backend| backend.name == key.backend));
             match backend.map(|backend| &backend.kind) {
                 Some(BackendKind::SealedFile { .. }) => {
-                    self.vault()?.destroy(id)?;
+                    match self.vault()?.destroy(id) {
+                        Ok(()) | Err(VaultError::UnknownKey(_)) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                     self.forget(id);
                     done.push(format!(
                         "the sealed file of {id} is erased; copies of it live in backups until those run out"
@@ -329,48 +341,71 @@ impl Administrator {
                 "--grace-until {end} is past; to end the old version's use at once, activate, then `keys revoke` it"
             )));
         }
-        let active = versions(&state, &id.name).filter(|(other, status)| **other != id && status.state == KeyState::Active);
-        let mut old: Vec<KeyId> = active.map(|(other, _)| other.clone()).collect();
-        // A replica is the same secret: a grace that did not bind it would end nothing.
-        let replaced: Vec<Vec<u8>> = old.iter().filter_map(|key| Some(state.keys.get(key)?.public_key.clone())).collect();
-        let twins = state.keys.iter().filter(|(other, status)| {
-            **other != id && status.state == KeyState::Active && !old.contains(*other) && replaced.contains(&status.public_key)
-        });
-        let twins: Vec<KeyId> = twins.map(|(other, _)| other.clone()).collect();
-        old.extend(twins);
-        old.sort_unstable();
-        for replaced in &old {
-            self.judge_succession(&state, &id, replaced, grace)?;
-        }
+        let old = replaced_by(&state, &id, &status.public_key);
         let mut effects = vec![Effect::KeyState {
             key: id.clone(),
             state: KeyState::Active,
             grace: None,
         }];
-        effects.extend(old.iter().map(|key| Effect::KeyState {
-            key: key.clone(),
-            state: KeyState::Grace,
-            grace,
+        effects.extend(old.iter().filter_map(|(key, status)| {
+            // What is suspended stays so, and comes back in the grace; an end that was set before stands.
+            let state = match status.state {
+                KeyState::Active | KeyState::Grace => KeyState::Grace,
+                KeyState::Suspended => KeyState::Suspended,
+                KeyState::Pending | KeyState::Revoked | KeyState::Destroyed => return None,
+            };
+            let (key, grace) = ((*key).clone(), status.grace.or(grace));
+            (status.state != state || status.grace != grace).then_some(Effect::KeyState { key, state, grace })
         }));
-        let sequence = self.change_states(&request.reason, effects)?;
+        let ended: Vec<KeyId> = effects.iter().skip(1).filter_map(graced).collect();
+        // As of the record: what the old version decides until then is seen here, and what it decides later is withheld.
+        let judge = |state: &State| {
+            let public_key = state.keys.get(&id).map(|status| status.public_key.clone()).unwrap_or_default();
+            let old = replaced_by(state, &id, &public_key);
+            old.iter()
+                .try_for_each(|(other, status)| self.judge_succession(state, &id, other, status.grace.or(grace)))
+        };
+        let sequence = self.change_states(&request.reason, effects, judge)?;
         tracing::warn!(key = %id, reason = request.reason, sequence, "activated a key's version");
         Ok(wire::ActivateKeyResponse {
             key: id.to_string(),
             before: status.state.name().to_owned(),
-            grace: old.iter().map(ToString::to_string).collect(),
+            grace: ended.iter().map(ToString::to_string).collect(),
             grace_until: grace.map(|end| end.to_string()).unwrap_or_default(),
             sequence,
         })
     }
 
-    /// Two versions of a consensus key must never both sign one position, and the new one must be able to sign at all.
+    /// A consensus key that an effect leaves signing in a grace without an end.
+    fn endless(&self, effect: &Effect) -> Option<KeyId> {
+        match effect {
+            Effect::KeyState {
+                key,
+                state: KeyState::Grace,
+                grace: None,
+            } if self.is_consensus(key) => Some(key.clone()),
+            _ => None,
+        }
+    }
+
+    fn is_consensus(&self, key: &KeyId) -> bool {
+        self.config().key(key).is_some_and(|key| key.roles.contains(&Role::Consensus))
+    }
+
+    /// Two versions of a consensus key must never both sign one position, and the new one must be able to sign at all: its floors stand where
+    /// the old one's do or higher, and where the old one's grace ends.
     fn judge_succession(&self, state: &State, id: &KeyId, replaced: &KeyId, grace: Option<GraceEnd>) -> Result<(), NotDone> {
-        let consensus = |key: &KeyId| self.config().key(key).is_some_and(|key| key.roles.contains(&Role::Consensus));
-        if !consensus(id) && !consensus(replaced) {
+        if !self.is_consensus(id) && !self.is_consensus(replaced) {
             return Ok(());
         }
         let (Some(new), Some(old)) = (state.keys.get(id), state.keys.get(replaced)) else {
             return Ok(());
+        };
+        let Some(end) = grace.filter(|end| end.measure != Measure::Time) else {
+            return Err(NotDone::no(format!(
+                "without an end at which {replaced} stops, both versions could sign one position. Give the first that is the new version's: \
+                 `--grace-until height:N` (or `view:N`, `epoch:N`)"
+            )));
         };
         let measured = |class: MessageClass| match class {
             MessageClass::CometBft => Some(Measure::Height),
@@ -378,41 +413,36 @@ impl Administrator {
             // It is signed beside its precommit only.
             MessageClass::CometBftExtension => None,
         };
-        let floors = state.floors.iter().filter(|(floor, _)| floor.public_key == old.public_key);
-        for (floor, _) in floors {
+        for (floor, taken) in state.floors.iter().filter(|(floor, _)| floor.public_key == old.public_key) {
             let Some(measure) = measured(floor.class) else { continue };
             let chain = &floor.chain_id;
-            let end = match grace {
-                Some(end) if end.measure == measure || end.measure == Measure::Epoch => end,
-                Some(_) | None => {
-                    return Err(NotDone::no(format!(
-                        "{replaced} signs for chain {chain}: without an end at which it stops there, both versions could sign one position.                          Give the first {measure} that is the new version's: `--grace-until {measure}:N`"
-                    )));
-                }
-            };
+            if end.measure != measure && end.measure != Measure::Epoch {
+                return Err(NotDone::no(format!(
+                    "{replaced} signs for chain {chain}, whose messages carry no {}. Give the first {measure} that is the new version's: \
+                     `--grace-until {measure}:N`",
+                    end.measure
+                )));
+            }
             let same = FloorKey {
                 public_key: new.public_key.clone(),
                 chain_id: chain.clone(),
                 class: floor.class,
             };
             let from = state.floors.get(&same).map(|floor| floor.position);
-            // The highest that the version in grace signs; none if it ends before it began.
-            let last = end.at.checked_sub(1);
-            match from {
-                // An epoch's views are the chain's to know.
-                Some(_) if end.measure == Measure::Epoch => {}
-                Some(from) if last.is_none_or(|last| from >= Position::end_of_height(last)) => {}
-                None | Some(_) => {
-                    let what = from.map_or_else(|| "has no floor".to_owned(), |from| format!("has its floor at {from}"));
-                    let last = last.unwrap_or(0);
-                    let fix = match end.measure {
-                        Measure::Epoch => "N".to_owned(),
-                        Measure::Height | Measure::View | Measure::Time => last.to_string(),
-                    };
-                    return Err(NotDone::no(format!(
-                        "{id} {what} for chain {chain}, and must not sign where {replaced} still does ({end}). First:                          `sigwarden floors set --key {id} --chain-id {chain} --{measure} {fix} --reason TEXT`"
-                    )));
-                }
+            // The highest that the version in grace signs. An epoch's views are the chain's to know.
+            let until = end
+                .at
+                .checked_sub(1)
+                .filter(|_| end.measure != Measure::Epoch)
+                .map(Position::end_of_height);
+            let least = until.map_or(taken.position, |until| until.max(taken.position));
+            if from.is_none_or(|from| from < least) {
+                let what = from.map_or_else(|| "has no floor".to_owned(), |from| format!("has its floor at {from}"));
+                return Err(NotDone::no(format!(
+                    "{id} {what} for chain {chain}, and must not sign where {replaced} did or still does ({}, {end}). First: \
+                     `sigwarden floors set --key {id} --chain-id {chain} --{measure} {} --reason TEXT`",
+                    taken.position, least.0[0]
+                )));
             }
         }
         Ok(())
@@ -427,6 +457,38 @@ impl Administrator {
             }
             None => Config::load(&self.config().dir)?.key(id).is_some(),
         })
+    }
+}
+
+/// The versions that another one takes over from, and every other name of theirs: each that signs, or could again.
+fn replaced_by<'s>(state: &'s State, id: &KeyId, public_key: &[u8]) -> Vec<(&'s KeyId, &'s KeyStatus)> {
+    let counts = |status: &KeyStatus| match status.state {
+        KeyState::Active | KeyState::Grace | KeyState::Suspended => status.public_key != public_key,
+        KeyState::Pending | KeyState::Revoked | KeyState::Destroyed => false,
+    };
+    let all = || state.keys.iter().map(|(other, status)| (other, status.as_ref()));
+    let of_name = |other: &KeyId| other.name == id.name && other != id;
+    let replaced: Vec<&[u8]> = all()
+        .filter(|(other, status)| of_name(other) && counts(status))
+        .map(|(_, status)| status.public_key.as_slice())
+        .collect();
+    // A replica is the same secret: a grace that did not bind it would end nothing.
+    let mut old: Vec<_> = all()
+        .filter(|(_, status)| counts(status) && replaced.contains(&status.public_key.as_slice()))
+        .collect();
+    old.sort_unstable_by_key(|(other, _)| *other);
+    old
+}
+
+/// The key that an effect puts into a grace.
+fn graced(effect: &Effect) -> Option<KeyId> {
+    match effect {
+        Effect::KeyState {
+            key,
+            state: KeyState::Grace,
+            ..
+        } => Some(key.clone()),
+        _ => None,
     }
 }
 

@@ -99,6 +99,8 @@ pub struct Administrator {
     place: Place,
     /// One command at a time: each reads before it writes.
     turn: Mutex<()>,
+    /// One loads policies at a time, which may take minutes. Taken before `turn`.
+    loading: Mutex<()>,
 }
 
 enum Place {
@@ -130,6 +132,7 @@ impl Administrator {
             config: RwLock::new(Arc::new(config)),
             place: Place::Daemon(daemon),
             turn: Mutex::new(()),
+            loading: Mutex::new(()),
         }
     }
 
@@ -145,11 +148,16 @@ impl Administrator {
             config: RwLock::new(Arc::new(config)),
             place: Place::Alone(alone),
             turn: Mutex::new(()),
+            loading: Mutex::new(()),
         }
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loading(&self) -> MutexGuard<'_, ()> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn config(&self) -> Arc<Config> {

@@ -19,7 +19,7 @@ impl Administrator {
     /// # Errors
     /// There is no such policy, or a start with it would fail.
     pub fn pin_policy(&self, request: wire::PinPolicyRequest) -> Result<wire::PinPolicyResponse, NotDone> {
-        let _turn = self.turn();
+        let _loading = self.loading();
         let file = Config::load(&self.config().dir)?;
         let policy = find_policy(&file, &request.name)?;
         let wasm = match request.embedded {
@@ -36,13 +36,16 @@ impl Administrator {
             }
         };
         let inspection = sigwarden_policy::inspect(engine, &wasm).map_err(|error| NotDone::no(error.to_string()))?;
-        let text = edit::pinned(&file, &request.name, &inspection.digest)?;
+        edit::pinned(&file, &request.name, &inspection.digest)?;
         let mut policy = policy.clone();
         policy.sha256 = Some(Sha256::digest(&wasm).into());
         let next = match self.daemon() {
             Some(daemon) => Some((daemon, self.next_set(daemon, &policy, &wasm)?)),
             None => None,
         };
+        // Loaded: from here on it is a matter of milliseconds.
+        let _turn = self.turn();
+        let text = edit::pinned(&file, &request.name, &inspection.digest)?;
         if request.embedded {
             edit::replace(&policy.module, &wasm, 0o644)?;
         }
@@ -56,10 +59,12 @@ impl Administrator {
         };
         if let Some((daemon, next)) = next {
             response.changed = next.changed.iter().filter_map(instance).collect();
-            if !next.changed.is_empty() {
-                // Recorded first: no decision names a policy that the log does not know.
-                self.record(AdminKind::PolicySet, "policy pin", next.changed.clone())?;
-            }
+            // Recorded first: no decision names a policy that the log does not know.
+            self.record(
+                kind(&next.changed),
+                &format!("policy pin {}", response.policy),
+                next.changed.clone(),
+            )?;
             self.bring_policies_into_force(daemon, next);
             tracing::info!(policy = response.policy, sha256 = response.sha256, changed = ?response.changed, "replaced the policies");
             response.in_force = true;
@@ -67,18 +72,20 @@ impl Administrator {
         Ok(response)
     }
 
-    /// The policies in force with one of them replaced, loaded as a start would.
+    /// The policies in force with another module for one of them, loaded as a start would. What else the file says of it waits for a reload,
+    /// which judges it as a whole.
     fn next_set(&self, daemon: &Daemon, policy: &Policy, wasm: &[u8]) -> Result<Next, NotDone> {
         let mut config = Config::clone(&self.config());
         let state = daemon.ledger.snapshot();
         let place = config.policies.iter_mut().find(|other| other.name == policy.name);
         let place = place.ok_or_else(|| {
             NotDone::no(format!(
-                "the daemon was started without a `[[policy]]` `{}`; it takes a new one at its next start",
+                "the daemon was started without a `[[policy]]` `{}`; `sigwarden policy reload --reason TEXT` takes it, or the next start",
                 policy.name
             ))
         })?;
-        *place = policy.clone();
+        place.sha256 = policy.sha256;
+        place.module.clone_from(&policy.module);
         let given = Some((policy.module.as_path(), wasm));
         let policies = load_policies(&config, &daemon.engine, daemon.backends.vault(), given)?;
         let changed = changed_policies(&policies.loaded, &state);
@@ -91,7 +98,7 @@ impl Administrator {
     /// # Errors
     /// No daemon runs; a policy does not load; one has a lower version than before, and that was not asked for.
     pub fn reload_policies(&self, request: wire::ReloadPoliciesRequest) -> Result<wire::ReloadPoliciesResponse, NotDone> {
-        let _turn = self.turn();
+        let _loading = self.loading();
         wanted(&request.reason)?;
         let Some(daemon) = self.daemon() else {
             return Err(NotDone::no("no daemon runs; its next start takes the policies of sigwarden.toml"));
@@ -103,6 +110,8 @@ impl Administrator {
         config.policies = file.policies;
         refuse_what_the_network_refuses(&config).map_err(|error| stays(error.to_string()))?;
         let policies = load_policies(&config, &daemon.engine, daemon.backends.vault(), None).map_err(|error| stays(error.to_string()))?;
+        // Loaded: from here on it is a matter of milliseconds. What takes longer must not hold up `keys suspend`.
+        let _turn = self.turn();
         let state = daemon.ledger.snapshot();
         if !request.allow_downgrade
             && let Some(lower) = policies.loaded.iter().find_map(|loaded| downgrade(loaded, &state))
@@ -117,17 +126,11 @@ impl Administrator {
         if !removed.is_empty() {
             reason.push_str(&format!(" (no more: {})", removed.join(", ")));
         }
-        // What has no effect on the state is no record of one: a binding that changed, a policy that is gone.
-        let kind = if changed.is_empty() {
-            AdminKind::Maintenance
-        } else {
-            AdminKind::PolicySet
-        };
         let response = wire::ReloadPoliciesResponse {
             policies: policies.loaded.iter().map(|loaded| told(loaded, &config)).collect(),
             changed: changed.iter().filter_map(instance).collect(),
             removed,
-            sequence: self.record(kind, &reason, changed.clone())?,
+            sequence: self.record(kind(&changed), &reason, changed.clone())?,
         };
         self.bring_policies_into_force(daemon, Next { config, policies, changed });
         tracing::warn!(reason = request.reason, changed = ?response.changed, removed = ?response.removed, "reloaded the policies");
@@ -137,7 +140,16 @@ impl Administrator {
     fn bring_policies_into_force(&self, daemon: &Daemon, next: Next) {
         daemon.pipeline.replace_policies(Arc::new(next.policies.set));
         daemon.pipeline.replace_shadows(next.policies.shadows);
-        self.replace_config(|config| *config = next.config);
+        // The rest may have changed while they were loaded.
+        self.replace_config(|config| config.policies = next.config.policies);
+    }
+}
+
+/// What has no effect on the state is no record of one: a binding that changed, a policy that is gone.
+fn kind(changed: &[Effect]) -> AdminKind {
+    match changed.is_empty() {
+        true => AdminKind::Maintenance,
+        false => AdminKind::PolicySet,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `sigwarden serve`.
 
 use super::output::{Failure, Output};
+use crate::admin::Administrator;
 use crate::check::Severity;
 use crate::deployment::Deployment;
 use crate::proto::admin::ReloadPoliciesRequest;
@@ -10,8 +11,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What SIGHUP asks for: `policy reload`.
-async fn reload(deployment: &Deployment) {
-    let administrator = Arc::clone(deployment.administrator());
+async fn reload(administrator: Arc<Administrator>) {
     let request = ReloadPoliciesRequest {
         reason: "SIGHUP".to_owned(),
         allow_downgrade: false,
@@ -54,7 +54,10 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
                 tokio::select! {
                     _ = terminate.recv() => return,
                     _ = interrupt.recv() => return,
-                    _ = hangup.recv() => reload(&deployment).await,
+                    // Beside the rest: a stop does not wait for it.
+                    _ = hangup.recv() => {
+                        tokio::spawn(reload(Arc::clone(deployment.administrator())));
+                    }
                 }
             }
         };

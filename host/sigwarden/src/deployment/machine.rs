@@ -77,9 +77,11 @@ pub(crate) fn bare_settings(now_ms: u64, fatal: &Arc<Fatal>) -> Settings {
 pub(super) fn engine_settings(config: &Config) -> EngineSettings {
     let default = EngineSettings::default();
     let evaluations = u32::try_from(config.limits.evaluations).unwrap_or(u32::MAX);
+    let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
     let largest = config.policies.iter().filter_map(|policy| policy.memory_bytes).max();
     EngineSettings {
-        instances: default.instances.max(evaluations),
+        // Beside the requests: a shadow, and policies that are loaded, one on each core.
+        instances: default.instances.max(evaluations.saturating_add(cores).saturating_add(1)),
         memory_bytes: largest.map_or(default.memory_bytes, |largest| largest.max(default.memory_bytes)),
         ..default
     }
