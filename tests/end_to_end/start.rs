@@ -178,7 +178,8 @@ fn two_keys_with_one_public_key_stop_the_start() {
         let key = |name: &str| {
             format!("[[key]]\nname = \"{name}\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"vault\"\n\n")
         };
-        config.replacen("[[policy]]", &format!("{}{}[[policy]]", key("evm.one"), key("evm.two")), 1)
+        let two = key("evm.two").replace("\n\n", "\nreplica_of = \"evm.one.v1\"\n\n");
+        config.replacen("[[policy]]", &format!("{}{two}[[policy]]", key("evm.one")), 1)
     });
     let secret = node.dir().join("one.hex");
     fs::write(&secret, format!("{:064x}\n", 1)).unwrap();
@@ -197,6 +198,10 @@ fn two_keys_with_one_public_key_stop_the_start() {
         ];
         node.expect(&arguments).unwrap();
     }
+    // As replicas they may; then somebody takes that out.
+    let file = node.dir().join("sigwarden.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("replica_of = \"evm.one.v1\"\n", "")).unwrap();
     refuses(&node, &["evm.one", "evm.two", "one public key"]);
 }
 

@@ -27,7 +27,7 @@ impl fmt::Display for LoadError {
 pub enum LoadFault {
     /// Some other file.
     #[error(
-        "this is {found}; a policy is a WebAssembly component of world `{PACKAGE}/policy@{VERSION}` (`cargo xtask policies` makes them)"
+        "this is {found}; a policy is a WebAssembly component of world `{PACKAGE}/policy@{VERSION}` (`sigwarden policy build` makes them)"
     )]
     NotAComponent {
         /// What it is.

@@ -180,7 +180,11 @@ fn log_lines_reach_the_operator_with_the_instance() {
     guest.evaluate = format!("(call $emit (i32.const 2) {line}) {ALLOW}");
     let sandbox = sandbox(&guest);
     let heard = Heard::default();
-    tracing::subscriber::with_default(heard.clone(), || sandbox.evaluate(job(State::default())).unwrap());
+    tracing::subscriber::with_default(heard.clone(), || {
+        // Another test's thread may have come here first, without anybody who listens.
+        tracing::callsite::rebuild_interest_cache();
+        sandbox.evaluate(job(State::default())).unwrap()
+    });
     let heard = heard.0.lock().unwrap();
     let policy: Vec<&String> = heard.iter().filter(|event| event.starts_with("policy ")).collect();
     assert_eq!(policy, [r#"policy WARN message=a\u{a}b instance="tested""#]);

@@ -40,7 +40,7 @@ impl Administrator {
         let mut policy = policy.clone();
         policy.sha256 = Some(Sha256::digest(&wasm).into());
         let next = match self.daemon() {
-            Some(daemon) => Some((daemon, self.next_set(daemon, &policy, &wasm)?)),
+            Some(daemon) => Some((daemon, self.next_set(daemon, &policy, &wasm, request.allow_downgrade)?)),
             None => None,
         };
         // Loaded: from here on it is a matter of milliseconds.
@@ -74,7 +74,7 @@ impl Administrator {
 
     /// The policies in force with another module for one of them, loaded as a start would. What else the file says of it waits for a reload,
     /// which judges it as a whole.
-    fn next_set(&self, daemon: &Daemon, policy: &Policy, wasm: &[u8]) -> Result<Next, NotDone> {
+    fn next_set(&self, daemon: &Daemon, policy: &Policy, wasm: &[u8], allow_downgrade: bool) -> Result<Next, NotDone> {
         let mut config = Config::clone(&self.config());
         let state = daemon.ledger.snapshot();
         let place = config.policies.iter_mut().find(|other| other.name == policy.name);
@@ -88,6 +88,11 @@ impl Administrator {
         place.module.clone_from(&policy.module);
         let given = Some((policy.module.as_path(), wasm));
         let policies = load_policies(&config, &daemon.engine, daemon.backends.vault(), given)?;
+        if !allow_downgrade && let Some(lower) = policies.loaded.iter().find_map(|loaded| downgrade(loaded, &state)) {
+            return Err(NotDone::no(format!(
+                "nothing was pinned: {lower}; `--allow-downgrade` if that is meant"
+            )));
+        }
         let changed = changed_policies(&policies.loaded, &state);
         Ok(Next { config, policies, changed })
     }
@@ -123,6 +128,15 @@ impl Administrator {
         let now = names(&config);
         let removed: Vec<String> = names(&before).into_iter().filter(|name| !now.contains(name)).collect();
         let mut reason = format!("policy reload: {}", request.reason);
+        let rebound: Vec<String> = config
+            .policies
+            .iter()
+            .filter(|policy| rebound(policy, &before))
+            .map(|policy| policy.name.clone())
+            .collect();
+        if !rebound.is_empty() {
+            reason.push_str(&format!(" (bound or limited otherwise: {})", rebound.join(", ")));
+        }
         if !removed.is_empty() {
             reason.push_str(&format!(" (no more: {})", removed.join(", ")));
         }
@@ -130,10 +144,17 @@ impl Administrator {
             policies: policies.loaded.iter().map(|loaded| told(loaded, &config)).collect(),
             changed: changed.iter().filter_map(instance).collect(),
             removed,
+            rebound,
             sequence: self.record(kind(&changed), &reason, changed.clone())?,
         };
         self.bring_policies_into_force(daemon, Next { config, policies, changed });
-        tracing::warn!(reason = request.reason, changed = ?response.changed, removed = ?response.removed, "reloaded the policies");
+        tracing::warn!(
+            reason = request.reason,
+            changed = ?response.changed,
+            rebound = ?response.rebound,
+            removed = ?response.removed,
+            "reloaded the policies"
+        );
         Ok(response)
     }
 
@@ -143,6 +164,26 @@ impl Administrator {
         // The rest may have changed while they were loaded.
         self.replace_config(|config| config.policies = next.config.policies);
     }
+}
+
+/// Whether a policy that was there before now binds other requests, or within other limits, or no longer decides.
+fn rebound(policy: &Policy, before: &Config) -> bool {
+    let what = |policy: &Policy| {
+        let Policy {
+            keys,
+            roles,
+            formats,
+            fuel,
+            deadline,
+            memory_bytes,
+            shadow,
+            shadow_of,
+            ..
+        } = policy.clone();
+        (keys, roles, formats, fuel, deadline, memory_bytes, shadow, shadow_of)
+    };
+    let old = before.policies.iter().find(|old| old.name == policy.name);
+    old.is_none_or(|old| what(old) != what(policy))
 }
 
 /// What has no effect on the state is no record of one: a binding that changed, a policy that is gone.

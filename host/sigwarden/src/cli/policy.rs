@@ -31,7 +31,18 @@ pub(super) fn run(command: Command, dir: &Path, output: &Output) -> Result<(), F
             let measured = workbench::bench(&arguments, embedded::LIBRARY, presentation(output), &mut out, &mut err);
             Failure::said(measured?.exit_code())
         }
-        Command::Pin { name, embedded } => pin(&Config::load(dir)?, &name, embedded, output),
+        Command::Pin {
+            name,
+            embedded,
+            allow_downgrade,
+        } => {
+            let request = PinPolicyRequest {
+                name,
+                embedded,
+                allow_downgrade,
+            };
+            pin(&Config::load(dir)?, request, output)
+        }
         Command::Reload { reason, allow_downgrade } => {
             let config = Config::load(dir).map_err(|error| Failure::no(format!("the policies in force stay: {error}")))?;
             reload(&config, reason, allow_downgrade, output)
@@ -166,11 +177,15 @@ fn reload(config: &Config, reason: String, allow_downgrade: bool, output: &Outpu
         .iter()
         .map(|one| json!({ "policy": one.policy, "version": one.version, "sha256": one.sha256, "shadow": one.shadow }))
         .collect();
-    let value = json!({ "policies": policies, "changed": done.changed, "removed": done.removed, "sequence": done.sequence });
+    let value = json!({ "policies": policies, "changed": done.changed, "removed": done.removed, "rebound": done.rebound, "sequence": done.sequence });
     output.print(&value, || {
         let mut text = format!("{} policies in force  (record {})\n", done.policies.len(), done.sequence);
         for one in &done.policies {
-            let changed = if done.changed.contains(&one.policy) { ", changed" } else { "" };
+            let changed = match (done.changed.contains(&one.policy), done.rebound.contains(&one.policy)) {
+                (true, _) => ", changed",
+                (false, true) => ", bound or limited otherwise",
+                (false, false) => "",
+            };
             let shadow = if one.shadow { ", a shadow" } else { "" };
             text.push_str(&format!("{} {}{shadow}{changed}\n", one.policy, one.version));
         }
@@ -182,13 +197,9 @@ fn reload(config: &Config, reason: String, allow_downgrade: bool, output: &Outpu
     Ok(())
 }
 
-fn pin(config: &Config, name: &str, embedded: bool, output: &Output) -> Result<(), Failure> {
-    let pinned = administer(config, |reach| {
-        reach.pin_policy(PinPolicyRequest {
-            name: name.to_owned(),
-            embedded,
-        })
-    })?;
+fn pin(config: &Config, request: PinPolicyRequest, output: &Output) -> Result<(), Failure> {
+    let name = request.name.clone();
+    let pinned = administer(config, |reach| reach.pin_policy(request))?;
     let value = json!({
         "policy": pinned.policy,
         "sha256": pinned.sha256,

@@ -204,6 +204,9 @@ pub(super) enum Policy {
         /// Replace the file by the reference policy of the same file name that this binary carries
         #[arg(long)]
         embedded: bool,
+        /// Let it have a lower version than before
+        #[arg(long)]
+        allow_downgrade: bool,
     },
     /// Let the running daemon take the policies of sigwarden.toml as it is now: all of them, or none
     #[command(
