@@ -1,14 +1,14 @@
 //! The life of keys: their states, their next versions, and which version is in use.
 
+use super::succession::{graced, replaced_by};
 use super::{Administrator, NotDone, edit, find, wanted};
 use crate::config::{BackendKind, Config, Key};
 use crate::deployment::now_ms;
 use crate::proto::admin as wire;
-use sigwarden_core::floor::{FloorKey, MessageClass, Position};
 use sigwarden_core::key::{KeyId, KeyName};
 use sigwarden_core::lifecycle::{GraceEnd, Measure};
 use sigwarden_core::state::{Effect, KeyStatus, State};
-use sigwarden_core::{KeyState, Ledger, Role};
+use sigwarden_core::{KeyState, Ledger};
 use sigwarden_keys::VaultError;
 use sigwarden_ledger::AdminKind;
 use sigwarden_pkcs11::KeySettings;
@@ -376,78 +376,6 @@ impl Administrator {
         })
     }
 
-    /// A consensus key that an effect leaves signing in a grace without an end.
-    fn endless(&self, effect: &Effect) -> Option<KeyId> {
-        match effect {
-            Effect::KeyState {
-                key,
-                state: KeyState::Grace,
-                grace: None,
-            } if self.is_consensus(key) => Some(key.clone()),
-            _ => None,
-        }
-    }
-
-    fn is_consensus(&self, key: &KeyId) -> bool {
-        self.config().key(key).is_some_and(|key| key.roles.contains(&Role::Consensus))
-    }
-
-    /// Two versions of a consensus key must never both sign one position, and the new one must be able to sign at all: its floors stand where
-    /// the old one's do or higher, and where the old one's grace ends.
-    fn judge_succession(&self, state: &State, id: &KeyId, replaced: &KeyId, grace: Option<GraceEnd>) -> Result<(), NotDone> {
-        if !self.is_consensus(id) && !self.is_consensus(replaced) {
-            return Ok(());
-        }
-        let (Some(new), Some(old)) = (state.keys.get(id), state.keys.get(replaced)) else {
-            return Ok(());
-        };
-        let Some(end) = grace.filter(|end| end.measure != Measure::Time) else {
-            return Err(NotDone::no(format!(
-                "without an end at which {replaced} stops, both versions could sign one position. Give the first that is the new version's: \
-                 `--grace-until height:N` (or `view:N`, `epoch:N`)"
-            )));
-        };
-        let measured = |class: MessageClass| match class {
-            MessageClass::CometBft => Some(Measure::Height),
-            MessageClass::HotStuff => Some(Measure::View),
-            // It is signed beside its precommit only.
-            MessageClass::CometBftExtension => None,
-        };
-        for (floor, taken) in state.floors.iter().filter(|(floor, _)| floor.public_key == old.public_key) {
-            let Some(measure) = measured(floor.class) else { continue };
-            let chain = &floor.chain_id;
-            if end.measure != measure && end.measure != Measure::Epoch {
-                return Err(NotDone::no(format!(
-                    "{replaced} signs for chain {chain}, whose messages carry no {}. Give the first {measure} that is the new version's: \
-                     `--grace-until {measure}:N`",
-                    end.measure
-                )));
-            }
-            let same = FloorKey {
-                public_key: new.public_key.clone(),
-                chain_id: chain.clone(),
-                class: floor.class,
-            };
-            let from = state.floors.get(&same).map(|floor| floor.position);
-            // The highest that the version in grace signs. An epoch's views are the chain's to know.
-            let until = end
-                .at
-                .checked_sub(1)
-                .filter(|_| end.measure != Measure::Epoch)
-                .map(Position::end_of_height);
-            let least = until.map_or(taken.position, |until| until.max(taken.position));
-            if from.is_none_or(|from| from < least) {
-                let what = from.map_or_else(|| "has no floor".to_owned(), |from| format!("has its floor at {from}"));
-                return Err(NotDone::no(format!(
-                    "{id} {what} for chain {chain}, and must not sign where {replaced} did or still does ({}, {end}). First: \
-                     `sigwarden floors set --key {id} --chain-id {chain} --{measure} {} --reason TEXT`",
-                    taken.position, least.0[0]
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Whether the pipeline has a key, or the next start will.
     fn has(&self, id: &KeyId) -> Result<bool, NotDone> {
         Ok(match self.daemon() {
@@ -457,38 +385,6 @@ impl Administrator {
             }
             None => Config::load(&self.config().dir)?.key(id).is_some(),
         })
-    }
-}
-
-/// The versions that another one takes over from, and every other name of theirs: each that signs, or could again.
-fn replaced_by<'s>(state: &'s State, id: &KeyId, public_key: &[u8]) -> Vec<(&'s KeyId, &'s KeyStatus)> {
-    let counts = |status: &KeyStatus| match status.state {
-        KeyState::Active | KeyState::Grace | KeyState::Suspended => status.public_key != public_key,
-        KeyState::Pending | KeyState::Revoked | KeyState::Destroyed => false,
-    };
-    let all = || state.keys.iter().map(|(other, status)| (other, status.as_ref()));
-    let of_name = |other: &KeyId| other.name == id.name && other != id;
-    let replaced: Vec<&[u8]> = all()
-        .filter(|(other, status)| of_name(other) && counts(status))
-        .map(|(_, status)| status.public_key.as_slice())
-        .collect();
-    // A replica is the same secret: a grace that did not bind it would end nothing.
-    let mut old: Vec<_> = all()
-        .filter(|(_, status)| counts(status) && replaced.contains(&status.public_key.as_slice()))
-        .collect();
-    old.sort_unstable_by_key(|(other, _)| *other);
-    old
-}
-
-/// The key that an effect puts into a grace.
-fn graced(effect: &Effect) -> Option<KeyId> {
-    match effect {
-        Effect::KeyState {
-            key,
-            state: KeyState::Grace,
-            ..
-        } => Some(key.clone()),
-        _ => None,
     }
 }
 

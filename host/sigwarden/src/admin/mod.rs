@@ -13,6 +13,7 @@ mod policies;
 pub mod reach;
 mod secrets;
 pub mod service;
+mod succession;
 
 pub(crate) use keys::{first_state, pins};
 
