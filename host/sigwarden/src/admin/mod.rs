@@ -12,7 +12,7 @@ mod maker;
 mod policies;
 pub mod reach;
 mod secrets;
-pub mod service;
+pub mod socket;
 mod succession;
 
 pub(crate) use keys::{first_state, pins};

@@ -1,6 +1,6 @@
 //! The command line's side: a running daemon is asked; without one the deployment is locked and changed here.
 
-use super::service::from_status;
+use super::socket::from_status;
 use super::{Administrator, NotDone, commands};
 use crate::config::Config;
 use crate::proto::admin::admin_client::AdminClient;

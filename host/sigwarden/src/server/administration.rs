@@ -2,7 +2,7 @@
 
 use super::listener::{Bounds, Socket};
 use super::{AdminParts, HEADER_BYTES_MAX, PENDING_RESETS_MAX, SocketError};
-use crate::admin::service::service;
+use crate::admin::socket::server;
 use sigwarden_core::caller::Peer;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(super) fn start(parts: Option<&AdminParts>) -> Result<(oneshot::Sender<()>, 
     let (stops, stopped) = oneshot::channel::<()>();
     let Some(parts) = parts else { return Ok((stops, None)) };
     let socket = Socket::bind("server.admin_socket", &parts.socket, false)?;
-    let service = service(Arc::clone(&parts.administrator));
+    let service = server(Arc::clone(&parts.administrator));
     let (accepted, incoming) = mpsc::channel(1);
     let bounds = Bounds {
         all: CONNECTIONS,

@@ -12,14 +12,14 @@ const COMMAND_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Characters of a text that a status carries: HTTP/2 headers are bounded, and one character is up to twelve bytes there.
 const TEXT_MAX: usize = 1000;
 
-pub(crate) struct Service(Arc<Administrator>);
+pub(crate) struct AdminSocket(Arc<Administrator>);
 
-/// The service.
-pub(crate) fn service(administrator: Arc<Administrator>) -> AdminServer<Service> {
-    AdminServer::new(Service(administrator)).max_decoding_message_size(COMMAND_BYTES_MAX)
+/// Its gRPC service.
+pub(crate) fn server(administrator: Arc<Administrator>) -> AdminServer<AdminSocket> {
+    AdminServer::new(AdminSocket(administrator)).max_decoding_message_size(COMMAND_BYTES_MAX)
 }
 
-impl Service {
+impl AdminSocket {
     /// Runs a command to its end, whether or not its client still waits.
     async fn run<Q: Send + 'static, A: Send + 'static>(
         &self,
@@ -54,7 +54,7 @@ pub(crate) fn from_status(status: &Status) -> Option<NotDone> {
 macro_rules! serve {
     ($($name:ident: $request:ident => $answer:ident;)+) => {
         #[tonic::async_trait]
-        impl Admin for Service {
+        impl Admin for AdminSocket {
             $(async fn $name(&self, request: Request<$request>) -> Result<Response<$answer>, Status> {
                 self.run(request, Administrator::$name).await
             })+
