@@ -76,7 +76,7 @@ pub struct Rig {
 }
 
 /// The peer that may do everything.
-pub const PEER: Peer = Peer { uid: 1000, gid: 1000 };
+pub const PEER: Peer = Peer::User { uid: 1000, gid: 1000 };
 
 /// The rig's key.
 pub const KEY: &str = "bench.account";
@@ -174,8 +174,9 @@ impl Rig {
             network: Network::Devnet,
             clients: Clients(vec![Arc::new(Client {
                 name: "bench".into(),
-                uid: PEER.uid,
+                uid: Some(1000),
                 gid: None,
+                san: Vec::new(),
                 allow: vec![allow],
             })]),
             keys,

@@ -21,11 +21,12 @@ pub fn envelope(data: &[u8]) {
     let Ok(request) = proto::SignRequest::decode(data) else { return };
     let clients = Clients(vec![Arc::new(Client {
         name: "fuzzer".into(),
-        uid: 1,
+        uid: Some(1),
         gid: None,
+        san: Vec::new(),
         allow: Vec::new(),
     })]);
-    let caller = authenticate(&clients, Peer { uid: 1, gid: 1 }).expect("the one client");
+    let caller = authenticate(&clients, &Peer::User { uid: 1, gid: 1 }).expect("the one client");
     let call = SignCall {
         operation: request.operation.clone(),
         key: request.key.clone(),

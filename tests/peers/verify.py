@@ -20,7 +20,7 @@ DECISION = "decision request caller key operation format scheme backend payload 
 BODIES = {
     "start": "deployment generation version cut-bytes rebuilt", "decision": DECISION, "replay": DECISION,
     "outcome": "decision-sequence decision request caller key scheme backend signatures? code? message? micros",
-    "refusal": "code message denials? stage request? caller? uid operation key format micros", "refusals": "caller? uid? count",
+    "refusal": "code message denials? stage request? caller? uid? peer? operation key format micros", "refusals": "caller? uid? count",
     "shadow": "instance module config request caller key operation format live denials? code? message? fuel micros"}
 BODIES |= dict.fromkeys(("public-key", "lifecycle", "policy-set", "floor", "clock", "secret-access", "maintenance", "alarm"), "operator reason")
 EFFECTS = {

@@ -5,13 +5,34 @@ use crate::key::KeyName;
 use crate::vocabulary::Operation;
 use std::sync::Arc;
 
-/// What the kernel says of the process at the other end of a Unix socket (`SO_PEERCRED`). Never a pid: pids are reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// Effective user id.
-    pub uid: u32,
-    /// Effective primary group id.
-    pub gid: u32,
+/// Who is at the other end of a connection, as far as the transport could prove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// What the kernel says of the process at the other end of a Unix socket (`SO_PEERCRED`). Never a pid: pids are reused.
+    User {
+        /// Effective user id.
+        uid: u32,
+        /// Effective primary group id.
+        gid: u32,
+    },
+    /// The subject alternative names of the certificate that the peer proved to hold in a TLS handshake, in lower case (RFC 5280 §4.2.1.6).
+    Certificate(Arc<[Box<str>]>),
+    /// A connection that the configuration itself gives to a client, by its name: a node that the host dialled, a loopback listener.
+    Assigned(Arc<str>),
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User { uid, gid } => write!(f, "uid {uid} (gid {gid})"),
+            Self::Certificate(names) => match names.split_first() {
+                Some((first, [])) => write!(f, "certificate {first}"),
+                Some((first, rest)) => write!(f, "certificate {first} and {} more names", rest.len()),
+                None => write!(f, "certificate without a name"),
+            },
+            Self::Assigned(name) => write!(f, "connection of {name}"),
+        }
+    }
 }
 
 /// The user id that Linux shows for one it cannot map (`/proc/sys/kernel/overflowuid`); never a client.
@@ -72,15 +93,28 @@ pub struct Allow {
 pub struct Client {
     /// Its name, in records and for policies.
     pub name: Arc<str>,
-    /// The user id that it runs under.
-    pub uid: u32,
+    /// The user id that it runs under, if it comes over the Unix socket.
+    pub uid: Option<u32>,
     /// The primary group id, if it must have one.
     pub gid: Option<u32>,
+    /// Names of certificates that it comes with over TLS, in lower case; one is enough.
+    pub san: Vec<Box<str>>,
     /// What it may do.
     pub allow: Vec<Allow>,
 }
 
 impl Client {
+    /// Whether this is it.
+    #[must_use]
+    pub fn is(&self, peer: &Peer) -> bool {
+        match peer {
+            Peer::User { uid: OVERFLOW_UID, .. } => false,
+            Peer::User { uid, gid } => self.uid == Some(*uid) && self.gid.is_none_or(|wanted| wanted == *gid),
+            Peer::Certificate(names) => names.iter().any(|name| self.san.contains(name)),
+            Peer::Assigned(name) => *self.name == **name,
+        }
+    }
+
     /// Whether it may do `operation` with the key; `format` is asked for where the operation has one.
     #[must_use]
     pub fn may(&self, operation: Operation, name: &KeyName, format: Option<Format>) -> bool {

@@ -1,5 +1,6 @@
 //! The ledger as core sees it: durable state and audit log in one. The second of the three traits that carry the host.
 
+use crate::caller::Peer;
 use crate::fact::{MessageTime, SigningInput};
 use crate::floor::{FloorKey, FloorRefused, Position};
 use crate::format::Format;
@@ -283,8 +284,8 @@ pub struct Refused {
     pub request_id: Option<Arc<str>>,
     /// The caller's name, if it has one.
     pub caller: Option<Arc<str>>,
-    /// The peer's user id.
-    pub uid: u32,
+    /// Who was at the other end.
+    pub peer: Peer,
     /// The operation asked for, as sent.
     pub operation: String,
     /// The key asked for, as sent.

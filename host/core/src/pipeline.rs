@@ -175,7 +175,7 @@ impl Pipeline {
 
     fn recorded(&self, peer: Peer, call: SignCall, operation: Operation) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         let mut trail = Trail::new(peer, &call.operation, &call.key, &call.format);
-        let answer = self.run(peer, call, operation, &mut trail);
+        let answer = self.run(call, operation, &mut trail);
         self.show_shadows(&mut trail, answer.as_ref().err());
         answer.inspect_err(|refusal| self.record_refusal(trail, refusal))
     }
@@ -192,9 +192,9 @@ impl Pipeline {
     }
 
     /// The way of one request.
-    fn run(&self, peer: Peer, call: SignCall, operation: Operation, trail: &mut Trail) -> Result<(Signed, Option<SharedSecret>), Refusal> {
+    fn run(&self, call: SignCall, operation: Operation, trail: &mut Trail) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         let deadline = call.received + self.parts.limits.deadline;
-        let caller = trail.step(Stage::Authenticate, || authenticate::authenticate(&self.parts.clients, peer))?;
+        let caller = trail.authenticate(&self.parts.clients)?;
         trail.caller = Some(Arc::clone(caller.name()));
         let envelope = trail.step(Stage::Open, || {
             open::open(caller, call, operation, &self.parts.limits, || self.next_id())
@@ -262,12 +262,10 @@ impl Pipeline {
 
     fn read<T>(&self, peer: Peer, key: &str, read: impl FnOnce(&Caller, &State) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let mut trail = Trail::new(peer, Operation::PublicKey.name(), key, "");
-        let result = trail
-            .step(Stage::Authenticate, || authenticate::authenticate(&self.parts.clients, peer))
-            .and_then(|caller| {
-                trail.caller = Some(Arc::clone(caller.name()));
-                trail.step(Stage::Authorize, || read(&caller, &self.parts.ledger.snapshot()))
-            });
+        let result = trail.authenticate(&self.parts.clients).and_then(|caller| {
+            trail.caller = Some(Arc::clone(caller.name()));
+            trail.step(Stage::Authorize, || read(&caller, &self.parts.ledger.snapshot()))
+        });
         result.inspect_err(|refusal| self.record_refusal(trail, refusal))
     }
 
@@ -386,7 +384,7 @@ impl Pipeline {
         self.parts.ledger.append(Entry::Refused(Refused {
             request_id: trail.request_id,
             caller: trail.caller,
-            uid: trail.peer.uid,
+            peer: trail.peer,
             operation: trail.operation,
             key: trail.key,
             format: trail.format,
@@ -431,11 +429,22 @@ impl Trail {
         }
     }
 
+    fn authenticate(&mut self, clients: &Clients) -> Result<Caller, Refusal> {
+        let begun = Instant::now();
+        let caller = authenticate::authenticate(clients, &self.peer);
+        self.took(Stage::Authenticate, begun);
+        caller
+    }
+
     fn step<T>(&mut self, stage: Stage, step: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let result = step();
+        self.took(stage, begun);
+        result
+    }
+
+    fn took(&mut self, stage: Stage, begun: Instant) {
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.stages.push((stage, micros));
-        result
     }
 }

@@ -122,8 +122,9 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
     }
     let client = Client {
         name: "client".into(),
-        uid: 1000,
+        uid: Some(1000),
         gid: None,
+        san: Vec::new(),
         allow: vec![Allow {
             keys: vec!["*".parse::<KeyPattern>().unwrap()],
             operations: vec![Operation::Sign, Operation::Decapsulate],
@@ -173,7 +174,7 @@ fn sign(pipeline: &Pipeline, scheme: Scheme) -> Result<Signed, Refusal> {
         payload: vec![7; 32],
         received: Instant::now(),
     };
-    pipeline.sign(Peer { uid: 1000, gid: 1000 }, call)
+    pipeline.sign(Peer::User { uid: 1000, gid: 1000 }, call)
 }
 
 #[test]
@@ -225,9 +226,9 @@ fn a_sealed_key_decapsulates() {
         payload: payload.to_vec(),
         received: Instant::now(),
     };
-    let peer = Peer { uid: 1000, gid: 1000 };
+    let peer = Peer::User { uid: 1000, gid: 1000 };
     let ciphertext = vector.ct.as_deref().unwrap();
-    let opened = pipeline.decapsulate(peer, call(ciphertext)).unwrap();
+    let opened = pipeline.decapsulate(peer.clone(), call(ciphertext)).unwrap();
     assert_eq!(
         opened.shared_secret.expose_secret().as_slice(),
         &vector.shared_secret.as_deref().unwrap()[..]

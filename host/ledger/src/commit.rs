@@ -218,7 +218,8 @@ impl Inner {
 impl Inner {
     /// Whether a refusal is recorded. Records what was counted in an earlier second, if anything was.
     fn spend_budget(&self, refused: &Refused) -> bool {
-        let who = refused.caller.clone().map_or(Who::Uid(refused.uid), Who::Caller);
+        let stranger = || render::uid_of(&refused.peer).map_or(Who::Others, Who::Uid);
+        let who = refused.caller.clone().map_or_else(stranger, Who::Caller);
         let (recorded, earlier) = self.budget().spend(who, refused.now_ms);
         if let Some(Err(failure)) = earlier.map(|earlier| self.record_count(&earlier)) {
             tracing::error!(%failure, "a count of refusals was not recorded");

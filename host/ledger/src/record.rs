@@ -401,8 +401,12 @@ pub struct Refusal<'a> {
     /// The caller's name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Cow<'a, str>>,
-    /// The peer's user id.
-    pub uid: u32,
+    /// The peer's user id, if it came over the Unix socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The peer, if it came otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Cow<'a, str>>,
     /// The operation asked for, as sent.
     pub operation: Cow<'a, str>,
     /// The key asked for, as sent.

@@ -3,6 +3,7 @@
 use crate::budget::{Counted, Who};
 use crate::record::{self, Approval, Consensus, Decision, Denial, Hashed, LINE_MAX, Signature};
 use serde::Serialize;
+use sigwarden_core::caller::Peer;
 use sigwarden_core::ledger::{LedgerFailure, Outcome, Refused, Shadowed};
 use sigwarden_core::policy::Verdict;
 use sigwarden_core::proof::Approved;
@@ -107,7 +108,11 @@ pub(crate) fn refusal(refused: &Refused) -> Result<Vec<u8>, LedgerFailure> {
             stage: refused.stage,
             request: refused.request_id.as_deref().map(Cow::Borrowed),
             caller: refused.caller.as_deref().map(Cow::Borrowed),
-            uid: refused.uid,
+            uid: uid_of(&refused.peer),
+            peer: match &refused.peer {
+                Peer::User { .. } => None,
+                other @ (Peer::Certificate(_) | Peer::Assigned(_)) => Some(Cow::Owned(cut(&other.to_string(), text).into_owned())),
+            },
             operation: cut(&refused.operation, text),
             key: cut(&refused.key, text),
             format: cut(&refused.format, text),
@@ -172,6 +177,14 @@ pub(crate) fn counted(counted: &Counted) -> Result<Vec<u8>, LedgerFailure> {
     })
 }
 
+/// The user id of a peer that has one.
+pub(crate) fn uid_of(peer: &Peer) -> Option<u32> {
+    match peer {
+        Peer::User { uid, .. } => Some(*uid),
+        Peer::Certificate(_) | Peer::Assigned(_) => None,
+    }
+}
+
 /// A body as JSON.
 pub(crate) fn render(body: &impl Serialize) -> Result<Vec<u8>, LedgerFailure> {
     // A decision with three policies has about 1.2 KiB.
@@ -198,7 +211,7 @@ mod tests {
             let refused = Refused {
                 request_id: Some("r".repeat(64).into()),
                 caller: Some("c".into()),
-                uid: 1,
+                peer: Peer::Certificate([text.clone().into_boxed_str()].into()),
                 operation: text.clone(),
                 key: text.clone(),
                 format: text.clone(),

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub(crate) const NOW: u64 = 1_700_000_000_000;
-pub(crate) const PEER: Peer = Peer { uid: 1, gid: 1 };
+pub(crate) const PEER: Peer = Peer::User { uid: 1, gid: 1 };
 
 /// Answers by instance name, as the test says; counts its calls.
 pub(crate) type Answer = Box<dyn Fn(&Job) -> Result<Report, EvaluationFailure> + Send + Sync>;
@@ -273,8 +273,9 @@ impl World {
         let pattern = |text: &str| text.parse::<KeyPattern>().unwrap();
         let client = Client {
             name: "tester".into(),
-            uid: 1,
+            uid: Some(1),
             gid: Some(1),
+            san: Vec::new(),
             allow: vec![Allow {
                 keys: vec![
                     pattern("own.account"),
@@ -288,8 +289,9 @@ impl World {
         };
         let nobody = Client {
             name: "nobody".into(),
-            uid: 65534,
+            uid: Some(65534),
             gid: None,
+            san: Vec::new(),
             allow: client.allow.clone(),
         };
         let backend = Arc::new(FakeBackend(Mutex::new(Hardware::Signs), AtomicU64::new(0)));

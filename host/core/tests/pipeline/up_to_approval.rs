@@ -14,14 +14,14 @@ use std::time::Duration;
 /// The call is refused with this code at this stage.
 fn refused(world: &World, peer: Peer, call: SignCall, stage: Stage, code: Code) {
     let before = world.recorded();
-    let refusal = world.pipeline.sign(peer, call).unwrap_err();
+    let refusal = world.pipeline.sign(peer.clone(), call).unwrap_err();
     assert_eq!(refusal.kind(), code, "{refusal}");
     assert_eq!(world.recorded(), (before.0, before.1 + 1), "recorded once, without an outcome");
     let entries = world.ledger.entries.lock().unwrap();
     let Some(Entry::Refused(record)) = entries.last() else {
         panic!("a refusal")
     };
-    assert_eq!((record.stage, record.refusal.code(), record.uid), (stage, refusal.code(), peer.uid));
+    assert_eq!((record.stage, record.refusal.code(), &record.peer), (stage, refusal.code(), &peer));
     assert_eq!(world.ledger.decided.load(Ordering::SeqCst), 0);
     assert_eq!(world.backend_calls(), 0);
 }
@@ -29,7 +29,14 @@ fn refused(world: &World, peer: Peer, call: SignCall, stage: Stage, code: Code) 
 #[test]
 fn strangers_wrong_groups_and_the_overflow_uid_are_nobody() {
     let world = World::new(vec![allow()]);
-    for peer in [Peer { uid: 2, gid: 1 }, Peer { uid: 1, gid: 2 }, Peer { uid: 65534, gid: 1 }] {
+    for peer in [
+        Peer::User { uid: 2, gid: 1 },
+        Peer::User { uid: 1, gid: 2 },
+        Peer::User { uid: 65534, gid: 1 },
+        Peer::Certificate(["node-b.example".into()].into()),
+        Peer::Certificate([].into()),
+        Peer::Assigned("nobody".into()),
+    ] {
         refused(&world, peer, message("x"), Stage::Authenticate, Code::CallerUnauthenticated);
     }
 }

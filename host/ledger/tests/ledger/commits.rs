@@ -282,7 +282,7 @@ fn every_line_says_who_what_and_why_and_no_payload() {
         panic!("a refusal")
     };
     assert_eq!(
-        (&*refusal.code, refusal.caller.as_deref(), refusal.uid),
+        (&*refusal.code, refusal.caller.as_deref(), refusal.uid.unwrap()),
         ("format/role", Some("tester"), 1)
     );
     // The chain, computed here.

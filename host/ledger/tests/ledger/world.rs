@@ -292,8 +292,9 @@ impl World {
         keys.insert(entry(ACCOUNT, Role::Account));
         let client = Client {
             name: "tester".into(),
-            uid: 1,
+            uid: Some(1),
             gid: None,
+            san: Vec::new(),
             allow: vec![Allow {
                 keys: vec![KeyPattern::All],
                 operations: vec![Operation::Sign],
@@ -357,7 +358,7 @@ impl World {
             payload,
             received: Instant::now(),
         };
-        self.pipeline.sign(Peer { uid, gid: 1 }, call)
+        self.pipeline.sign(Peer::User { uid, gid: 1 }, call)
     }
 
     pub(crate) fn vote_as(&self, id: &str, height: u64, seconds: u64, block: &str) -> Result<Signed, Refusal> {

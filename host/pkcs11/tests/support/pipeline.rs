@@ -106,8 +106,9 @@ pub(crate) fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) ->
     }
     let client = Client {
         name: "client".into(),
-        uid: 1000,
+        uid: Some(1000),
         gid: None,
+        san: Vec::new(),
         allow: vec![Allow {
             keys: vec!["*".parse::<KeyPattern>().unwrap()],
             operations: vec![Operation::Sign],
@@ -157,5 +158,5 @@ pub(crate) fn sign(pipeline: &Pipeline, scheme: Scheme) -> Result<Signed, Refusa
         payload: vec![7; 32],
         received: Instant::now(),
     };
-    pipeline.sign(Peer { uid: 1000, gid: 1000 }, call)
+    pipeline.sign(Peer::User { uid: 1000, gid: 1000 }, call)
 }

@@ -63,7 +63,7 @@ fn a_good_configuration_is_read_with_defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.keys.len(), 2);
     assert_eq!(config.keys[0].id.to_string(), "demo.account.v1");
-    assert_eq!(config.clients[0].uid, 1000);
+    assert_eq!(config.clients[0].uid, Some(1000));
     assert_eq!(
         config.policies[0].config,
         PolicyConfig::Inline(r#"{"limits":[{"capacity":10,"period_ms":1000}]}"#.into())

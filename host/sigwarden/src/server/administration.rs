@@ -30,15 +30,16 @@ pub(super) fn start(parts: Option<&AdminParts>) -> Result<(oneshot::Sender<()>, 
     };
     let own = rustix::process::geteuid().as_raw();
     // The mode lets nobody else in, root aside; the kernel's word is asked all the same.
-    let known = move |peer: Peer| {
-        if peer.uid != own {
+    let known = move |peer: &Peer| {
+        let is_own = matches!(peer, Peer::User { uid, .. } if *uid == own);
+        if !is_own {
             tracing::warn!(
-                uid = peer.uid,
+                %peer,
                 own,
                 "closed a connection to the admin socket: only the daemon's own user administers"
             );
         }
-        peer.uid == own
+        is_own
     };
     let serving = async move {
         let accepting = tokio::spawn(socket.accept(bounds, known, accepted));

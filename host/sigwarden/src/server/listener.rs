@@ -114,7 +114,7 @@ impl Socket {
 
     /// Accepts for ever. At most `bounds.all` at once: the others wait in the kernel's backlog. At most `bounds.of_one_uid` of one uid:
     /// more are closed. `known` says whether a peer may stay.
-    pub(super) async fn accept(self, bounds: Bounds, known: impl Fn(Peer) -> bool, accepted: mpsc::Sender<io::Result<Connection>>) {
+    pub(super) async fn accept(self, bounds: Bounds, known: impl Fn(&Peer) -> bool, accepted: mpsc::Sender<io::Result<Connection>>) {
         let free = Arc::new(Semaphore::new(bounds.all));
         let open = Open::default();
         let mut told = Told::default();
@@ -132,17 +132,15 @@ impl Socket {
                 }
             };
             let Ok(credentials) = stream.peer_cred() else { continue };
-            let peer = Peer {
-                uid: credentials.uid(),
-                gid: credentials.gid(),
-            };
-            if !known(peer) {
+            let (uid, gid) = (credentials.uid(), credentials.gid());
+            let peer = Peer::User { uid, gid };
+            if !known(&peer) {
                 continue;
             }
-            let Some(counted) = open.count(peer.uid, bounds.of_one_uid) else {
+            let Some(counted) = open.count(uid, bounds.of_one_uid) else {
                 if let Some(before) = told.count() {
                     tracing::warn!(
-                        uid = peer.uid,
+                        uid,
                         before,
                         "closed a connection: this uid has limits.connections_per_client already; `before` more since the last line"
                     );
@@ -244,7 +242,7 @@ impl Drop for Counted {
 }
 
 /// Who is at the other end of a connection; tonic hands it to each request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct ConnectedPeer(pub(super) Peer);
 
 /// An accepted connection. Closed if it does not speak in time; counted until it is dropped.
@@ -273,7 +271,7 @@ impl Connected for Connection {
     type ConnectInfo = ConnectedPeer;
 
     fn connect_info(&self) -> ConnectedPeer {
-        ConnectedPeer(self.peer)
+        ConnectedPeer(self.peer.clone())
     }
 }
 

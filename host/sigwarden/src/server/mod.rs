@@ -205,7 +205,7 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
 }
 
 /// Lets configured clients stay. Others are closed at once, with a record.
-fn known_peer(parts: &Parts) -> impl Fn(Peer) -> bool + Send + use<> {
+fn known_peer(parts: &Parts) -> impl Fn(&Peer) -> bool + Send + use<> {
     let (pipeline, clients) = (Arc::clone(&parts.pipeline), parts.clients.clone());
     let told = Mutex::new(Told::default());
     move |peer| match sigwarden_core::stages::authenticate::authenticate(&clients, peer) {
@@ -220,10 +220,10 @@ fn known_peer(parts: &Parts) -> impl Fn(Peer) -> bool + Send + use<> {
                 payload: Vec::new(),
                 received: Instant::now(),
             };
-            let refusal = pipeline.refuse(peer, &nothing, refusal);
+            let refusal = pipeline.refuse(peer.clone(), &nothing, refusal);
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(before) = told.count() {
-                tracing::warn!(uid = peer.uid, gid = peer.gid, before, %refusal, "closed a connection; `before` more since the last line");
+                tracing::warn!(%peer, before, %refusal, "closed a connection; `before` more since the last line");
             }
             false
         }

@@ -79,7 +79,7 @@ fn peer_of<T>(request: &Request<T>) -> Result<Peer, Status> {
     let connected = request.extensions().get::<ConnectedPeer>();
     // Every connection of this server carries its peer; one without is nobody's.
     connected
-        .map(|connected| connected.0)
+        .map(|connected| connected.0.clone())
         .ok_or_else(|| to_status(&Refusal::new(Code::CallerUnauthenticated, "the connection has no peer credentials")))
 }
 

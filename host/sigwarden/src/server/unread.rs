@@ -53,7 +53,7 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let peer = request.extensions().get::<ConnectedPeer>().copied();
+        let peer = request.extensions().get::<ConnectedPeer>().cloned();
         let method = Method::of(request.uri().path());
         let layer = self.layer.clone();
         let answer = self.inner.call(request);

@@ -238,8 +238,9 @@ fn now_ms() -> u64 {
 fn client(uid: u32) -> Caller {
     Caller {
         name: "operator".into(),
-        uid,
+        uid: Some(uid),
         gid: None,
+        san: Vec::new(),
         allow: vec![Allow {
             keys: vec![KeyPattern::All],
             operations: vec![Operation::Sign, Operation::PublicKey],

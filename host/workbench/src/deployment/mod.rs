@@ -350,7 +350,7 @@ impl<'f> Ground<'f> {
 }
 
 fn call(pipeline: &Pipeline, step: &Step) -> Result<Signed, Refusal> {
-    let peer = Peer {
+    let peer = Peer::User {
         uid: step.uid,
         gid: step.uid,
     };

@@ -23,8 +23,9 @@ impl Checker<'_> {
                     format!("{OVERFLOW_UID} stands for users that the kernel cannot map; nobody is it"),
                 );
             }
-            let same =
-                |other: &&Arc<Client>| other.uid == client.uid && (other.gid == client.gid || other.gid.is_none() || client.gid.is_none());
+            let same = |other: &&Arc<Client>| {
+                other.uid == Some(client.uid) && (other.gid == client.gid || other.gid.is_none() || client.gid.is_none())
+            };
             if let Some(other) = clients.iter().find(same) {
                 let message = format!("this is also client `{}`; give both a `gid`, or make them one client", other.name);
                 self.wrong(&at("uid"), message);
@@ -32,8 +33,9 @@ impl Checker<'_> {
             let allow = self.allow(index, &client.allow, names);
             clients.push(Arc::new(Client {
                 name: client.name.as_str().into(),
-                uid: client.uid,
+                uid: Some(client.uid),
                 gid: client.gid,
+                san: Vec::new(),
                 allow,
             }));
         }
