@@ -275,7 +275,7 @@ impl World {
             name: "tester".into(),
             uid: Some(1),
             gid: Some(1),
-            san: Vec::new(),
+            san: vec!["tester.example".into()],
             allow: vec![Allow {
                 keys: vec![
                     pattern("own.account"),
@@ -291,7 +291,7 @@ impl World {
             name: "nobody".into(),
             uid: Some(65534),
             gid: None,
-            san: Vec::new(),
+            san: vec!["nobody.example".into()],
             allow: client.allow.clone(),
         };
         let backend = Arc::new(FakeBackend(Mutex::new(Hardware::Signs), AtomicU64::new(0)));

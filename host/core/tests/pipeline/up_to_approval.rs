@@ -27,6 +27,15 @@ fn refused(world: &World, peer: Peer, call: SignCall, stage: Stage, code: Code) 
 }
 
 #[test]
+fn a_certificates_name_or_the_configurations_word_is_a_caller_too() {
+    let names: std::sync::Arc<[Box<str>]> = ["other.example".into(), "tester.example".into()].into();
+    for peer in [Peer::Certificate(names), Peer::Assigned("tester".into())] {
+        let world = World::new(vec![allow()]);
+        world.pipeline.sign(peer, message("x")).unwrap();
+    }
+}
+
+#[test]
 fn strangers_wrong_groups_and_the_overflow_uid_are_nobody() {
     let world = World::new(vec![allow()]);
     for peer in [
@@ -35,7 +44,9 @@ fn strangers_wrong_groups_and_the_overflow_uid_are_nobody() {
         Peer::User { uid: 65534, gid: 1 },
         Peer::Certificate(["node-b.example".into()].into()),
         Peer::Certificate([].into()),
-        Peer::Assigned("nobody".into()),
+        Peer::Assigned("stranger".into()),
+        // Of two clients at once.
+        Peer::Certificate(["nobody.example".into(), "tester.example".into()].into()),
     ] {
         refused(&world, peer, message("x"), Stage::Authenticate, Code::CallerUnauthenticated);
     }
