@@ -129,6 +129,7 @@ pub fn request() -> Result<RequestView> {
         backend: "vault".to_owned(),
         dangerous_allow_raw_messages: false,
         dangerous_allow_raw_digests: false,
+        dangerous_allow_prefixed_raw: vec![],
         bound: None,
         rotation: None,
     };

@@ -160,6 +160,7 @@ impl Rig {
                 backend: "vault".to_owned(),
                 dangerous_allow_raw_messages: true,
                 dangerous_allow_raw_digests: false,
+                dangerous_allow_prefixed_raw: vec![],
                 bound: None,
                 rotation: None,
             });

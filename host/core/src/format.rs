@@ -22,6 +22,12 @@ vocabulary! {
         EvmEip2930 = "evm/eip-2930",
         /// An unsigned fee-market transaction, `0x02 || rlp([...])` (EIP-1559).
         EvmEip1559 = "evm/eip-1559",
+        /// An unsigned blob transaction without its sidecar, `0x03 || rlp([...])` (EIP-4844).
+        EvmEip4844 = "evm/eip-4844",
+        /// An unsigned set-code transaction, `0x04 || rlp([...])` (EIP-7702).
+        EvmEip7702 = "evm/eip-7702",
+        /// A message of `personal_sign` and `eth_sign` (EIP-191, version 0x45); the payload is the message, the prefix is put before it here.
+        EvmEip191 = "evm/eip-191",
         /// The length-delimited `CanonicalVote` of a prevote or precommit (CometBFT, `types/canonical.proto`).
         CometBftVote = "cometbft/vote",
         /// The length-delimited `CanonicalProposal` (CometBFT, `types/canonical.proto`).
@@ -29,6 +35,9 @@ vocabulary! {
         /// A precommit's length-delimited `CanonicalVote`, directly followed by the length-delimited `CanonicalVoteExtension` of the
         /// same chain, height and round. Two signatures come back: the vote's and the extension's.
         CometBftVoteExtension = "cometbft/vote-extension",
+        /// An application's bytes behind a prefix that keeps them apart from consensus messages: Celestia's `SignRawBytes`, or what CometBFT
+        /// v1 hands to `SignBytes`. They take no position.
+        CometBftRawBytes = "cometbft/raw-bytes",
         /// A HotStuff proposal, `QBIND_PROPOSAL_V1 || ...` (docs/formats.md).
         HotStuffProposal = "hotstuff/proposal",
         /// A HotStuff vote, `QBIND_VOTE_V1 || chain_id || view || block_hash || voter_id`.
@@ -51,8 +60,12 @@ pub enum Family {
     RawDigest,
     /// An EVM transaction.
     Evm,
+    /// A message that an EVM account signs: no transaction, but a contract may take it for a permission.
+    EvmMessage,
     /// A CometBFT consensus message; has a floor.
     CometBft,
+    /// An application's bytes that a CometBFT validator signs; need their prefix in the key's `dangerous_allow_prefixed_raw`.
+    PrefixedRaw,
     /// A HotStuff consensus message; has a floor.
     HotStuff,
     /// A message whose tag says which role it belongs to.
@@ -67,7 +80,8 @@ impl Family {
     pub fn has_floor(self) -> bool {
         match self {
             Self::CometBft | Self::HotStuff => true,
-            Self::RawMessage | Self::RawDigest | Self::Evm | Self::Tagged | Self::Encapsulation => false,
+            Self::RawMessage | Self::RawDigest | Self::PrefixedRaw => false,
+            Self::Evm | Self::EvmMessage | Self::Tagged | Self::Encapsulation => false,
         }
     }
 }
@@ -81,6 +95,8 @@ pub enum FormatRefused {
     Scheme,
     /// The key lacks the flag of this name.
     Flag(&'static str),
+    /// The key's `dangerous_allow_prefixed_raw` names no prefix.
+    Prefix,
 }
 
 impl Format {
@@ -96,7 +112,9 @@ impl Format {
         match self {
             Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawMessageNone => Family::RawMessage,
             Self::RawDigest => Family::RawDigest,
-            Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => Family::Evm,
+            Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => Family::Evm,
+            Self::EvmEip191 => Family::EvmMessage,
+            Self::CometBftRawBytes => Family::PrefixedRaw,
             Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => Family::CometBft,
             Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => Family::HotStuff,
             Self::TaggedMessage => Family::Tagged,
@@ -109,7 +127,8 @@ impl Format {
     pub fn operation(self) -> Operation {
         match self.family() {
             Family::Encapsulation => Operation::Decapsulate,
-            Family::RawMessage | Family::RawDigest | Family::Evm | Family::CometBft | Family::HotStuff | Family::Tagged => Operation::Sign,
+            Family::RawMessage | Family::RawDigest | Family::PrefixedRaw => Operation::Sign,
+            Family::Evm | Family::EvmMessage | Family::CometBft | Family::HotStuff | Family::Tagged => Operation::Sign,
         }
     }
 
@@ -118,9 +137,10 @@ impl Format {
     #[must_use]
     pub fn role_may_sign(role: Role, family: Family) -> bool {
         match (role, family) {
-            (Role::Consensus, Family::CometBft | Family::HotStuff) => true,
-            (Role::Consensus, Family::Evm | Family::RawMessage | Family::RawDigest | Family::Tagged | Family::Encapsulation) => false,
-            (Role::Account, Family::Evm | Family::RawMessage | Family::RawDigest) => true,
+            (Role::Consensus, Family::CometBft | Family::HotStuff | Family::PrefixedRaw) => true,
+            (Role::Consensus, Family::Evm | Family::EvmMessage | Family::RawMessage | Family::RawDigest) => false,
+            (Role::Consensus, Family::Tagged | Family::Encapsulation) => false,
+            (Role::Account, Family::Evm | Family::EvmMessage | Family::RawMessage | Family::RawDigest) => true,
             (Role::Account, Family::Tagged | Family::Encapsulation) => false,
             (
                 Role::Batch | Role::P2pIdentity | Role::Governance | Role::Operational | Role::Withdrawal,
@@ -131,10 +151,13 @@ impl Format {
             (Role::P2pIdentity, Family::Tagged) => false,
             (Role::P2pIdentity, Family::Encapsulation) => true,
             (Role::Batch | Role::Governance | Role::Operational | Role::Withdrawal, Family::Encapsulation) => false,
-            (Role::Batch | Role::P2pIdentity | Role::Governance | Role::Operational | Role::Withdrawal, Family::Evm) => false,
+            (
+                Role::Batch | Role::P2pIdentity | Role::Governance | Role::Operational | Role::Withdrawal,
+                Family::Evm | Family::EvmMessage,
+            ) => false,
             (
                 Role::Batch | Role::P2pIdentity | Role::Governance | Role::Operational | Role::Withdrawal | Role::Account,
-                Family::CometBft | Family::HotStuff,
+                Family::CometBft | Family::HotStuff | Family::PrefixedRaw,
             ) => false,
         }
     }
@@ -146,24 +169,29 @@ impl Format {
         match scheme {
             Scheme::Secp256k1Ecdsa => match self {
                 Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest => true,
-                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => true,
+                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => true,
+                Self::EvmEip191 | Self::CometBftRawBytes => true,
                 Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => true,
                 Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => false,
                 Self::TaggedMessage | Self::MlKem768Ciphertext => false,
             },
             Scheme::Secp256k1Schnorr => match self {
                 Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest => true,
-                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => false,
-                Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => false,
+                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => false,
+                Self::EvmEip191 => false,
+                Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension | Self::CometBftRawBytes => false,
                 Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => false,
                 Self::TaggedMessage | Self::MlKem768Ciphertext => false,
             },
             Scheme::Ed25519 | Scheme::MlDsa44 => match self {
                 Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout | Self::TaggedMessage => true,
                 // CometBFT has no ML-DSA keys.
-                Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => scheme == Scheme::Ed25519,
+                Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension | Self::CometBftRawBytes => {
+                    scheme == Scheme::Ed25519
+                }
                 Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest | Self::MlKem768Ciphertext => false,
-                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 => false,
+                Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => false,
+                Self::EvmEip191 => false,
             },
             Scheme::MlKem768 => self == Self::MlKem768Ciphertext,
         }
@@ -187,8 +215,9 @@ impl Format {
         match family {
             Family::RawMessage if !key.dangerous_allow_raw_messages => return Err(FormatRefused::Flag("dangerous_allow_raw_messages")),
             Family::RawDigest if !key.dangerous_allow_raw_digests => return Err(FormatRefused::Flag("dangerous_allow_raw_digests")),
-            Family::RawMessage | Family::RawDigest => {}
-            Family::Evm | Family::CometBft | Family::HotStuff | Family::Tagged | Family::Encapsulation => {}
+            Family::PrefixedRaw if key.dangerous_allow_prefixed_raw.is_empty() => return Err(FormatRefused::Prefix),
+            Family::RawMessage | Family::RawDigest | Family::PrefixedRaw => {}
+            Family::Evm | Family::EvmMessage | Family::CometBft | Family::HotStuff | Family::Tagged | Family::Encapsulation => {}
         }
         if !self.scheme_can_sign(key.scheme) {
             return Err(FormatRefused::Scheme);
@@ -206,7 +235,7 @@ mod tests {
     fn only_consensus_keys_sign_consensus_messages_and_nothing_else() {
         for role in Role::ALL {
             for format in Format::ALL {
-                let consensus_format = format.family().has_floor();
+                let consensus_format = format.family().has_floor() || format.family() == Family::PrefixedRaw;
                 if *role == Role::Consensus || consensus_format {
                     assert_eq!(
                         Format::role_may_sign(*role, format.family()),
@@ -219,9 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn only_accounts_sign_evm_transactions() {
+    fn only_accounts_sign_evm_transactions_and_messages() {
         for role in Role::ALL {
             assert_eq!(Format::role_may_sign(*role, Family::Evm), *role == Role::Account);
+            assert_eq!(Format::role_may_sign(*role, Family::EvmMessage), *role == Role::Account);
         }
     }
 

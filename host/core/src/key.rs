@@ -136,6 +136,46 @@ impl From<KeyId> for String {
     }
 }
 
+/// What raw bytes begin with that a consensus key may sign: Celestia's is `COMET::RAW_BYTES::SIGN`. From [`RawPrefix::MIN`] to
+/// [`RawPrefix::MAX`] printable ASCII characters: sign bytes of votes, proposals and extensions have a control character in second place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RawPrefix(String);
+
+/// Text that is no prefix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{given}` is no prefix of raw bytes: {min} to {max} printable ASCII characters are, `COMET::RAW_BYTES::SIGN` for one",
+    min = RawPrefix::MIN,
+    max = RawPrefix::MAX
+)]
+pub struct RawPrefixError {
+    given: String,
+}
+
+impl RawPrefix {
+    /// Characters at least: fewer would keep nothing apart.
+    pub const MIN: usize = 8;
+    /// Characters at most: no application has a longer one, and messages quote it.
+    pub const MAX: usize = 64;
+
+    /// The prefix as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RawPrefix {
+    type Err = RawPrefixError;
+
+    fn from_str(text: &str) -> Result<Self, RawPrefixError> {
+        let right = (Self::MIN..=Self::MAX).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        right
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| RawPrefixError { given: shown(text) })
+    }
+}
+
 /// A key that the deployment may sign with. Its state, uses and pinned public key are in the ledger's [`crate::state::State`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyEntry {
@@ -153,6 +193,8 @@ pub struct KeyEntry {
     pub dangerous_allow_raw_messages: bool,
     /// Lets it sign raw digests. Never on a consensus key.
     pub dangerous_allow_raw_digests: bool,
+    /// Lets it sign `cometbft/raw-bytes` that begin with one of these. Only on a consensus key. No floor guards them.
+    pub dangerous_allow_prefixed_raw: Vec<RawPrefix>,
     /// What a consensus key's messages must say.
     pub bound: Option<Bound>,
     /// When it is to be replaced.
@@ -189,5 +231,17 @@ mod tests {
         ] {
             assert!(wrong.parse::<KeyId>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_prefix_of_raw_bytes_is_printable_and_not_short() {
+        for right in ["COMET::RAW_BYTES::SIGN", "oracle: ", &"a".repeat(64)] {
+            assert_eq!(right.parse::<RawPrefix>().unwrap().as_str(), right);
+        }
+        for wrong in ["", "short::", &"a".repeat(65), "eight\u{8}chars", "příliš žluťoučký"] {
+            assert!(wrong.parse::<RawPrefix>().is_err(), "{wrong:?}");
+        }
+        let error = "".parse::<RawPrefix>().unwrap_err().to_string();
+        assert!(error.contains("8 to 64 printable ASCII characters"), "{error}");
     }
 }

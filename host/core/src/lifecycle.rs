@@ -1,6 +1,6 @@
 //! The life of a key's version: until when one in grace signs, when one is due to be replaced, and what a consensus key is bound to.
 
-use crate::fact::{ConsensusMessage, Decoded};
+use crate::fact::{ConsensusMessage, Decoded, FactValue, Scalar};
 use crate::floor::MessageClass;
 use crate::key::KeyEntry;
 use crate::refusal::{Code, Refusal};
@@ -140,7 +140,7 @@ pub(crate) fn judge(key: &KeyEntry, status: &KeyStatus, decoded: &Decoded, now_m
     }
     match &decoded.consensus {
         Some(message) => judge_binding(key, message),
-        None => Ok(()),
+        None => judge_chain(key, decoded),
     }
 }
 
@@ -193,7 +193,7 @@ fn judge_binding(key: &KeyEntry, message: &ConsensusMessage) -> Result<(), Refus
         ))
     };
     if let Some(wanted) = bound.chain_id.as_ref().filter(|wanted| **wanted != message.chain_id) {
-        return refuse("chain id", wanted, &crate::vocabulary::shown(&message.chain_id));
+        return Err(wrong_chain(key, wanted, &message.chain_id));
     }
     if let (Some(wanted), Some(found)) = (bound.validator_id, message.validator_id)
         && wanted != found
@@ -209,6 +209,32 @@ fn judge_binding(key: &KeyEntry, message: &ConsensusMessage) -> Result<(), Refus
         };
     }
     Ok(())
+}
+
+/// Judges what names a chain and takes no position on it: Celestia's raw bytes.
+fn judge_chain(key: &KeyEntry, decoded: &Decoded) -> Result<(), Refusal> {
+    let Some(wanted) = key.bound.as_ref().and_then(|bound| bound.chain_id.as_ref()) else {
+        return Ok(());
+    };
+    let named = decoded
+        .facts
+        .iter()
+        .find(|fact| fact.name == "cometbft.chain-id")
+        .map(|fact| &fact.value);
+    match named {
+        Some(FactValue::One(Scalar::Text(found))) if found == wanted => Ok(()),
+        Some(FactValue::One(Scalar::Text(found))) => Err(wrong_chain(key, wanted, found)),
+        Some(_) => Err(Refusal::new(Code::Internal, "the decoder's chain id is no text")),
+        None => Ok(()),
+    }
+}
+
+fn wrong_chain(key: &KeyEntry, wanted: &str, found: &str) -> Refusal {
+    let found = crate::vocabulary::shown(found);
+    Refusal::new(
+        Code::KeyBinding,
+        format!("{} is bound to chain id {wanted}, and the message has {found}", key.id),
+    )
 }
 
 #[cfg(test)]
@@ -228,6 +254,7 @@ mod tests {
             backend: "hsm".into(),
             dangerous_allow_raw_messages: false,
             dangerous_allow_raw_digests: false,
+            dangerous_allow_prefixed_raw: vec![],
             bound: Some(Bound {
                 chain_id: Some("7".into()),
                 validator_id: Some(3),

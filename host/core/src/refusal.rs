@@ -50,7 +50,7 @@ codes! {
     FormatOperation = "format/operation", "This format is not for this operation: ciphertexts are decapsulated, all else is signed.", "Use the call that the message names.";
     FormatTag = "format/tag", "The message's domain tag belongs to a role that the key has not.", "Use a key of that role.";
     FormatScheme = "format/scheme", "The key's scheme cannot sign this format.", "Use another format, or a key of another scheme.";
-    FormatRaw = "format/raw-not-allowed", "The key may not sign raw messages or digests.", "Send a structured format; else set the `dangerous_allow_…` flag that the message names on the key.";
+    FormatRaw = "format/raw-not-allowed", "The key may not sign raw messages, digests, or raw bytes with this prefix.", "Send a structured format; else set the `dangerous_allow_…` field that the message names on the key.";
     SchemeMismatch = "key/scheme-mismatch", "The request names a scheme that is not the key's.", "Leave the scheme out, or name the key's.";
     KeyState = "key/state", "The key's state does not let it sign.", "See `sigwarden keys show`.";
     KeyGrace = "key/grace-ended", "The key's grace has ended, or the message does not say whether it has.", "Sign with the version that took its place; see `sigwarden keys show`.";

@@ -1,12 +1,15 @@
-//! CometBFT's sign bytes: prevotes and precommits, proposals, and precommits with their vote extension.
+//! CometBFT's sign bytes: prevotes and precommits, proposals, precommits with their vote extension, and an
+//! application's prefixed raw bytes.
 //!
 //! The payload is what CometBFT calls sign bytes, a length-delimited canonical protobuf message. An Ed25519 key signs these bytes,
 //! a secp256k1 key their SHA-256 (CometBFT, `crypto/secp256k1`).
 
 mod message;
 mod parse;
+mod raw_bytes;
 
 pub use message::{BlockId, MessageTime, Proposal, Vote, VoteExtension, VoteType};
+pub use raw_bytes::{RawBytes, decode_raw_bytes};
 
 use crate::facts;
 use sha2::{Digest, Sha256};

@@ -1,9 +1,19 @@
-//! EVM transactions before their signature: legacy with chain id (EIP-155), access list (EIP-2930) and fee market (EIP-1559).
+//! EVM transactions before their signature: legacy with chain id (EIP-155), access list (EIP-2930), fee market (EIP-1559), blob (EIP-4844) and
+//! set-code (EIP-7702); and what an account signs besides: messages (EIP-191).
 //!
-//! The payload is the very preimage whose Keccak-256 is signed.
+//! A transaction's payload is the very preimage whose Keccak-256 is signed.
 
+mod blob;
+mod message;
+mod set_code;
+mod signed;
 mod transaction;
 
+pub use blob::{Eip4844, decode_eip4844};
+pub(crate) use message::PREFIX as MESSAGE_PREFIX;
+pub use message::{decode_eip191, signed_message_hash};
+pub use set_code::{Authorization, Eip7702, decode_eip7702};
+pub use signed::signed;
 pub(crate) use transaction::keccak256;
 pub use transaction::{AccessListItem, Eip1559, Eip2930, Legacy, transaction_hash};
 
@@ -162,15 +172,27 @@ impl Eip1559 {
             EIP_1559,
             "chainId, nonce, maxPriorityFeePerGas, maxFeePerGas, gasLimit, to, value, data, accessList",
         )?;
-        if transaction.max_priority_fee_per_gas > transaction.max_fee_per_gas {
-            return Err(PayloadError::Malformed(format!(
-                "`maxPriorityFeePerGas` at byte {} is {}, above `maxFeePerGas`, {}; no chain takes that (EIP-1559), so lower the one or raise the other",
-                priority.offset, transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas
-            )));
-        }
+        priority_within(priority, transaction.max_priority_fee_per_gas, transaction.max_fee_per_gas)?;
         same_bytes(EIP_1559, payload, &transaction.unsigned())?;
         Ok(transaction)
     }
+}
+
+fn priority_within(item: Item<'_>, priority_fee: U256, fee: U256) -> Result<(), PayloadError> {
+    if priority_fee <= fee {
+        return Ok(());
+    }
+    Err(PayloadError::Malformed(format!(
+        "`maxPriorityFeePerGas` at byte {} is {priority_fee}, above `maxFeePerGas`, {fee}; no chain takes that (EIP-1559), so lower the one or raise the other",
+        item.offset
+    )))
+}
+
+/// The account of an uncompressed public key, `0x04 || x || y`: the last 20 bytes of the Keccak-256 of `x || y`.
+#[must_use]
+pub fn address_of(uncompressed: &[u8; 65]) -> Option<[u8; 20]> {
+    let (_, point) = uncompressed.split_first()?;
+    keccak256(point).last_chunk().copied()
 }
 
 fn typed_items<'a>(what: &'static str, transaction_type: u8, payload: &'a [u8]) -> Result<Items<'a>, PayloadError> {
@@ -194,8 +216,8 @@ fn name_of_type(first: u8) -> &'static str {
     match first {
         0x01 => "; these bytes look like `evm/eip-2930`",
         0x02 => "; these bytes look like `evm/eip-1559`",
-        0x03 => "; blob transactions (EIP-4844) are not signed here",
-        0x04 => "; set-code transactions (EIP-7702) are not signed here",
+        0x03 => "; these bytes look like `evm/eip-4844`",
+        0x04 => "; these bytes look like `evm/eip-7702`",
         0x00 | 0x05..=0xff => "",
     }
 }
@@ -272,8 +294,8 @@ fn finish(items: &Items<'_>, what: &str, names: &str) -> Result<(), PayloadError
 }
 
 fn head(transaction_type: u64, chain_id: u64, nonce: u64, gas_limit: u64) -> Vec<Fact> {
-    // Fourteen at most: one allocation.
-    let mut facts = Vec::with_capacity(14);
+    // Seventeen at most: one allocation.
+    let mut facts = Vec::with_capacity(17);
     facts.push(facts::u64("evm.transaction-type", transaction_type));
     facts.push(facts::u64("evm.chain-id", chain_id));
     facts.push(facts::u64("evm.nonce", nonce));

@@ -36,6 +36,20 @@ pub(crate) fn list_of_bytes<'a>(name: &'static str, values: impl Iterator<Item =
     }
 }
 
+pub(crate) fn list_of_u64(name: &'static str, values: impl Iterator<Item = u64>) -> Fact {
+    Fact {
+        name,
+        value: FactValue::Many(values.map(Scalar::U64).collect()),
+    }
+}
+
+pub(crate) fn list_of_u256(name: &'static str, values: impl Iterator<Item = crate::evm::U256>) -> Fact {
+    Fact {
+        name,
+        value: FactValue::Many(values.map(|value| Scalar::U256(value.into_limbs())).collect()),
+    }
+}
+
 /// A count of things that lie in memory.
 pub(crate) fn count(name: &'static str, value: usize) -> Fact {
     // usize has at most 64 bits on every platform that Rust supports.

@@ -2,18 +2,20 @@
 //! because somebody's verifier may be laxer than ours. The rule, which `wit/facts.md` repeats for operators:
 //!
 //! - **EVM**: a byte up to 0x7f (EIP-2718) followed by one RLP list that ends with the message (0x01 and 0x02 are EIP-2930 and EIP-1559;
-//!   0x03, 0x04 and 0x05 are blob and set-code transactions and authorizations, EIP-4844 and EIP-7702), or one RLP list of six or
+//!   0x03 and 0x04 are EIP-4844 and EIP-7702, 0x05 is the authorization of the latter), or one RLP list of six or
 //!   nine strings that spans the message, whose fourth has 0 or 20 bytes (a legacy transaction, with or without chain id).
 //! - **CometBFT**: the message, or what a length prefix at its start delimits, is well-formed protobuf with fields in any order, repeated
 //!   or unknown ones included, and has a non-zero `height` (field 2, fixed64) and either a `type` (field 1, varint) of 1, 2 or 32, or
-//!   none and a `chain_id` (field 4, length-delimited, as in a vote extension).
-//!
+//!   none and a `chain_id` (field 4, length-delimited, as in a vote extension). Or it begins with Celestia's prefix of raw bytes.
+//! - **EIP-191**: it begins with 0x19 and a version: 0x00 (a validator's data), 0x01 (the hashes of EIP-712) or `Ethereum Signed Message:\n`.
 //! - **QBIND**: it begins with the tag of a proposal, vote, timeout or tagged message, or with `QBIND_` and a tag that no format reads:
 //!   a later version's vote is a vote too.
 //!
-//! No ASCII text is any of the first two: each needs control characters or bytes above 0x7f. A ciphertext of ML-KEM is none of these,
+//! No ASCII text is any of them but the prefixes: each needs control characters or bytes above 0x7f. A ciphertext of ML-KEM is none of these,
 //! because a signature over it opens nothing.
 
+use crate::cometbft;
+use crate::evm::MESSAGE_PREFIX;
 use crate::hotstuff::{PROPOSAL_TAG, TIMEOUT_TAG, VOTE_TAG};
 use crate::protobuf::{Varint, read_varint};
 use crate::rlp::Items;
@@ -23,10 +25,21 @@ use sigwarden_core::fact::PayloadError;
 
 /// Refuses bytes that are, or resemble, a structured payload.
 pub(crate) fn refuse(payload: &[u8]) -> Result<(), PayloadError> {
+    if payload.starts_with(cometbft::RawBytes::PREFIX.as_bytes()) {
+        return Err(PayloadError::Structured(Format::CometBftRawBytes));
+    }
+    match eip191(payload) {
+        Some(found) => Err(found),
+        None => refuse_positions(payload),
+    }
+}
+
+/// Refuses bytes that are, or resemble, a consensus message, a tagged message or a transaction: what raw bytes with a prefix may not be either.
+pub(crate) fn refuse_positions(payload: &[u8]) -> Result<(), PayloadError> {
     if let Some(found) = qbind(payload).or_else(|| evm(payload)) {
         return Err(found);
     }
-    match cometbft(payload) {
+    match lax_cometbft(payload) {
         Some(format) => Err(PayloadError::Structured(format)),
         None => Ok(()),
     }
@@ -56,6 +69,16 @@ fn qbind(payload: &[u8]) -> Option<PayloadError> {
     })
 }
 
+/// Whatever stands after the version: a verifier of another length or layout may exist.
+fn eip191(payload: &[u8]) -> Option<PayloadError> {
+    match payload {
+        [0x19, 0x00, ..] => Some(PayloadError::Malformed(
+            "these bytes begin with 0x1900, as data for a validator (EIP-191, version 0x00), which Sigwarden does not read and does not sign as a raw message".into(),
+        )),
+        _ => payload.starts_with(MESSAGE_PREFIX).then_some(PayloadError::Structured(Format::EvmEip191)),
+    }
+}
+
 fn evm(payload: &[u8]) -> Option<PayloadError> {
     let (first, rest) = payload.split_first()?;
     let unsupported = |name: &str| {
@@ -70,8 +93,8 @@ fn evm(payload: &[u8]) -> Option<PayloadError> {
             Some(match first {
                 0x01 => PayloadError::Structured(Format::EvmEip2930),
                 0x02 => PayloadError::Structured(Format::EvmEip1559),
-                0x03 => unsupported("EIP-4844 blob transaction"),
-                0x04 => unsupported("EIP-7702 set-code transaction"),
+                0x03 => PayloadError::Structured(Format::EvmEip4844),
+                0x04 => PayloadError::Structured(Format::EvmEip7702),
                 0x05 => unsupported("EIP-7702 authorization"),
                 _ => unsupported("EIP-2718 typed transaction of a type without a format"),
             })
@@ -94,7 +117,7 @@ fn evm(payload: &[u8]) -> Option<PayloadError> {
 }
 
 /// What a lax verifier might take the bytes for.
-fn cometbft(payload: &[u8]) -> Option<Format> {
+fn lax_cometbft(payload: &[u8]) -> Option<Format> {
     let delimited = split_delimited(payload).and_then(|(message, rest)| Some((lax_message(message)?, rest)));
     match delimited {
         Some((Format::CometBftVote, rest))

@@ -106,6 +106,7 @@ fn pipeline(backend: Arc<dyn Backend>, keys: &[(Scheme, Vec<u8>)]) -> Pipeline {
             backend: "backend".into(),
             dangerous_allow_raw_messages: true,
             dangerous_allow_raw_digests: true,
+            dangerous_allow_prefixed_raw: vec![],
             bound: None,
             rotation: None,
         });

@@ -89,6 +89,13 @@ pub fn authorize(envelope: Arc<Envelope>, keys: &Keyring, snapshot: State) -> Re
                 Code::FormatRaw,
                 format!("{} signs {format} only with `{flag} = true` on the key", key.id),
             ),
+            FormatRefused::Prefix => Refusal::new(
+                Code::FormatRaw,
+                format!(
+                    "{} signs {format} only with `dangerous_allow_prefixed_raw` on the key, which names their prefix",
+                    key.id
+                ),
+            ),
             FormatRefused::Scheme => Refusal::new(
                 Code::FormatScheme,
                 format!("{} is a key of {}, which cannot sign {format}", key.id, key.scheme),

@@ -103,6 +103,10 @@ fn stored_input(approved: &Approved, sign_bytes: &[u8], decode: Decode) -> Resul
         | Format::EvmLegacy
         | Format::EvmEip2930
         | Format::EvmEip1559
+        | Format::EvmEip4844
+        | Format::EvmEip7702
+        | Format::EvmEip191
+        | Format::CometBftRawBytes
         | Format::TaggedMessage
         | Format::MlKem768Ciphertext => return Err(internal()),
     };

@@ -3,6 +3,7 @@
 use crate::fact::{Decode, Decoded, PayloadError};
 use crate::floor::{CHAIN_ID_MAX, SIGN_BYTES_MAX};
 use crate::format::Family;
+use crate::key::KeyEntry;
 use crate::lifecycle;
 use crate::policy::RequestView;
 use crate::proof::{Authorized, Request};
@@ -25,6 +26,7 @@ pub(crate) fn decode(authorized: Authorized, decode: Decode, network: Network, t
     } = authorized;
     let decoded = decode(envelope.format, key.scheme, &envelope.payload).map_err(refuse)?;
     check_consensus(envelope.format.family(), &decoded)?;
+    check_prefix(envelope.format.family(), &key, &envelope.payload)?;
     let now_ms = time.judge(snapshot.high_water_ms)?;
     lifecycle::judge(&key, &status, &decoded, now_ms)?;
     let tag = envelope
@@ -59,6 +61,24 @@ fn refuse(error: PayloadError) -> Refusal {
         PayloadError::NoPosition(_) => Code::NoPosition,
     };
     Refusal::new(code, error.to_string())
+}
+
+/// Raw bytes without a floor are signed only behind a prefix that the key names.
+fn check_prefix(family: Family, key: &KeyEntry, payload: &[u8]) -> Result<(), Refusal> {
+    let prefixes = &key.dangerous_allow_prefixed_raw;
+    let named = || prefixes.iter().any(|prefix| payload.starts_with(prefix.as_str().as_bytes()));
+    if family != Family::PrefixedRaw || named() {
+        return Ok(());
+    }
+    let prefixes: Vec<_> = prefixes.iter().map(|prefix| format!("`{}`", prefix.as_str())).collect();
+    Err(Refusal::new(
+        Code::FormatRaw,
+        format!(
+            "the raw bytes do not begin with {}, the prefix in `dangerous_allow_prefixed_raw` of {}",
+            prefixes.join(" or "),
+            key.id
+        ),
+    ))
 }
 
 /// Core does not take the decoder's word for what the floor needs.

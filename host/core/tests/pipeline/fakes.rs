@@ -261,6 +261,7 @@ impl World {
                 backend: "fake".into(),
                 dangerous_allow_raw_messages: raw,
                 dangerous_allow_raw_digests: raw,
+                dangerous_allow_prefixed_raw: vec![],
                 bound: None,
                 rotation: None,
             });

@@ -244,28 +244,33 @@ fn timestamp_of(field: &Field<'_>) -> Result<MessageTime, PayloadError> {
     Ok(MessageTime { seconds, nanos })
 }
 
-fn chain_id_of(field: &Field<'_>) -> Result<String, PayloadError> {
-    let bytes = field.bytes("chain_id")?;
-    if bytes.len() > CHAIN_ID_MAX || !bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+pub(super) fn chain_id_of(field: &Field<'_>) -> Result<String, PayloadError> {
+    printable(field, "chain_id", CHAIN_ID_MAX)
+}
+
+/// Text of printable ASCII characters; an empty one is not written, so it fails the comparison with the canonical bytes.
+pub(super) fn printable(field: &Field<'_>, name: &str, max: usize) -> Result<String, PayloadError> {
+    let bytes = field.bytes(name)?;
+    if bytes.len() > max || !bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) {
         return Err(PayloadError::Malformed(format!(
-            "`chain_id` at byte {}: 1 to {CHAIN_ID_MAX} printable ASCII characters are wanted",
+            "`{name}` at byte {}: 1 to {max} printable ASCII characters are wanted",
             field.offset
         )));
     }
     std::str::from_utf8(bytes)
         .map(str::to_owned)
-        .map_err(|_| PayloadError::Malformed(format!("`chain_id` at byte {} is no UTF-8", field.offset)))
+        .map_err(|_| PayloadError::Malformed(format!("`{name}` at byte {} is no UTF-8", field.offset)))
 }
 
 fn no_chain_id() -> PayloadError {
     missing("chain_id", "a signature without it would count on any chain")
 }
 
-fn missing(name: &str, why: &str) -> PayloadError {
+pub(super) fn missing(name: &str, why: &str) -> PayloadError {
     PayloadError::Malformed(format!("`{name}` is missing; {why}"))
 }
 
-fn nothing_after(payload: &[u8], end: usize, what: &str) -> Result<(), PayloadError> {
+pub(super) fn nothing_after(payload: &[u8], end: usize, what: &str) -> Result<(), PayloadError> {
     match payload.len().saturating_sub(end) {
         0 => Ok(()),
         more => Err(PayloadError::Malformed(format!(

@@ -77,11 +77,11 @@ pub struct Eip1559 {
 }
 
 /// A signature as a transaction carries it.
-struct Signature<'a> {
-    r: &'a [u8; 32],
-    s: &'a [u8; 32],
+pub(super) struct Signature<'a> {
+    pub(super) r: &'a [u8; 32],
+    pub(super) s: &'a [u8; 32],
     /// The parity of R's y coordinate: 0 or 1.
-    recovery_id: u8,
+    pub(super) recovery_id: u8,
 }
 
 impl Legacy {
@@ -226,20 +226,20 @@ fn list(items: &[u8]) -> Vec<u8> {
     out
 }
 
-fn typed(transaction_type: u8, items: &[u8]) -> Vec<u8> {
+pub(super) fn typed(transaction_type: u8, items: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(items.len() + 6);
     out.push(transaction_type);
     put_list(&mut out, items);
     out
 }
 
-fn put_call(out: &mut Vec<u8>, to: Option<&[u8; 20]>, value: U256, data: &[u8]) {
+pub(super) fn put_call(out: &mut Vec<u8>, to: Option<&[u8; 20]>, value: U256, data: &[u8]) {
     put_string(out, to.map_or(&[], |to| to.as_slice()));
     put_u256(out, value);
     put_string(out, data);
 }
 
-fn put_access_list(out: &mut Vec<u8>, access_list: &[AccessListItem]) {
+pub(super) fn put_access_list(out: &mut Vec<u8>, access_list: &[AccessListItem]) {
     let mut entries = Vec::new();
     for item in access_list {
         let mut keys = Vec::new();
@@ -254,7 +254,7 @@ fn put_access_list(out: &mut Vec<u8>, access_list: &[AccessListItem]) {
     put_list(out, &entries);
 }
 
-fn put_signature(out: &mut Vec<u8>, signature: Option<Signature<'_>>) {
+pub(super) fn put_signature(out: &mut Vec<u8>, signature: Option<Signature<'_>>) {
     if let Some(Signature { r, s, recovery_id }) = signature {
         put_u64(out, u64::from(recovery_id));
         put_scalars(out, r, s);

@@ -284,6 +284,7 @@ impl World {
             backend: "test".into(),
             dangerous_allow_raw_messages: role != Role::Consensus,
             dangerous_allow_raw_digests: false,
+            dangerous_allow_prefixed_raw: vec![],
             bound: None,
             rotation: None,
         };

@@ -347,6 +347,7 @@ impl Config {
             backend: key.backend.clone(),
             dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
             dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
+            dangerous_allow_prefixed_raw: vec![],
             bound: key.bound.clone(),
             rotation: self.rotation(key),
         }

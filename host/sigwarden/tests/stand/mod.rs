@@ -277,6 +277,7 @@ fn pipeline(clients: &Clients, ledger: &Arc<EmbeddedLedger>, gate: &Arc<Gate>, s
         backend: "mock".into(),
         dangerous_allow_raw_messages: false,
         dangerous_allow_raw_digests: false,
+        dangerous_allow_prefixed_raw: vec![],
         bound: None,
         rotation: None,
     });
