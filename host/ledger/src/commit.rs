@@ -13,7 +13,11 @@ use sigwarden_core::Role;
 use sigwarden_core::ledger::{Commitment, Conflict, Entry, LedgerFailure, Receipt, Refused};
 use sigwarden_core::proof::{Approved, DecisionId};
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Decisions that are settled under one hold of the lock, and so written as one frame: a batch of 64 is one durable write, and nobody
+/// else waits for more than a millisecond or two of settling. A larger batch is more than one durable write.
+const SETTLED_AT_ONCE: usize = 256;
 
 /// Bytes of lines that wait before further refusals are only counted: a stalled disk must not fill the memory. A quarter of them
 /// would be a second's worth under any load that this machine can answer.
@@ -31,7 +35,17 @@ impl Inner {
         })
     }
 
+    /// Commits each of them, in order, each after what those before it have changed; one answer for each. They share a durable write,
+    /// or a few if there are very many.
     pub(crate) fn commit(&self, approved: &[Approved]) -> Vec<Commitment> {
+        approved
+            .chunks(SETTLED_AT_ONCE)
+            .flat_map(|approved| self.commit_together(approved))
+            .collect()
+    }
+
+    /// What was settled of earlier chunks is durable by now and stands, whatever becomes of this one.
+    fn commit_together(&self, approved: &[Approved]) -> Vec<Commitment> {
         let bodies: Vec<_> = approved.iter().map(render::decision).collect();
         let (mut commitments, turn) = {
             let mut sequencer = self.sequencer();
@@ -40,7 +54,10 @@ impl Inner {
                 .zip(bodies)
                 .map(|(approved, body)| self.sequence(&mut sequencer, approved, body))
                 .collect();
-            let any = commitments.iter().any(|commitment| matches!(commitment, Commitment::Receipt(_)));
+            let receipts = commitments.iter().filter(|commitment| matches!(commitment, Commitment::Receipt(_)));
+            let decided = receipts.count();
+            self.meter.decided(decided as u64);
+            let any = decided > 0;
             let turn = if any { sequencer.turn() } else { None };
             (commitments, turn)
         };
@@ -129,7 +146,8 @@ impl Inner {
         self.hold.wrote(begun.elapsed());
         watch.end();
         match written {
-            Ok(()) => {
+            Ok(sync) => {
+                self.meter.written(batch.first, batch.last, batch.lines.len(), sync);
                 let next = self.sequencer().written(batch.last, batch.lines);
                 // The next leader first: the disk is idle until it runs.
                 if let Some(next) = next {
@@ -145,7 +163,7 @@ impl Inner {
         }
     }
 
-    fn write(&self, batch: &mut Batch) -> std::io::Result<()> {
+    fn write(&self, batch: &mut Batch) -> std::io::Result<Duration> {
         segment::terminate(&mut batch.lines, batch.first, batch.last);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // A start copies the newest segment, and must find the room for it in what is kept free.

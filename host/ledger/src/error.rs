@@ -1,6 +1,7 @@
 //! Why a ledger does not open. Each says which file and byte, what it means, and what is safe to do.
 
 use crate::scan::{Fault, ScanError};
+use rustix::io::Errno;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,29 @@ pub enum OpenError {
     /// The disk refuses.
     #[error("{}: {source}", path.display())]
     Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file system takes no writes.
+    #[error(
+        "{}: the file system is read-only. A start writes before anything is signed, so nothing is signed; nothing was changed. If an error \
+         has made it so, the kernel's log (`dmesg`) tells which: check the disk and the file system first. Else mount it for writing \
+         (`mount -o remount,rw` its mount point), or, under systemd, name the state directory in `ReadWritePaths=`",
+        path.display()
+    )]
+    ReadOnly {
+        /// The file or directory.
+        path: PathBuf,
+    },
+    /// The process may not read or write there.
+    #[error(
+        "{}: {source}. The daemon reads and writes its state directory and everything in it, so nothing is signed; nothing was changed. See \
+         `ls -la` there: the daemon's user must be the owner, directories need mode 0700 (`chmod u+rwx`) and files 0600 (`chmod u+rw`)",
+        path.display()
+    )]
+    NotPermitted {
         /// The file or directory.
         path: PathBuf,
         /// Why.
@@ -152,13 +176,22 @@ pub enum OpenError {
 impl OpenError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { path, source }
+        move |source| Self::of_io(path, source)
+    }
+
+    fn of_io(path: PathBuf, source: io::Error) -> Self {
+        // The kernel's own refusals; that others may read a file is told by another error, with a remedy of its own.
+        match source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::ROFS) => Self::ReadOnly { path },
+            Some(Errno::ACCESS | Errno::PERM) => Self::NotPermitted { path, source },
+            Some(_) | None => Self::Io { path, source },
+        }
     }
 
     pub(crate) fn scan(file: &Path) -> impl FnOnce(ScanError) -> Self {
         let file = file.to_owned();
         move |error| match error {
-            ScanError::Io(source) => Self::Io { path: file, source },
+            ScanError::Io(source) => Self::of_io(file, source),
             ScanError::Newer(found) => Self::NewerFormat {
                 file,
                 found,

@@ -137,7 +137,9 @@ impl Inner {
         };
         checkpoint
             .write(&state, &dirty, meta)
-            .map_err(|trouble| self.checkpoint_failed(&trouble))
+            .map_err(|trouble| self.checkpoint_failed(&trouble))?;
+        self.meter.checkpointed();
+        Ok(())
     }
 
     pub(crate) fn checkpoint_failed(&self, trouble: &Trouble) -> LedgerFailure {

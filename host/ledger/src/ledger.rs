@@ -3,6 +3,7 @@
 use crate::administer::{AdministerError, Administration};
 use crate::budget::Budget;
 use crate::checkpoint::Checkpoint;
+use crate::counters::{Counters, Meter};
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::hold::Hold;
@@ -135,6 +136,7 @@ pub struct EmbeddedLedger {
 /// What threads share.
 pub(crate) struct Inner {
     pub(crate) sequencer: Mutex<Sequencer>,
+    pub(crate) meter: Arc<Meter>,
     /// Locked by whoever leads.
     pub(crate) writer: Mutex<Writer>,
     pub(crate) checkpoint: Mutex<Checkpoint>,
@@ -202,8 +204,10 @@ impl EmbeddedLedger {
                 "a write that was not completed was cut from the log's end; nothing acknowledged was in it"
             );
         }
+        let meter = Arc::new(Meter::new(link.sequence));
         let inner = Arc::new(Inner {
-            sequencer: Mutex::new(Sequencer::new(state, link)),
+            sequencer: Mutex::new(Sequencer::new(state, link, Arc::clone(&meter))),
+            meter,
             writer: Mutex::new(writer),
             checkpoint: Mutex::new(checkpoint),
             disk,
@@ -268,6 +272,12 @@ impl EmbeddedLedger {
             head: sequencer.link.head,
             refusals_dropped: sequencer.refusals_dropped,
         }
+    }
+
+    /// What it has done since it was opened. Takes no lock.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.inner.meter.read()
     }
 
     /// Makes everything durable that was recorded so far, appended entries included.

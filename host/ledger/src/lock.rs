@@ -37,13 +37,26 @@ pub enum LockError {
         uid: u32,
     },
     /// It cannot be opened or locked.
-    #[error("{} cannot be locked: {source}; the state directory is made by `sigwarden init`", path.display())]
+    #[error("{} cannot be locked: {source}; {}", path.display(), remedy(source))]
     Io {
         /// The lock file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
+}
+
+/// What to do about it.
+fn remedy(error: &io::Error) -> &'static str {
+    let kind = error.kind();
+    if kind == io::ErrorKind::ReadOnlyFilesystem {
+        "nothing can be signed without writing it down first. If an error has made the file system read-only, the kernel's log (`dmesg`) tells \
+         which; under systemd, name the state directory in `ReadWritePaths=`"
+    } else if kind == io::ErrorKind::PermissionDenied {
+        "the state directory needs mode 0700 and the user of the daemon as its owner: `chmod u+rwx,go=` it, or run the command as that user"
+    } else {
+        "the state directory is made by `sigwarden init`"
+    }
 }
 
 impl DeploymentLock {
@@ -138,5 +151,30 @@ mod tests {
         let missing = dir.path().join("missing");
         assert!(matches!(DeploymentLock::acquire(&missing), Err(LockError::Io { .. })));
         assert!(!missing.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_with_its_remedy() {
+        let told = |error: rustix::io::Errno| {
+            let (path, source) = ("state/lock".into(), error.into());
+            LockError::Io { path, source }.to_string()
+        };
+        assert!(told(rustix::io::Errno::ROFS).contains("`ReadWritePaths=`"));
+        assert!(told(rustix::io::Errno::ACCESS).contains("`chmod u+rwx,go=`"));
+        assert!(told(rustix::io::Errno::NOENT).contains("`sigwarden init`"));
+    }
+
+    #[test]
+    fn a_directory_without_write_permission_gives_no_lock() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+        let locked = DeploymentLock::acquire(dir.path());
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        match locked {
+            Err(refused) => assert!(refused.to_string().contains("`chmod u+rwx,go=`"), "{refused}"),
+            // Root writes there all the same.
+            Ok(_) => assert!(rustix::process::geteuid().is_root()),
+        }
     }
 }

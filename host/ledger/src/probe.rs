@@ -24,6 +24,6 @@ impl AppendProbe {
     /// # Errors
     /// The operating system's.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.append(bytes)
+        self.0.append(bytes).map(drop)
     }
 }

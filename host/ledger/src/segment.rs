@@ -4,6 +4,7 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::frame::{Header, Terminator};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// A segment ends at this size unless the settings say otherwise: one file is handled, copied and archived with ease.
 pub(crate) const SEGMENT_MAX: u64 = 256 * 1024 * 1024;
@@ -89,14 +90,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a frame and makes it durable. After an error the writer is of no use.
-    pub(crate) fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+    /// Writes a frame and makes it durable; says how long that took. After an error the writer is of no use.
+    pub(crate) fn append(&mut self, frame: &[u8]) -> io::Result<Duration> {
         let end = self.end + frame.len() as u64;
         self.reserve(end)?;
+        let begun = Instant::now();
         self.file.write_at(self.end, frame)?;
         self.file.sync_data()?;
         self.end = end;
-        Ok(())
+        Ok(begun.elapsed())
     }
 
     /// Whether the segment is full, has `most` bytes, or is old, so that the next frame begins another.

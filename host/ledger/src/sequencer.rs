@@ -1,6 +1,7 @@
 //! What one lock guards: the state, the chain's end, and the batch that is being gathered. Nothing here waits for the disk.
 
 use crate::checkpoint::Dirty;
+use crate::counters::Meter;
 use crate::decisions::RecentDecisions;
 use crate::gate::Gate;
 use crate::record::{Kind, LINE_MAX};
@@ -76,6 +77,7 @@ pub(crate) struct Sequencer {
     pub(crate) closed: bool,
     /// Refusals that found no room.
     pub(crate) refusals_dropped: u64,
+    meter: Arc<Meter>,
     pending: Batch,
     /// The gate of the batch that is being written, or is about to be by the one it was handed to.
     in_flight: Option<Arc<Gate>>,
@@ -87,7 +89,7 @@ pub(crate) struct Sequencer {
 const SPARE_MAX: usize = 256 * 1024;
 
 impl Sequencer {
-    pub(crate) fn new(state: State, link: Link) -> Self {
+    pub(crate) fn new(state: State, link: Link, meter: Arc<Meter>) -> Self {
         Self {
             state,
             link,
@@ -99,6 +101,7 @@ impl Sequencer {
             told: false,
             closed: false,
             refusals_dropped: 0,
+            meter,
             pending: Batch::after(link, Vec::new()),
             in_flight: None,
             spare: Vec::new(),
@@ -131,6 +134,7 @@ impl Sequencer {
         let head = blake3::hash(lines.get(begin..).unwrap_or_default()).into();
         lines.push(b'\n');
         self.link = Link { sequence, head };
+        self.meter.sequenced(sequence);
         self.pending.last = sequence;
         self.pending.time_ms = self.pending.time_ms.max(now_ms);
         if kind.time_is_judged() {

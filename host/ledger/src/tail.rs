@@ -29,14 +29,43 @@ pub enum TailError {
     },
 }
 
+/// The last lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tailed {
+    /// In order, as written, without their LFs.
+    pub lines: Vec<String>,
+    /// More were asked for than [`TAIL_MAX`], and there are more: say so to whoever asked.
+    pub capped: bool,
+}
+
+/// [`tail`], and whether it kept back lines that were asked for.
+///
+/// # Errors
+/// As there.
+pub fn tail_of(state_dir: &Path, count: usize) -> Result<Tailed, TailError> {
+    // One more tells whether there is one.
+    let mut lines = last_lines(state_dir, count.min(TAIL_MAX + 1))?;
+    let capped = lines.len() > TAIL_MAX;
+    if capped {
+        lines.pop_front();
+    }
+    Ok(Tailed {
+        lines: lines.into(),
+        capped,
+    })
+}
+
 /// The last `count` lines (at most 10,000) in order, as written, without their LFs. Stops at the first frame that does not hold;
 /// [`crate::verify`] says what is wrong with it.
 ///
 /// # Errors
 /// The log cannot be read.
 pub fn tail(state_dir: &Path, count: usize) -> Result<Vec<String>, TailError> {
+    tail_of(state_dir, count).map(|tailed| tailed.lines)
+}
+
+fn last_lines(state_dir: &Path, count: usize) -> Result<VecDeque<String>, TailError> {
     let log = state_dir.join("log");
-    let count = count.min(TAIL_MAX);
     let mut lines: VecDeque<String> = VecDeque::new();
     let segments = archive::all_segments(&RealDisk, state_dir).map_err(|source| TailError::Io { file: log.clone(), source })?;
     for (_, path) in segments.into_iter().rev() {
@@ -47,7 +76,7 @@ pub fn tail(state_dir: &Path, count: usize) -> Result<Vec<String>, TailError> {
             break;
         }
     }
-    Ok(lines.into())
+    Ok(lines)
 }
 
 /// Hands every line to `visit`, in order, as written, without its LF. Stops at the first frame that does not hold.

@@ -8,12 +8,15 @@
     reason = "tests"
 )]
 
+mod checkpoints;
 mod commits;
+mod counters;
 mod disks;
 mod forgeries;
 mod mutations;
 mod peer;
 mod recovery;
 mod request_ids;
+mod starts;
 mod verification;
 mod world;

@@ -1,9 +1,9 @@
 //! Starts after crashes and accidents. Nothing acknowledged is lost, and what cannot be known to be complete does not start.
 
 use crate::disks::QuickDisk;
-use crate::world::{ACCOUNT, NOW, Rule, VALIDATOR, World, settings};
+use crate::world::{ACCOUNT, NOW, Rule, VALIDATOR, World};
 use sigwarden_core::Code;
-use sigwarden_ledger::{EmbeddedLedger, OpenError, Settings, verify};
+use sigwarden_ledger::{OpenError, verify};
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -49,38 +49,29 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn copied(from: &Path) -> tempfile::TempDir {
+pub(crate) fn copied(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
     copy(from, to.path());
     to
 }
 
-fn quick() -> Arc<QuickDisk> {
+pub(crate) fn quick() -> Arc<QuickDisk> {
     Arc::new(QuickDisk::default())
 }
 
-fn open(dir: &Path) -> Result<World, OpenError> {
+pub(crate) fn open(dir: &Path) -> Result<World, OpenError> {
     World::open(quick(), dir, Rule::Allow)
 }
 
-fn refused(dir: &Path) -> OpenError {
+pub(crate) fn refused(dir: &Path) -> OpenError {
     match open(dir) {
         Ok(_) => panic!("it opened"),
         Err(error) => error,
     }
 }
 
-/// Opens as an operator who asks for a new checkpoint.
-fn rebuild(dir: &Path) -> Result<World, OpenError> {
-    let settings = Settings {
-        rebuild_checkpoint: true,
-        ..settings()
-    };
-    World::open_with(settings, quick(), dir, Rule::Allow)
-}
-
 /// A deployment that crashed after votes at heights 2 to `last`; its checkpoint is as old as its last start.
-fn crashed(last: u64) -> tempfile::TempDir {
+pub(crate) fn crashed(last: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let world = World::create(quick(), dir.path(), Rule::Allow);
     for height in 2..=last {
@@ -222,79 +213,6 @@ fn a_segment_of_another_deployment_or_under_another_name_does_not_start() {
 }
 
 #[test]
-fn a_checkpoint_that_is_gone_or_damaged_does_not_start_and_is_rebuilt_only_when_asked() {
-    let dir = crashed(4);
-    let file = dir.path().join("checkpoint.redb");
-    let copy = copied(dir.path());
-    fs::remove_file(copy.path().join("checkpoint.redb")).unwrap();
-    let error = refused(copy.path());
-    assert!(matches!(&error, OpenError::MissingCheckpoint { file } if *file == copy.path().join("checkpoint.redb")));
-    assert!(error.to_string().contains("`sigwarden ledger rebuild-checkpoint --reason TEXT`"));
-    assert!(!copy.path().join("checkpoint.redb").exists(), "nothing was made");
-    let world = rebuild(copy.path()).unwrap();
-    assert!(world.ledger.opening().rebuilt);
-    assert_eq!((world.uses(VALIDATOR), world.uses(ACCOUNT)), (3, 0));
-    assert_eq!(world.vote(4, 1, "b").unwrap_err().kind(), Code::FloorConflict);
-    drop(world);
-    assert!(!open(copy.path()).unwrap().ledger.opening().rebuilt);
-    assert!(!rebuild(copy.path()).unwrap().ledger.opening().rebuilt, "one that is there is used");
-    // Without its first segment the log cannot rebuild it.
-    fs::remove_file(copy.path().join("checkpoint.redb")).unwrap();
-    fs::remove_file(segments(copy.path()).remove(0)).unwrap();
-    assert!(matches!(rebuild(copy.path()).err(), Some(OpenError::Gap { first: 1, .. })));
-
-    let len = file.metadata().unwrap().len();
-    for cut in [0, 100, 4096, len / 2, len - 1] {
-        fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(cut).unwrap();
-        let error = refused(dir.path());
-        assert!(matches!(&error, OpenError::Checkpoint { .. }), "{cut}: {error}");
-        assert!(error.to_string().contains("`sigwarden ledger rebuild-checkpoint --reason TEXT`"));
-    }
-}
-
-#[test]
-fn a_checkpoint_from_yesterday_catches_up_and_one_from_tomorrow_does_not_start() {
-    let dir = crashed(3);
-    let copy = copied(dir.path());
-    let world = open(dir.path()).unwrap();
-    for height in 4..20 {
-        world.vote(height, 1, "a").unwrap();
-    }
-    world.ledger.close().unwrap();
-    drop(world);
-    // Today's log, yesterday's checkpoint.
-    let mixed = copied(dir.path());
-    fs::copy(copy.path().join("checkpoint.redb"), mixed.path().join("checkpoint.redb")).unwrap();
-    let world = open(mixed.path()).unwrap();
-    assert_eq!(world.uses(VALIDATOR), 18);
-    assert_eq!(world.vote(19, 1, "b").unwrap_err().kind(), Code::FloorConflict);
-
-    // Yesterday's log, today's checkpoint: the segment that it knows is not there.
-    let mixed = copied(copy.path());
-    fs::copy(dir.path().join("checkpoint.redb"), mixed.path().join("checkpoint.redb")).unwrap();
-    assert!(matches!(refused(mixed.path()), OpenError::MissingSegment { .. }));
-    // Today's log with its newest segment cut at a frame.
-    let newest = segments(dir.path()).pop().unwrap();
-    let begins = frames(&newest);
-    let cut = begins[begins.len() - 2];
-    fs::OpenOptions::new().write(true).open(&newest).unwrap().set_len(cut).unwrap();
-    assert!(matches!(refused(dir.path()), OpenError::CheckpointAhead { offset, .. } if offset == cut));
-}
-
-#[test]
-fn an_alien_history_under_the_checkpoint_does_not_start() {
-    let dir = crashed(2);
-    let copy = copied(dir.path());
-    for (path, block) in [(dir.path(), "a"), (copy.path(), "b")] {
-        let world = open(path).unwrap();
-        world.vote(3, 1, block).unwrap();
-        world.ledger.close().unwrap();
-    }
-    fs::copy(dir.path().join("checkpoint.redb"), copy.path().join("checkpoint.redb")).unwrap();
-    assert!(matches!(refused(copy.path()), OpenError::CheckpointForks { .. }));
-}
-
-#[test]
 fn segments_end_after_a_day_and_the_chain_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::create(quick(), dir.path(), Rule::Allow);
@@ -309,46 +227,6 @@ fn segments_end_after_a_day_and_the_chain_goes_on() {
     assert_eq!(verified.segments, before as u64 + 2);
     let world = open(dir.path()).unwrap();
     assert_eq!(world.uses(ACCOUNT), 3);
-}
-
-#[test]
-fn a_newer_format_does_not_start() {
-    let dir = crashed(2);
-    let newest = segments(dir.path()).pop().unwrap();
-    let text = fs::read_to_string(&newest).unwrap().replacen("\"format\":1", "\"format\":9", 1);
-    fs::write(&newest, text).unwrap();
-    assert!(matches!(refused(dir.path()), OpenError::NewerFormat { found: 9, known: 1, .. }));
-}
-
-#[test]
-fn a_ledger_is_never_invented_and_never_replaced() {
-    let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(refused(dir.path()), OpenError::Missing { .. }));
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
-    let state = dir.path().join("state");
-    let ledger = EmbeddedLedger::create(&state, settings()).unwrap();
-    assert_eq!(ledger.deployment_id().len(), 32);
-    let id = ledger.deployment_id().to_owned();
-    drop(ledger);
-    assert!(matches!(EmbeddedLedger::create(&state, settings()), Err(OpenError::Exists { .. })));
-    fs::remove_file(state.join("checkpoint.redb")).unwrap();
-    assert!(matches!(EmbeddedLedger::create(&state, settings()), Err(OpenError::Exists { .. })));
-    let rebuilding = Settings {
-        rebuild_checkpoint: true,
-        ..settings()
-    };
-    assert_eq!(EmbeddedLedger::open(&state, rebuilding).unwrap().deployment_id(), id);
-}
-
-#[test]
-fn a_file_that_others_may_read_does_not_start() {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = crashed(2);
-    let newest = segments(dir.path()).pop().unwrap();
-    fs::set_permissions(&newest, fs::Permissions::from_mode(0o644)).unwrap();
-    let error = refused(dir.path());
-    assert!(matches!(&error, OpenError::Io { path, .. } if *path == newest));
-    assert!(error.to_string().contains("chmod go= "), "{error}");
 }
 
 #[test]
@@ -384,47 +262,4 @@ fn a_flipped_bit_in_the_last_frame_is_not_taken_for_a_torn_write() {
         "{unnoticed:?}"
     );
     assert!(unnoticed.first().is_none_or(|at| *at >= terminator));
-}
-
-#[test]
-fn a_full_disk_and_one_that_cannot_be_written_do_not_start_and_say_so() {
-    use sigwarden_ledger::disk::simulated::SimulatedDisk;
-    let disk = SimulatedDisk::new(1);
-    let dir = Path::new("/state");
-    let settings = Settings {
-        segment_bytes: 100_000,
-        keeper: false,
-        ..settings()
-    };
-    EmbeddedLedger::create_on(Arc::new(disk.clone()), dir, settings.clone())
-        .unwrap()
-        .close()
-        .unwrap();
-    disk.set_capacity(Some(disk.used()));
-    match EmbeddedLedger::open_on(Arc::new(disk.clone()), dir, settings.clone()) {
-        Err(OpenError::Io { path, source }) => {
-            assert!(path.starts_with(dir), "{}", path.display());
-            assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
-        }
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it opened"),
-    }
-    disk.set_capacity(None);
-    let calls = disk.calls().all;
-    EmbeddedLedger::open_on(Arc::new(disk.copy()), dir, settings.clone()).unwrap();
-    // Whichever call of a start fails, it says which file, and the next start is as if nothing had been.
-    for call in 1..calls {
-        let copy = disk.copy();
-        copy.fail_at(Some(call));
-        let opened = EmbeddedLedger::open_on(Arc::new(copy.clone()), dir, settings.clone());
-        if copy.calls().failed == 0 {
-            assert!(call > 20, "a start has more calls than that");
-            break;
-        }
-        if let Err(error) = opened {
-            assert!(error.to_string().contains("/state"), "{call}: {error}");
-        }
-        copy.fail_at(None);
-        EmbeddedLedger::open_on(Arc::new(copy), dir, settings.clone()).unwrap_or_else(|error| panic!("after call {call} failed: {error}"));
-    }
 }

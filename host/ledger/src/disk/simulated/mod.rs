@@ -5,14 +5,19 @@
 //! them again, and a power cut loses them. That is what Linux does.
 
 mod contents;
+mod file;
 mod names;
+mod platter;
 mod random;
 
+pub use platter::ReadOnly;
 pub use random::Random;
 
 use super::{Access, Disk, DiskFile};
 use contents::{Contents, Luck};
+use file::SimulatedFile;
 use names::{Names, Node};
+use platter::{Fate, Platter, no_power, told_to_fail};
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -22,23 +27,6 @@ use std::time::Duration;
 /// The disk; its clones are the same disk.
 #[derive(Debug, Clone)]
 pub struct SimulatedDisk(Arc<Mutex<Platter>>);
-
-#[derive(Debug)]
-struct Platter {
-    files: HashMap<u64, Contents>,
-    names: Names,
-    next_file: u64,
-    random: Random,
-    /// Calls that change something, and all calls.
-    changes: u64,
-    calls: u64,
-    cut_at: Option<u64>,
-    cut: bool,
-    fail_at: Option<u64>,
-    failed: u64,
-    capacity: Option<u64>,
-    sync_latency: Duration,
-}
 
 /// Calls that a disk was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +64,7 @@ impl SimulatedDisk {
             failed: 0,
             capacity: None,
             sync_latency: Duration::ZERO,
+            read_only: None,
         })))
     }
 
@@ -100,6 +89,11 @@ impl SimulatedDisk {
     /// How long a `sync_data` takes.
     pub fn set_sync_latency(&self, latency: Duration) {
         self.lock().sync_latency = latency;
+    }
+
+    /// Refuses every change from now on, or of names only; `None` takes them again.
+    pub fn set_read_only(&self, read_only: Option<ReadOnly>) {
+        self.lock().read_only = read_only;
     }
 
     /// Bytes used.
@@ -161,90 +155,6 @@ impl SimulatedDisk {
     }
 }
 
-/// What comes of a call.
-enum Fate {
-    /// It works.
-    Works,
-    /// It fails as it was told to.
-    Fails,
-    /// The power is cut while it runs.
-    Cut,
-}
-
-fn no_power() -> io::Error {
-    io::Error::other("the power was cut")
-}
-
-fn told_to_fail() -> io::Error {
-    io::Error::other("the disk was told to fail this call")
-}
-
-impl Platter {
-    /// Counts a call that changes nothing.
-    fn look(&mut self) -> io::Result<()> {
-        if self.cut {
-            return Err(no_power());
-        }
-        self.calls += 1;
-        if self.fail_at == Some(self.calls) {
-            self.failed += 1;
-            return Err(told_to_fail());
-        }
-        Ok(())
-    }
-
-    /// Counts a call that changes something.
-    fn change(&mut self) -> io::Result<Fate> {
-        if self.cut {
-            return Err(no_power());
-        }
-        self.calls += 1;
-        self.changes += 1;
-        if self.cut_at == Some(self.changes) {
-            self.cut = true;
-            return Ok(Fate::Cut);
-        }
-        if self.fail_at == Some(self.calls) {
-            self.failed += 1;
-            return Ok(Fate::Fails);
-        }
-        Ok(Fate::Works)
-    }
-
-    /// A change that is whole once it is made, durable or not: a power cut in the middle may have made it.
-    fn simple_change(&mut self, make: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        match self.change()? {
-            Fate::Works => make(self),
-            Fate::Fails => Err(told_to_fail()),
-            Fate::Cut => {
-                drop(make(self));
-                Err(no_power())
-            }
-        }
-    }
-
-    fn used(&self) -> u64 {
-        let files = self.names.now.values().filter_map(|node| match node {
-            Node::File(id) => self.files.get(id),
-            Node::Dir => None,
-        });
-        files.map(|contents| contents.now.len()).sum()
-    }
-
-    fn file(&mut self, id: u64) -> io::Result<&mut Contents> {
-        self.files.get_mut(&id).ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    /// Refuses what would need more than there is.
-    fn refuse_beyond_room(&self, id: u64, wanted_len: u64) -> io::Result<()> {
-        let len = self.files.get(&id).map_or(0, |contents| contents.now.len());
-        match self.capacity {
-            Some(capacity) if self.used() + wanted_len.saturating_sub(len) > capacity => Err(io::ErrorKind::StorageFull.into()),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
 impl Disk for SimulatedDisk {
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let mut platter = self.lock();
@@ -252,6 +162,9 @@ impl Disk for SimulatedDisk {
         let id = match (access, known) {
             (Access::Read | Access::Write, found) => {
                 platter.look()?;
+                if access == Access::Write {
+                    platter.refuse_writes()?;
+                }
                 match found {
                     Some(Node::File(id)) => id,
                     Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
@@ -263,6 +176,7 @@ impl Disk for SimulatedDisk {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
             (Access::CreateNew, None) => {
+                platter.refuse_names()?;
                 let id = platter.next_file;
                 platter.simple_change(|platter| {
                     platter.next_file += 1;
@@ -287,6 +201,7 @@ impl Disk for SimulatedDisk {
             platter.look()?;
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        platter.refuse_names()?;
         platter.simple_change(|platter| {
             platter.names.change(None, Some((path, Node::Dir)));
             Ok(())
@@ -309,6 +224,7 @@ impl Disk for SimulatedDisk {
             platter.look()?;
             return Err(io::ErrorKind::NotFound.into());
         };
+        platter.refuse_names()?;
         platter.simple_change(|platter| {
             platter.names.change(Some(from), Some((to, node)));
             Ok(())
@@ -321,6 +237,7 @@ impl Disk for SimulatedDisk {
             platter.look()?;
             return Err(io::ErrorKind::NotFound.into());
         }
+        platter.refuse_names()?;
         platter.simple_change(|platter| {
             platter.names.change(Some(path), None);
             Ok(())
@@ -341,88 +258,5 @@ impl Disk for SimulatedDisk {
         let mut platter = self.lock();
         platter.look()?;
         Ok(platter.capacity.map_or(ROOMY, |capacity| capacity.saturating_sub(platter.used())))
-    }
-}
-
-#[derive(Debug)]
-struct SimulatedFile {
-    disk: SimulatedDisk,
-    id: u64,
-    writable: bool,
-}
-
-impl SimulatedFile {
-    fn grow_to(&self, platter: &mut Platter, len: u64, make: impl Fn(&mut Contents)) -> io::Result<()> {
-        if !self.writable {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        platter.refuse_beyond_room(self.id, len)?;
-        platter.simple_change(|platter| {
-            make(platter.file(self.id)?);
-            Ok(())
-        })
-    }
-}
-
-impl DiskFile for SimulatedFile {
-    fn len(&self) -> io::Result<u64> {
-        let mut platter = self.disk.lock();
-        platter.look()?;
-        Ok(platter.file(self.id)?.now.len())
-    }
-
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut platter = self.disk.lock();
-        platter.look()?;
-        let read = platter.file(self.id)?.now.read(offset, out);
-        read.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut platter = self.disk.lock();
-        let end = offset + bytes.len() as u64;
-        let written = self.grow_to(&mut platter, end, |contents| contents.write(offset, bytes));
-        if written.is_err() && self.writable && !platter.cut {
-            // Any part of it, from the start on, may have been written.
-            let part = usize::try_from(platter.random.below(bytes.len() as u64)).unwrap_or(0);
-            let part = bytes.get(..part).unwrap_or_default();
-            if platter.refuse_beyond_room(self.id, offset + part.len() as u64).is_ok() {
-                platter.file(self.id)?.write(offset, part);
-            }
-        }
-        written
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.grow_to(&mut self.disk.lock(), len, |contents| contents.set_len(len))
-    }
-
-    fn allocate(&self, len: u64) -> io::Result<()> {
-        self.grow_to(&mut self.disk.lock(), len, |contents| {
-            if len > contents.now.len() {
-                contents.set_len(len);
-            }
-        })
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let latency = self.disk.lock().sync_latency;
-        if !latency.is_zero() {
-            std::thread::sleep(latency);
-        }
-        let platter = &mut *self.disk.lock();
-        let fate = platter.change()?;
-        let contents = platter.files.get_mut(&self.id).ok_or(io::ErrorKind::NotFound)?;
-        match fate {
-            Fate::Works => {
-                contents.sync();
-                Ok(())
-            }
-            Fate::Fails => {
-                contents.fail_sync(&mut platter.random);
-                Err(told_to_fail())
-            }
-            Fate::Cut => Err(no_power()),
-        }
     }
 }
