@@ -11,6 +11,12 @@ pub trait Backend: Send + Sync {
     /// The backend cannot sign. Nothing is tried again by core.
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure>;
 
+    /// Whether signing is a wait for somebody else (a token, another host) rather than work for this machine's cores. Of several
+    /// signatures those that wait are asked for side by side.
+    fn waits(&self) -> bool {
+        true
+    }
+
     /// Decapsulates the committed ciphertext (FIPS 203 §7.3: a wrong ciphertext gives a secret too, one that nobody shares). Blocks.
     /// Not every backend can, and by default none does.
     ///

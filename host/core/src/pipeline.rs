@@ -1,26 +1,32 @@
 //! The pipeline: one synchronous function for one request, each irreversible step consuming the proof value of the one before.
 //! Run it on a bounded pool of blocking threads; a client that hangs up cannot cancel a request, since nothing here is async.
 
-use crate::caller::{Caller, Clients, Peer};
-use crate::fact::Decode;
-use crate::key::{KeyEntry, KeyName};
+mod batch;
+mod parts;
+mod trail;
+
+pub use batch::Asked;
+pub use parts::{Clock, Limits, Parts, SignCall};
+
+use crate::PolicySet;
+use crate::caller::{Caller, Peer};
+use crate::key::KeyEntry;
 use crate::ledger::{Announced, Entry, Refused};
 use crate::permits::Permits;
-use crate::proof::{Decapsulated, Request, SharedSecret, Signed};
+use crate::proof::{Approved, Committed, Decapsulated, Envelope, Request, SharedSecret, Signed};
 use crate::refusal::{Code, Refusal};
 use crate::release::Releases;
 use crate::request_id::{InFlight, Place, exclusive};
-use crate::shadow::{ShadowSet, Shadows, Watched};
+use crate::shadow::{ShadowSet, Shadows};
 use crate::stages::authorize::{Keyring, Readable};
-use crate::stages::{approve, authenticate, authorize, commit, decode, evaluate, open, outcome, sign};
+use crate::stages::{approve, authorize, commit, decode, evaluate, open, outcome, sign};
 use crate::state::State;
 use crate::time::Time;
-use crate::vocabulary::{Network, Operation, vocabulary};
-use crate::{Backend, Ledger, PolicySet};
-use std::collections::BTreeMap;
+use crate::vocabulary::{Operation, vocabulary};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use trail::Trail;
 
 vocabulary! {
     /// The steps of a request, in order.
@@ -46,75 +52,6 @@ vocabulary! {
     }
 }
 
-/// A request as a transport received it: nothing checked yet.
-#[derive(Debug, Clone)]
-pub struct SignCall {
-    /// The operation's name.
-    pub operation: String,
-    /// The key: `namespace.key_id` for the version in use, or `namespace.key_id.v2`.
-    pub key: String,
-    /// The format's name.
-    pub format: String,
-    /// The scheme's name, or empty; if given it must be the key's.
-    pub scheme: String,
-    /// The client's request id, or empty.
-    pub request_id: String,
-    /// The payload.
-    pub payload: Vec<u8>,
-    /// When it was received: its deadline counts from here.
-    pub received: Instant,
-}
-
-/// Bounds on a request, each with a default.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a payload. 64 KiB: two maximal EVM init codes are 96 KiB, but every policy lifts a copy into its sandbox.
-    pub payload_bytes: usize,
-    /// How long a request may wait before its decision. 5 s: a CometBFT propose timeout is 3 s, an RPC client waits 10.
-    pub deadline: Duration,
-    /// Evaluations at once: the cores.
-    pub evaluations: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            payload_bytes: 64 * 1024,
-            deadline: Duration::from_secs(5),
-            evaluations: std::thread::available_parallelism().map_or(1, usize::from),
-        }
-    }
-}
-
-/// Reads a clock, in milliseconds. A plain function, so that tests drive it.
-pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
-
-/// What a pipeline is made of.
-pub struct Parts {
-    /// The deployment's network.
-    pub network: Network,
-    /// Who may ask for what.
-    pub clients: Clients,
-    /// The keys at first; [`Pipeline::add_key`] adds others.
-    pub keys: Keyring,
-    /// The policies in force.
-    pub policies: Arc<PolicySet>,
-    /// State and records.
-    pub ledger: Arc<dyn Ledger>,
-    /// Backends by name; every key's `backend` is there.
-    pub backends: BTreeMap<String, Arc<dyn Backend>>,
-    /// The payload decoder.
-    pub decode: Decode,
-    /// The wall clock.
-    pub clock: Clock,
-    /// The boot clock: milliseconds that the machine has run, suspended or not. Nobody sets it, so that a step of the other shows.
-    pub boot_clock: Clock,
-    /// Bounds.
-    pub limits: Limits,
-    /// Random, drawn at start: makes ids that the host gives unique across restarts.
-    pub process_id: u64,
-}
-
 /// The pipeline of one deployment.
 pub struct Pipeline {
     parts: Parts,
@@ -127,6 +64,28 @@ pub struct Pipeline {
     shadows: Shadows,
     next_id: AtomicU64,
     stopping: AtomicBool,
+}
+
+/// A request whose caller is known and whose fields are sound.
+struct Admitted {
+    envelope: Arc<Envelope>,
+    deadline: Instant,
+}
+
+/// A request that every policy allows, and what it holds until it is concluded.
+struct Judged<'a> {
+    approved: Approved,
+    /// Changes of keys' states that its authorization saw.
+    changes: u64,
+    announced: Announced<'a>,
+    place: Place<'a>,
+}
+
+/// Whether a request waits for another one that could become the same signature.
+#[derive(Clone, Copy)]
+enum Wait {
+    Not,
+    UntilItsDeadline,
 }
 
 /// How often a request whose policies saw stale state is evaluated again.
@@ -175,24 +134,28 @@ impl Pipeline {
 
     fn recorded(&self, peer: Peer, call: SignCall, operation: Operation) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         let mut trail = Trail::new(peer, &call.operation, &call.key, &call.format);
-        let answer = self.run(call, operation, &mut trail);
-        self.show_shadows(&mut trail, answer.as_ref().err());
+        let answer = self
+            .admit(call, operation, &mut trail)
+            .and_then(|admitted| self.run(&admitted, &mut trail));
+        self.told(trail, answer)
+    }
+
+    /// Records what became of a request, and lets the shadows see it, later, if the policies in force judged it.
+    fn told<T>(&self, mut trail: Trail, answer: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Some(watched) = trail.watched.take() {
+            let refused = answer.as_ref().err();
+            let last = trail.stages.last().map(|(stage, _)| *stage);
+            // What came after the policies is none of theirs; and what they were never asked about says nothing of them.
+            let refused = refused.filter(|_| matches!(last, Some(Stage::Evaluate | Stage::Approve)));
+            if !refused.is_some_and(|refusal| matches!(refusal.kind(), Code::Deadline | Code::Stopping)) {
+                self.shadows.answered(watched, refused, trail.counted);
+            }
+        }
         answer.inspect_err(|refusal| self.record_refusal(trail, refusal))
     }
 
-    /// Lets the shadows see the request, later, if the policies in force judged it.
-    fn show_shadows(&self, trail: &mut Trail, refused: Option<&Refusal>) {
-        let Some(watched) = trail.watched.take() else { return };
-        let last = trail.stages.last().map(|(stage, _)| *stage);
-        // What came after the policies is none of theirs; and what they were never asked about says nothing of them.
-        let refused = refused.filter(|_| matches!(last, Some(Stage::Evaluate | Stage::Approve)));
-        if !refused.is_some_and(|refusal| matches!(refusal.kind(), Code::Deadline | Code::Stopping)) {
-            self.shadows.answered(watched, refused, trail.counted);
-        }
-    }
-
-    /// The way of one request.
-    fn run(&self, call: SignCall, operation: Operation, trail: &mut Trail) -> Result<(Signed, Option<SharedSecret>), Refusal> {
+    /// The way of one request, from here to the end of [`Self::conclude`].
+    fn admit(&self, call: SignCall, operation: Operation, trail: &mut Trail) -> Result<Admitted, Refusal> {
         let deadline = call.received + self.parts.limits.deadline;
         let caller = trail.authenticate(&self.parts.clients)?;
         trail.caller = Some(Arc::clone(caller.name()));
@@ -201,47 +164,70 @@ impl Pipeline {
         })?;
         trail.request_id = Some(Arc::clone(&envelope.id));
         let envelope = Arc::new(envelope);
+        Ok(Admitted { envelope, deadline })
+    }
 
+    fn run(&self, admitted: &Admitted, trail: &mut Trail) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         for _ in 0..ATTEMPTS {
-            let policies = self.policies();
-            let changes = self.releases.seen();
-            let snapshot = self.parts.ledger.snapshot();
-            let authorized = trail.step(Stage::Authorize, || {
-                authorize::authorize(Arc::clone(&envelope), &self.keys(), snapshot)
-            })?;
-            let mut request = trail.step(Stage::Decode, || {
-                decode::decode(authorized, self.parts.decode, self.parts.network, &self.time)
-            })?;
-            let _place = self.wait_for_the_same(&mut request, deadline)?;
-            trail.watched = self.shadows.watch(&request.view);
-            let announced = Announced::to(self.parts.ledger.as_ref());
-            let evaluation = trail.step(Stage::Evaluate, || {
-                evaluate::evaluate(request, policies, &self.evaluations, deadline)
-            })?;
-            let approved = trail.step(Stage::Approve, || approve::approve(evaluation, || self.next_decision()))?;
-            self.refuse_if_stopping()?;
-            announced.arrives();
+            let Some(judged) = self.judge(admitted, Wait::UntilItsDeadline, trail)? else {
+                continue;
+            };
+            judged.announced.arrives();
             let committed = trail.step(Stage::Commit, || {
-                commit::commit(approved, self.parts.ledger.as_ref(), self.parts.decode)
+                commit::commit(judged.approved, self.parts.ledger.as_ref(), self.parts.decode)
             })?;
-            let Some(committed) = committed else { continue };
-            // From here on the request has a decision: what comes of it is its outcome, success or not.
-            trail.decided = true;
-            trail.counted = !committed.receipt.replay;
-            let origin = outcome::Origin::of(&committed);
-            let signature = trail.step(Stage::Sign, || sign::sign(committed, &self.parts.backends));
-            return self.releases.release(changes, |changed| {
-                let signature = match changed {
-                    true => signature.and_then(|signature| outcome::withhold_if_stopped(signature, &self.snapshot())),
-                    false => signature,
-                };
-                outcome::outcome(signature, origin, self.parts.ledger.as_ref(), &trail.stages)
-            });
+            if let Some(committed) = committed {
+                return self.conclude(committed, judged.changes, trail);
+            }
         }
         Err(Refusal::new(
             Code::Contention,
             format!("the state that the policies saw changed {ATTEMPTS} times in a row; ask again"),
         ))
+    }
+
+    /// Up to the proof that every policy allows. None: the request's place is taken, and it was not to wait for it.
+    fn judge(&self, admitted: &Admitted, wait: Wait, trail: &mut Trail) -> Result<Option<Judged<'_>>, Refusal> {
+        let policies = self.policies();
+        let changes = self.releases.seen();
+        let snapshot = self.parts.ledger.snapshot();
+        let authorized = trail.step(Stage::Authorize, || {
+            authorize::authorize(Arc::clone(&admitted.envelope), &self.keys(), snapshot)
+        })?;
+        let mut request = trail.step(Stage::Decode, || {
+            decode::decode(authorized, self.parts.decode, self.parts.network, &self.time)
+        })?;
+        let Some(place) = self.wait_for_the_same(&mut request, admitted.deadline, wait)? else {
+            return Ok(None);
+        };
+        trail.watched = self.shadows.watch(&request.view);
+        let announced = Announced::to(self.parts.ledger.as_ref());
+        let evaluation = trail.step(Stage::Evaluate, || {
+            evaluate::evaluate(request, policies, &self.evaluations, admitted.deadline)
+        })?;
+        let approved = trail.step(Stage::Approve, || approve::approve(evaluation, || self.next_decision()))?;
+        self.refuse_if_stopping()?;
+        Ok(Some(Judged {
+            approved,
+            changes,
+            announced,
+            place,
+        }))
+    }
+
+    /// From the durable decision to the answer: what comes of it is its outcome, success or not.
+    fn conclude(&self, committed: Committed, changes: u64, trail: &mut Trail) -> Result<(Signed, Option<SharedSecret>), Refusal> {
+        trail.decided = true;
+        trail.counted = !committed.receipt.replay;
+        let origin = outcome::Origin::of(&committed);
+        let signature = trail.step(Stage::Sign, || sign::sign(committed, &self.parts.backends));
+        self.releases.release(changes, |changed| {
+            let signature = match changed {
+                true => signature.and_then(|signature| outcome::withhold_if_stopped(signature, &self.snapshot())),
+                false => signature,
+            };
+            outcome::outcome(signature, origin, self.parts.ledger.as_ref(), &trail.stages)
+        })
     }
 
     /// A key's public key and status, if the caller may read it.
@@ -342,20 +328,27 @@ impl Pipeline {
     }
 
     /// Waits for a request with the same id, or with a vote for the same position, so that this one sees what became of it.
-    fn wait_for_the_same(&self, request: &mut Request, deadline: Instant) -> Result<Place<'_>, Refusal> {
+    fn wait_for_the_same(&self, request: &mut Request, deadline: Instant, wait: Wait) -> Result<Option<Place<'_>>, Refusal> {
         let wanted = exclusive(request.tag(), &request.key().public_key, request.decoded().consensus.as_ref());
         let alone = wanted.is_empty();
-        let place = self.in_flight.enter(wanted, deadline).ok_or_else(|| {
-            Refusal::new(
-                Code::Deadline,
-                "a request with the same id, or with a vote for the same position, is still in flight; ask again",
-            )
-        })?;
+        let entered = match wait {
+            Wait::Not => self.in_flight.enter_now(wanted),
+            Wait::UntilItsDeadline => self.in_flight.enter(wanted, deadline),
+        };
+        let Some(place) = entered else {
+            return match wait {
+                Wait::Not => Ok(None),
+                Wait::UntilItsDeadline => Err(Refusal::new(
+                    Code::Deadline,
+                    "a request with the same id, or with a vote for the same position, is still in flight; ask again",
+                )),
+            };
+        };
         if !alone {
             // The policies see what the one before left.
             request.snapshot = self.parts.ledger.snapshot();
         }
-        Ok(place)
+        Ok(Some(place))
     }
 
     /// An operator says that the wall clock is right as it is now. Call it once that is durable.
@@ -393,58 +386,5 @@ impl Pipeline {
             stages: trail.stages,
             now_ms: self.time.wall_ms(),
         }));
-    }
-}
-
-/// What is known of a request so far, for its record.
-struct Trail {
-    peer: Peer,
-    operation: String,
-    key: String,
-    format: String,
-    caller: Option<Arc<str>>,
-    request_id: Option<Arc<str>>,
-    stages: Vec<(Stage, u64)>,
-    decided: bool,
-    /// Its policies' changes of state stand: it was decided, and repeated nothing.
-    counted: bool,
-    watched: Option<Watched>,
-}
-
-impl Trail {
-    fn new(peer: Peer, operation: &str, key: &str, format: &str) -> Self {
-        // The caller's texts, cut: a record has at most 32 KiB.
-        let cut = |text: &str| text.chars().take(KeyName::MAX).collect();
-        Self {
-            peer,
-            operation: cut(operation),
-            key: cut(key),
-            format: cut(format),
-            caller: None,
-            request_id: None,
-            stages: Vec::with_capacity(8),
-            decided: false,
-            counted: false,
-            watched: None,
-        }
-    }
-
-    fn authenticate(&mut self, clients: &Clients) -> Result<Caller, Refusal> {
-        let begun = Instant::now();
-        let caller = authenticate::authenticate(clients, &self.peer);
-        self.took(Stage::Authenticate, begun);
-        caller
-    }
-
-    fn step<T>(&mut self, stage: Stage, step: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
-        let result = step();
-        self.took(stage, begun);
-        result
-    }
-
-    fn took(&mut self, stage: Stage, begun: Instant) {
-        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.stages.push((stage, micros));
     }
 }

@@ -111,6 +111,18 @@ pub(crate) fn exclusive(tag: Option<RequestTag>, public_key: &[u8], message: Opt
 }
 
 impl InFlight {
+    /// Takes them all if none of these is in flight.
+    pub(crate) fn enter_now(&self, wanted: Vec<[u8; 32]>) -> Option<Place<'_>> {
+        if !wanted.is_empty() {
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            if wanted.iter().any(|one| taken.contains(one)) {
+                return None;
+            }
+            taken.extend(&wanted);
+        }
+        Some(Place { of: self, taken: wanted })
+    }
+
     /// Waits until none of these is in flight, at most until `deadline`, and takes them all.
     pub(crate) fn enter(&self, wanted: Vec<[u8; 32]>, deadline: Instant) -> Option<Place<'_>> {
         if !wanted.is_empty() {
@@ -168,6 +180,8 @@ mod tests {
         let later = Instant::now() + Duration::from_secs(60);
         let place = flights.enter(vec![[1; 32], [2; 32]], later).unwrap();
         assert!(flights.enter(vec![[2; 32]], soon()).is_none(), "it is taken");
+        assert!(flights.enter_now(vec![[2; 32]]).is_none(), "it is not waited for");
+        assert!(flights.enter_now(vec![[3; 32]]).is_some());
         assert!(flights.enter(vec![[3; 32]], soon()).is_some(), "another is not");
         assert!(flights.enter(Vec::new(), soon()).is_some());
         std::thread::scope(|scope| {

@@ -147,6 +147,10 @@ impl EnvBackend {
 }
 
 impl Backend for EnvBackend {
+    fn waits(&self) -> bool {
+        false
+    }
+
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
         let key = committed.key();
         self.sign_inputs(&key.id, key.scheme, committed.to_sign())

@@ -59,6 +59,10 @@ impl KeystoreBackend {
 }
 
 impl Backend for KeystoreBackend {
+    fn waits(&self) -> bool {
+        false
+    }
+
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
         let key = committed.key();
         self.sign_inputs(&key.id, key.scheme, committed.to_sign())

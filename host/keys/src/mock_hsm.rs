@@ -190,6 +190,13 @@ impl MockHsm {
 }
 
 impl Backend for MockHsm {
+    fn waits(&self) -> bool {
+        let script = self.script.read().unwrap_or_else(PoisonError::into_inner);
+        std::iter::once(&script.faults)
+            .chain(script.keys.values())
+            .any(|faults| faults.latency_ms > 0)
+    }
+
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
         let key = committed.key();
         self.sign_inputs(&key.id, key.scheme, committed.to_sign())

@@ -80,6 +80,10 @@ impl SealedFileBackend {
 }
 
 impl Backend for SealedFileBackend {
+    fn waits(&self) -> bool {
+        false
+    }
+
     fn sign(&self, committed: &Committed) -> Result<Vec<RawSignature>, BackendFailure> {
         let key = committed.key();
         self.sign_inputs(&key.id, key.scheme, committed.to_sign())

@@ -7,13 +7,27 @@ use crate::ledger::{Commitment, Conflict, Grant, Ledger, LedgerFailure, Receipt}
 use crate::proof::{Approved, Committed, RawSignature, Work};
 use crate::refusal::{Code, Refusal};
 
-/// Commits. `None`: what the policies saw has changed, and nothing was committed; evaluate again.
+/// Commits one; see [`commit_all`].
 ///
 /// # Errors
 /// A floor refuses, or the ledger cannot.
 pub fn commit(approved: Approved, ledger: &dyn Ledger, decode: Decode) -> Result<Option<Committed>, Refusal> {
-    let one = std::slice::from_ref(&approved);
-    let commitment = ledger.commit(one).pop().unwrap_or(Commitment::Unknown);
+    let unknown = || Refusal::new(Code::Internal, "the ledger did not answer");
+    commit_all(vec![approved], ledger, decode).pop().unwrap_or_else(|| Err(unknown()))
+}
+
+/// Commits all with one durable write; one answer each, in order. `None`: what the policies saw has changed, and nothing was committed;
+/// evaluate again. An error: a floor refuses, or the ledger cannot.
+pub fn commit_all(approved: Vec<Approved>, ledger: &dyn Ledger, decode: Decode) -> Vec<Result<Option<Committed>, Refusal>> {
+    let commitments = ledger.commit(&approved);
+    // A ledger that answers too little does not say what became of the rest.
+    let commitments = commitments.into_iter().chain(std::iter::repeat(Commitment::Unknown));
+    let each = approved.into_iter().zip(commitments);
+    each.map(|(approved, commitment)| committed(approved, commitment, ledger, decode))
+        .collect()
+}
+
+fn committed(approved: Approved, commitment: Commitment, ledger: &dyn Ledger, decode: Decode) -> Result<Option<Committed>, Refusal> {
     let receipt = match commitment {
         Commitment::Receipt(receipt) => receipt,
         Commitment::Conflict(Conflict::Stale(_)) => return Ok(None),

@@ -74,6 +74,8 @@ pub(crate) struct Memory {
     pub(crate) found: Mutex<Option<Receipt>>,
     pub(crate) entries: Mutex<Vec<Entry>>,
     pub(crate) decided: AtomicU64,
+    /// How many requests each commit carried.
+    pub(crate) commits: Mutex<Vec<usize>>,
 }
 
 impl Ledger for Memory {
@@ -98,6 +100,7 @@ impl Ledger for Memory {
                 repeats: settlement.repeats,
             })
         };
+        self.commits.lock().unwrap().push(approved.len());
         approved.iter().map(one).collect()
     }
     fn look_up(&self, _: DecisionId) -> Option<Receipt> {

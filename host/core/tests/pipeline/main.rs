@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod batch;
 mod fakes;
 mod from_commit_on;
 mod request_ids;
