@@ -1,6 +1,6 @@
 //! The tables of `wit/facts.md`, for policies that take names of facts from their configuration. A test holds the two together.
 
-use FactKind::{Boolean, Bytes, BytesList, Text, Unsigned, Unsigned256};
+use FactKind::{Boolean, Bytes, BytesList, Text, TextList, Unsigned, Unsigned256, Unsigned256List, UnsignedList};
 
 /// A fact's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,12 @@ pub enum FactKind {
         /// How many bytes each entry has.
         length: Option<u16>,
     },
+    /// A list of texts.
+    TextList,
+    /// A list of `u64`.
+    UnsignedList,
+    /// A list of `u256`.
+    Unsigned256List,
 }
 
 /// What a format says of one of its facts.
@@ -94,6 +100,60 @@ const EVM_EIP_1559: &[FactSchema] = &[
     sometimes("evm.selector", Bytes { length: Some(4) }),
     always("evm.access-list.addresses", BytesList { length: Some(20) }),
     always("evm.access-list.storage-keys", Unsigned),
+];
+
+const EVM_EIP_4844: &[FactSchema] = &[
+    always("evm.transaction-type", Unsigned),
+    always("evm.chain-id", Unsigned),
+    always("evm.nonce", Unsigned),
+    always("evm.gas-limit", Unsigned),
+    always("evm.max-fee-per-gas", Unsigned256),
+    always("evm.max-priority-fee-per-gas", Unsigned256),
+    always("evm.create", Boolean),
+    always("evm.to", ADDRESS),
+    always("evm.value", Unsigned256),
+    always("evm.data", BYTES),
+    sometimes("evm.selector", Bytes { length: Some(4) }),
+    always("evm.access-list.addresses", BytesList { length: Some(20) }),
+    always("evm.access-list.storage-keys", Unsigned),
+    always("evm.max-fee-per-blob-gas", Unsigned256),
+    always("evm.blob-versioned-hashes", BytesList { length: Some(32) }),
+    always("evm.blobs", Unsigned),
+];
+
+const EVM_EIP_7702: &[FactSchema] = &[
+    always("evm.transaction-type", Unsigned),
+    always("evm.chain-id", Unsigned),
+    always("evm.nonce", Unsigned),
+    always("evm.gas-limit", Unsigned),
+    always("evm.max-fee-per-gas", Unsigned256),
+    always("evm.max-priority-fee-per-gas", Unsigned256),
+    always("evm.create", Boolean),
+    always("evm.to", ADDRESS),
+    always("evm.value", Unsigned256),
+    always("evm.data", BYTES),
+    sometimes("evm.selector", Bytes { length: Some(4) }),
+    always("evm.access-list.addresses", BytesList { length: Some(20) }),
+    always("evm.access-list.storage-keys", Unsigned),
+    always("evm.authorizations.chain-ids", Unsigned256List),
+    always("evm.authorizations.delegates", BytesList { length: Some(20) }),
+    always("evm.authorizations.nonces", UnsignedList),
+    always("evm.authorizations.authorities", BytesList { length: None }),
+];
+
+const EVM_EIP_191: &[FactSchema] = &[
+    always("message.length", Unsigned),
+    always("message.keccak256", HASH),
+    sometimes("message.text", Text),
+];
+
+const RAW_BYTES: &[FactSchema] = &[
+    always("raw-bytes.length", Unsigned),
+    always("raw-bytes.sha256", HASH),
+    always("raw-bytes.layout", Text),
+    always("raw-bytes.body", BYTES),
+    sometimes("cometbft.chain-id", Text),
+    sometimes("raw-bytes.unique-id", Text),
 ];
 
 const COMETBFT_VOTE: &[FactSchema] = &[
@@ -178,6 +238,10 @@ pub fn facts_of(format: &str) -> &'static [FactSchema] {
         "evm/legacy" => EVM_LEGACY,
         "evm/eip-2930" => EVM_EIP_2930,
         "evm/eip-1559" => EVM_EIP_1559,
+        "evm/eip-4844" => EVM_EIP_4844,
+        "evm/eip-7702" => EVM_EIP_7702,
+        "evm/eip-191" => EVM_EIP_191,
+        "cometbft/raw-bytes" => RAW_BYTES,
         "cometbft/vote" => COMETBFT_VOTE,
         "cometbft/proposal" => COMETBFT_PROPOSAL,
         "cometbft/vote-extension" => COMETBFT_VOTE_EXTENSION,
@@ -213,6 +277,9 @@ mod tests {
                 "bool" => Boolean,
                 "u64" => Unsigned,
                 "u256" => Unsigned256,
+                "list of text" => TextList,
+                "list of u64" => UnsignedList,
+                "list of u256" => Unsigned256List,
                 bytes if bytes.starts_with("bytes") => Bytes { length: length(bytes) },
                 list => BytesList {
                     length: length(list.strip_prefix("list of ").unwrap()),
@@ -241,7 +308,7 @@ mod tests {
         for (format, rows) in page {
             assert_eq!(facts_of(&format), rows, "{format}");
         }
-        assert!(facts_of("evm/eip-7702").is_empty());
+        assert!(facts_of("evm/eip-9999").is_empty());
     }
 
     #[test]

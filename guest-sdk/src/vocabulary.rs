@@ -148,9 +148,13 @@ pub const FORMATS: &[&str] = &[
     "evm/legacy",
     "evm/eip-2930",
     "evm/eip-1559",
+    "evm/eip-4844",
+    "evm/eip-7702",
+    "evm/eip-191",
     "cometbft/vote",
     "cometbft/proposal",
     "cometbft/vote-extension",
+    "cometbft/raw-bytes",
     "hotstuff/proposal",
     "hotstuff/vote",
     "hotstuff/timeout",
@@ -167,8 +171,12 @@ pub enum Family {
     RawDigest,
     /// An EVM transaction.
     Evm,
+    /// A message that an EVM account signs: EIP-191.
+    EvmMessage,
     /// A CometBFT consensus message.
     Cometbft,
+    /// An application's prefixed bytes that a CometBFT validator signs.
+    PrefixedRaw,
     /// A HotStuff consensus message.
     Hotstuff,
     /// A message whose tag says what it is for.
@@ -188,7 +196,9 @@ impl Family {
         }
         match format.split_once('/') {
             Some(("raw-message", _)) => Self::RawMessage,
+            Some(("evm", "eip-191")) => Self::EvmMessage,
             Some(("evm", _)) => Self::Evm,
+            Some(("cometbft", "raw-bytes")) => Self::PrefixedRaw,
             Some(("cometbft", _)) => Self::Cometbft,
             Some(("hotstuff", _)) => Self::Hotstuff,
             Some(("ml-kem-768", _)) => Self::Encapsulation,
@@ -269,7 +279,8 @@ mod tests {
             let pattern: FormatPattern = pattern.parse().unwrap();
             FORMATS.iter().copied().filter(|format| pattern.matches(format)).collect()
         };
-        assert_eq!(matching("evm/*"), ["evm/legacy", "evm/eip-2930", "evm/eip-1559"]);
+        let evm = ["legacy", "eip-2930", "eip-1559", "eip-4844", "eip-7702", "eip-191"].map(|name| format!("evm/{name}"));
+        assert_eq!(matching("evm/*"), evm);
         assert_eq!(matching("raw-digest"), ["raw-digest"]);
         assert_eq!(matching("*"), FORMATS);
         for wrong in ["", "evm", "evm/", "evm/eip*", "cosmos/*", "**", "*/legacy"] {
@@ -282,7 +293,7 @@ mod tests {
         for format in FORMATS {
             assert_ne!(Family::of(format), Family::Unknown, "{format}");
         }
-        for stranger in ["evm/eip-7702", "cosmos/direct", "", "raw-message"] {
+        for stranger in ["evm/eip-9999", "cosmos/direct", "", "raw-message"] {
             assert_eq!(Family::of(stranger), Family::Unknown, "{stranger}");
         }
     }

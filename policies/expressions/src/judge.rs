@@ -286,7 +286,10 @@ impl List {
                     every,
                     list.iter().map(|scalar| match scalar {
                         Scalar::Bytes(bytes) => test(Entry::Bytes(bytes)),
-                        Scalar::Text(_) | Scalar::Boolean(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Fault::Type),
+                        Scalar::Text(text) => test(Entry::Text(text)),
+                        Scalar::Unsigned(value) => test(Entry::Number((*value).into())),
+                        Scalar::Unsigned256((a, b, c, d)) => test(Entry::Number(U256::from_limbs([*a, *b, *c, *d]))),
+                        Scalar::Boolean(_) => Err(Fault::Type),
                     }),
                 )
             }

@@ -146,11 +146,13 @@ fn format(rules: &Rules, request: &Request) -> Option<Denied> {
 fn built_in(network: Network, family: Family) -> bool {
     match (family, network) {
         (
-            Family::Evm | Family::Cometbft | Family::Hotstuff | Family::Tagged | Family::Encapsulation,
+            Family::Evm | Family::EvmMessage | Family::Cometbft | Family::Hotstuff | Family::Tagged | Family::Encapsulation,
             Network::Devnet | Network::TestnetAlpha | Network::TestnetBeta | Network::Mainnet,
         ) => true,
         (Family::RawMessage, Network::Devnet | Network::TestnetAlpha) => true,
         (Family::RawMessage, Network::TestnetBeta | Network::Mainnet) => false,
+        // The key's own flag names the prefix; nothing else says what they are.
+        (Family::PrefixedRaw, Network::Devnet | Network::TestnetAlpha | Network::TestnetBeta | Network::Mainnet) => true,
         (Family::RawDigest, Network::Devnet) => true,
         (Family::RawDigest, Network::TestnetAlpha | Network::TestnetBeta | Network::Mainnet) => false,
         (Family::Unknown, Network::Devnet | Network::TestnetAlpha | Network::TestnetBeta | Network::Mainnet) => false,

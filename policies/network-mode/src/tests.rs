@@ -16,7 +16,8 @@ fn without_rules_raw_payloads_are_signed_on_test_networks_only() {
             let request = testing::request(format).network(*network).build();
             let raw_message = matches!(network, Network::Devnet | Network::TestnetAlpha);
             let expected = match Family::of(format) {
-                Family::Evm | Family::Cometbft | Family::Hotstuff | Family::Tagged | Family::Encapsulation => true,
+                Family::Evm | Family::EvmMessage | Family::PrefixedRaw => true,
+                Family::Cometbft | Family::Hotstuff | Family::Tagged | Family::Encapsulation => true,
                 Family::RawMessage => raw_message,
                 Family::RawDigest => *network == Network::Devnet,
                 Family::Unknown => false,

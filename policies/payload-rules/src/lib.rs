@@ -98,6 +98,7 @@ impl Policy for PayloadRules {
                 Some(rules) => evm::judge(rules, &request.evm()?),
                 None => not_configured("evm/not-configured", request, "`evm`"),
             },
+            Family::EvmMessage | Family::PrefixedRaw => not_configured("format/not-configured", request, "a later release of this policy"),
             Family::RawMessage => match &config.messages {
                 Some(rules) => messages::judge(rules, request.message()?),
                 None => not_configured("message/not-configured", request, "`messages`"),

@@ -1,8 +1,9 @@
 //! `alloy` as a second opinion on EVM transactions.
 
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxLegacy};
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
+use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Address, B256, Signature, TxKind};
-use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy};
+use sigwarden_formats::evm::{self, AccessListItem, Eip1559, Eip2930, Eip4844, Eip7702, Legacy, U256};
 
 fn alloy_to(to: Option<[u8; 20]>) -> TxKind {
     to.map_or(TxKind::Create, |to| TxKind::Call(Address::from(to)))
@@ -75,4 +76,64 @@ pub fn agrees_with_alloy_eip1559(ours: &Eip1559) {
         input: ours.data.clone().into(),
     });
     assert_eq!((ours.unsigned(), ours.signing_hash(), ours.signed(&R, &S, 1)), theirs);
+}
+
+pub fn agrees_with_alloy_eip4844(ours: &Eip4844) {
+    let theirs = alloy_says(TxEip4844 {
+        chain_id: ours.chain_id,
+        nonce: ours.nonce,
+        gas_limit: ours.gas_limit,
+        max_fee_per_gas: ours.max_fee_per_gas.to(),
+        max_priority_fee_per_gas: ours.max_priority_fee_per_gas.to(),
+        to: Address::from(ours.to),
+        value: ours.value,
+        access_list: alloy_list(&ours.access_list),
+        blob_versioned_hashes: ours.blob_versioned_hashes.iter().map(|hash| B256::from(*hash)).collect(),
+        max_fee_per_blob_gas: ours.max_fee_per_blob_gas.to(),
+        input: ours.data.clone().into(),
+    });
+    assert_eq!((ours.unsigned(), ours.signing_hash(), ours.signed(&R, &S, 1)), theirs);
+}
+
+pub fn alloy_authorization(ours: &evm::Authorization) -> SignedAuthorization {
+    let inner = Authorization {
+        chain_id: ours.chain_id,
+        address: Address::from(ours.address),
+        nonce: ours.nonce,
+    };
+    SignedAuthorization::new_unchecked(inner, ours.y_parity, ours.r, ours.s)
+}
+
+pub fn agrees_with_alloy_eip7702(ours: &Eip7702) {
+    for authorization in &ours.authorization_list {
+        assert_eq!(authorization.signing_hash(), alloy_authorization(authorization).signature_hash().0);
+    }
+    let theirs = alloy_says(TxEip7702 {
+        chain_id: ours.chain_id,
+        nonce: ours.nonce,
+        gas_limit: ours.gas_limit,
+        max_fee_per_gas: ours.max_fee_per_gas.to(),
+        max_priority_fee_per_gas: ours.max_priority_fee_per_gas.to(),
+        to: Address::from(ours.to),
+        value: ours.value,
+        access_list: alloy_list(&ours.access_list),
+        authorization_list: ours.authorization_list.iter().map(alloy_authorization).collect(),
+        input: ours.data.clone().into(),
+    });
+    assert_eq!((ours.unsigned(), ours.signing_hash(), ours.signed(&R, &S, 1)), theirs);
+}
+
+/// The bytes that `evm::signed` makes of any unsigned transaction are those that its type's own `signed` makes.
+pub fn signed_agrees(unsigned: &[u8], signed: &[u8]) {
+    let signature: [u8; 64] = [R, S].concat().try_into().unwrap();
+    assert_eq!(evm::signed(unsigned, &signature, 1).unwrap(), signed);
+}
+
+pub fn scalars() -> ([u8; 32], [u8; 32]) {
+    (R, S)
+}
+
+/// `alloy` has fees of 128 bits.
+pub fn narrow(fees: &[U256]) -> bool {
+    fees.iter().all(|fee| *fee <= U256::from(u128::MAX))
 }

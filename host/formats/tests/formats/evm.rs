@@ -203,8 +203,8 @@ fn another_type_is_named() {
     assert_malformed(EvmLegacy, &eip1559().unsigned(), "look like `evm/eip-1559`");
     assert_malformed(EvmEip1559, &eip2930().unsigned(), "look like `evm/eip-2930`");
     assert_malformed(EvmEip1559, &legacy().unsigned(), "`evm/legacy`");
-    assert_malformed(EvmEip1559, &[0x03, 0xc0], "EIP-4844");
-    assert_malformed(EvmEip1559, &[0x04, 0xc0], "EIP-7702");
+    assert_malformed(EvmEip1559, &[0x03, 0xc0], "look like `evm/eip-4844`");
+    assert_malformed(EvmEip1559, &[0x04, 0xc0], "look like `evm/eip-7702`");
     assert_malformed(EvmEip1559, &[], "empty");
     assert_malformed(EvmLegacy, &[], "where `legacy transaction` should start");
 }

@@ -14,10 +14,12 @@ mod alloy;
 mod cometbft;
 mod cometbft_vectors;
 mod evm;
+mod evm_newer;
 mod facts_md;
 mod properties;
 mod qbind;
 mod raw;
+mod raw_bytes;
 mod samples;
 
 use sigwarden_core::fact::{Decoded, FactValue, PayloadError, Scalar, SigningInput};

@@ -60,8 +60,6 @@ fn ordinary_messages_pass() {
     // A protobuf message of somebody else's, delimited and not.
     assert_passes(&hex("0a0568656c6c6f1003"));
     assert_passes(&hex("090a0568656c6c6f1003"));
-    // EIP-191 has no format yet, so this is the way to sign it.
-    assert_passes(b"\x19Ethereum Signed Message:\n11hello world");
 }
 
 #[test]
@@ -71,9 +69,23 @@ fn whatever_a_structured_format_takes_no_raw_message_is() {
             Format::RawMessageSha256 | Format::RawMessageKeccak256 | Format::RawMessageNone | Format::RawDigest => {}
             // Nothing in it is signed, so a signature over it means nothing.
             Format::MlKem768Ciphertext => {}
+            // The payload is the message, which is signed behind a prefix: that is what no raw message may have.
+            Format::EvmEip191 => {
+                for payload in payloads(*format) {
+                    let length = payload.len().to_string();
+                    assert_structured(&[b"\x19Ethereum Signed Message:\n", length.as_bytes(), &payload].concat(), *format);
+                }
+            }
+            // An application's bytes are structured if Celestia wrote them.
+            Format::CometBftRawBytes => {
+                assert_structured(&crate::samples::raw_bytes().sign_bytes(), *format);
+                assert_structured(b"COMET::RAW_BYTES::SIGN and whatever follows", *format);
+            }
             Format::EvmLegacy
             | Format::EvmEip2930
             | Format::EvmEip1559
+            | Format::EvmEip4844
+            | Format::EvmEip7702
             | Format::CometBftVote
             | Format::CometBftProposal
             | Format::CometBftVoteExtension
@@ -87,6 +99,18 @@ fn whatever_a_structured_format_takes_no_raw_message_is() {
             }
         }
     }
+}
+
+#[test]
+fn what_eip_191_starts_with_is_no_raw_message() {
+    assert_structured(b"\x19Ethereum Signed Message:\n5hello world", Format::EvmEip191);
+    for raw in RAW {
+        match refusal(raw, b"\x19\x00a validator's address and data") {
+            PayloadError::Malformed(message) => assert!(message.contains("EIP-191, version 0x00"), "{message}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_passes(b"\x19Cosmos Signed Message:\n11hello world");
 }
 
 #[test]
@@ -115,13 +139,7 @@ fn transactions_that_the_decoders_refuse_are_structured_too() {
 #[test]
 fn transactions_of_types_without_a_format_are_refused_by_name() {
     let items = &eip1559().unsigned()[1..];
-    for (transaction_type, name) in [
-        (3, "EIP-4844"),
-        (4, "EIP-7702"),
-        (5, "EIP-7702 authorization"),
-        (0x7b, "EIP-2718"),
-        (0x00, "EIP-2718"),
-    ] {
+    for (transaction_type, name) in [(5, "EIP-7702 authorization"), (0x7b, "EIP-2718"), (0x00, "EIP-2718")] {
         let mut payload = vec![transaction_type];
         payload.extend_from_slice(items);
         match refusal(Format::RawMessageKeccak256, &payload) {

@@ -1,8 +1,8 @@
 //! Valid payloads of every format, which together show every fact that there is.
 
 use sigwarden_core::Format;
-use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, Vote, VoteExtension, VoteType};
-use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy, U256};
+use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, RawBytes, Vote, VoteExtension, VoteType};
+use sigwarden_formats::evm::{AccessListItem, Authorization, Eip1559, Eip2930, Eip4844, Eip7702, Legacy, U256};
 use sigwarden_formats::hotstuff;
 use sigwarden_formats::tagged::{Domain, Tagged};
 
@@ -56,6 +56,78 @@ pub fn eip1559() -> Eip1559 {
         value: U256::from(10).pow(U256::from(18)),
         data: vec![],
         access_list: access_list(),
+    }
+}
+
+pub fn eip4844() -> Eip4844 {
+    Eip4844 {
+        chain_id: 1,
+        nonce: 5,
+        max_priority_fee_per_gas: U256::from(1_000_000_000),
+        max_fee_per_gas: U256::from(30_000_000_000_u64),
+        gas_limit: 21_000,
+        to: [0x35; 20],
+        value: U256::from(10),
+        data: vec![0x55, 0x44, 0x33, 0x22, 0x11],
+        access_list: access_list(),
+        max_fee_per_blob_gas: U256::from(3_000_000_000_u64),
+        blob_versioned_hashes: [0xab, 0xcd]
+            .map(|byte| {
+                let mut hash = [byte; 32];
+                hash[0] = 1;
+                hash
+            })
+            .to_vec(),
+    }
+}
+
+/// By viem 2.57.20, `signAuthorization` with the private key `01` 32 times.
+pub fn authorization() -> Authorization {
+    let scalar = |text: &str| U256::from_str_radix(text, 16).unwrap();
+    Authorization {
+        chain_id: U256::from(1),
+        address: [0xcc; 20],
+        nonce: 7,
+        y_parity: 0,
+        r: scalar("57e7e7cc4073cccec4a3768b72cfbc976d87b26f4c93c4ab65e69609ea144865"),
+        s: scalar("7a265dde572f6264ec023aa723b7dd33006b397753bf4776dbb41f2f32574bda"),
+    }
+}
+
+/// The same account's, for every chain; it takes the code away.
+pub fn revocation() -> Authorization {
+    let scalar = |text: &str| U256::from_str_radix(text, 16).unwrap();
+    Authorization {
+        chain_id: U256::ZERO,
+        address: [0; 20],
+        nonce: 8,
+        y_parity: 1,
+        r: scalar("dfc0546104cb89b4c12be9ab06a5ee5bb412be5e884e2c3e0108394af585cfb3"),
+        s: scalar("6b3bfb95e874fa6735e849531060c87fde5170700db70a41c6dc58a644345747"),
+    }
+}
+
+pub fn eip7702() -> Eip7702 {
+    Eip7702 {
+        chain_id: 1,
+        nonce: 5,
+        max_priority_fee_per_gas: U256::from(1_000_000_000),
+        max_fee_per_gas: U256::from(30_000_000_000_u64),
+        gas_limit: 100_000,
+        to: [0x35; 20],
+        value: U256::from(10),
+        data: vec![0x55, 0x44, 0x33, 0x22, 0x11],
+        access_list: access_list(),
+        authorization_list: vec![authorization(), revocation()],
+    }
+}
+
+/// The inputs of celestia-core v0.39.10, `types/priv_validator_test.go`, `TestRawDataSignBytes`.
+pub fn raw_bytes() -> RawBytes {
+    RawBytes {
+        chain_id: "test-chain".into(),
+        unique_id: "unique-id-123".into(),
+        raw_bytes: b"test data".to_vec(),
     }
 }
 
@@ -196,6 +268,29 @@ pub fn payloads(format: Format) -> Vec<Vec<u8>> {
             };
             vec![eip1559().unsigned(), create.unsigned(), call.unsigned()]
         }
+        Format::EvmEip4844 => {
+            let transfer = Eip4844 {
+                data: vec![],
+                access_list: vec![],
+                ..eip4844()
+            };
+            vec![eip4844().unsigned(), transfer.unsigned()]
+        }
+        Format::EvmEip7702 => {
+            let transfer = Eip7702 {
+                data: vec![],
+                authorization_list: vec![revocation()],
+                ..eip7702()
+            };
+            vec![eip7702().unsigned(), transfer.unsigned()]
+        }
+        Format::EvmEip191 => vec![
+            b"hello world".to_vec(),
+            vec![],
+            vec![0xde, 0xad, 0xbe, 0xef],
+            "kůň\n".as_bytes().to_vec(),
+        ],
+        Format::CometBftRawBytes => vec![raw_bytes().sign_bytes(), b"oracle/prices: 42".to_vec()],
         Format::CometBftVote => vec![precommit().sign_bytes(), nil_prevote().sign_bytes()],
         Format::CometBftProposal => {
             let first = Proposal {
