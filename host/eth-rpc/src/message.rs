@@ -1,0 +1,67 @@
+//! Messages (EIP-191) and typed data (EIP-712): the parameters of `personal_sign`, `eth_sign` and `eth_signTypedData_v4`.
+
+use crate::Account;
+use crate::digits;
+use crate::fields::{Problem, parsed};
+use serde_json::value::RawValue;
+use sigwarden_core::Format;
+
+/// A payload and the address that shall sign it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) address: [u8; 20],
+    pub(crate) format: Format,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// `personal_sign`: message, address. Some clients swap the two; what is then signed would be an address, so anything that can be read
+/// both ways is refused. A third parameter, geth's password, may be there if it is empty.
+pub(crate) fn personal_sign(params: &[&RawValue], accounts: &[Account]) -> Result<Message, Problem> {
+    let [message, address] = match params {
+        [message, address] => [message, address],
+        [message, address, password] if matches!(password.get(), "null" | "\"\"") => [message, address],
+        [_, _, _] => {
+            return Err(Problem::at(
+                "params[2]",
+                "is a password, which this signer does not take; leave it out, and change it: it has been sent",
+            ));
+        }
+        _ => return Err(count(params, "[message, address]")),
+    };
+    let swapped = || {
+        Problem::at(
+            "params",
+            "are, or can be read as, [address, message]; `personal_sign` takes [message, address], `eth_sign` the other order",
+        )
+    };
+    // Before anything else, so that a swapped pair is told what it is.
+    let is_account = parsed("params[0]", message, |text| {
+        Ok(digits::array::<20>(text).is_ok_and(|address| accounts.iter().any(|account| account.address() == address)))
+    })?;
+    if is_account {
+        return Err(swapped());
+    }
+    message_of("params[0]", message, "params[1]", address)
+}
+
+/// `eth_sign`: address, message. What is signed has the prefix of EIP-191, as everywhere today.
+pub(crate) fn eth_sign(params: &[&RawValue]) -> Result<Message, Problem> {
+    match params {
+        [address, message] => message_of("params[1]", message, "params[0]", address),
+        _ => Err(count(params, "[address, message]")),
+    }
+}
+
+fn message_of(message_path: &str, message: &RawValue, address_path: &str, address: &RawValue) -> Result<Message, Problem> {
+    Ok(Message {
+        address: parsed(address_path, address, digits::address)?,
+        format: Format::EvmEip191,
+        payload: parsed(message_path, message, |text| {
+            digits::data(text).map_err(|problem| format!("{problem}; text is sent as the bytes of its UTF-8"))
+        })?,
+    })
+}
+
+fn count(params: &[&RawValue], right: &str) -> Problem {
+    Problem::at("params", format_args!("has {} elements; {right} is right", params.len()))
+}
