@@ -38,16 +38,16 @@ impl Hosts {
     }
 }
 
-/// Refuses what no client of the endpoint sends.
-pub(crate) fn check<B: AsRef<[u8]>>(request: &Request<B>, hosts: &Hosts) -> Result<(), Response<Vec<u8>>> {
+/// Refuses what no client of the endpoint sends; none if it may be looked at.
+pub(crate) fn refuse<B: AsRef<[u8]>>(request: &Request<B>, hosts: &Hosts) -> Option<Response<Vec<u8>>> {
     if request.body().as_ref().len() > BODY_BYTES_MAX {
-        return Err(problem(
+        return Some(problem(
             StatusCode::PAYLOAD_TOO_LARGE,
             &format!("the body has over {BODY_BYTES_MAX} bytes"),
         ));
     }
     if request.headers().contains_key(ORIGIN) {
-        return Err(problem(
+        return Some(problem(
             StatusCode::FORBIDDEN,
             "this is no endpoint for browsers: requests with an `Origin` are refused",
         ));
@@ -55,9 +55,9 @@ pub(crate) fn check<B: AsRef<[u8]>>(request: &Request<B>, hosts: &Hosts) -> Resu
     // Web3Signer lets `/upcheck` through as well: load balancers ask by whatever name they have.
     if request.uri().path() != "/upcheck" && !host(request).is_none_or(|host| hosts.admit(host)) {
         // Web3Signer's words.
-        return Err(problem(StatusCode::FORBIDDEN, "Host not authorized."));
+        return Some(problem(StatusCode::FORBIDDEN, "Host not authorized."));
     }
-    Ok(())
+    None
 }
 
 /// The host that the client thinks it speaks with, without port: of HTTP/2's `:authority`, else of the `Host` header.
@@ -86,19 +86,21 @@ pub(crate) fn content_type<B>(request: &Request<B>, allowed: &[&str]) -> bool {
     allowed.iter().any(|media_type| media_type.eq_ignore_ascii_case(essence))
 }
 
-/// Refuses a client that takes no JSON.
-pub(crate) fn accepts_json<B>(request: &Request<B>) -> Result<(), Response<Vec<u8>>> {
+/// Whether the client takes JSON.
+pub(crate) fn accepts_json<B>(request: &Request<B>) -> bool {
     let mut accepts = request.headers().get_all(ACCEPT).into_iter().peekable();
     let any = accepts.peek().is_none();
     let ranges = accepts.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let mut essences = ranges.map(|range| range.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
-    if any || essences.any(|essence| matches!(essence.as_str(), "*/*" | "application/*" | "application/json")) {
-        return Ok(());
-    }
-    Err(problem(
+    any || essences.any(|essence| matches!(essence.as_str(), "*/*" | "application/*" | "application/json"))
+}
+
+/// For a client that takes none.
+pub(crate) fn not_acceptable() -> Response<Vec<u8>> {
+    problem(
         StatusCode::NOT_ACCEPTABLE,
         "the answer is `application/json`, which `Accept` leaves out",
-    ))
+    )
 }
 
 /// An answer that is a sentence, as JSON.
@@ -149,7 +151,7 @@ mod tests {
             "LOCALHOST",
             "signer.Internal:80",
         ] {
-            assert!(check(&with("host", name), &hosts).is_ok(), "{name}");
+            assert!(refuse(&with("host", name), &hosts).is_none(), "{name}");
         }
         for name in [
             "evil.example:8545",
@@ -159,24 +161,24 @@ mod tests {
             "localhost.evil.example",
             "[::1",
         ] {
-            let refused = check(&with("host", name), &hosts).unwrap_err();
+            let refused = refuse(&with("host", name), &hosts).unwrap();
             assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{name}");
             assert_eq!(refused.body(), br#"{"message":"Host not authorized."}"#);
-            assert!(check(&with("host", name), &Hosts::Any).is_ok(), "{name}");
+            assert!(refuse(&with("host", name), &Hosts::Any).is_none(), "{name}");
         }
         let authority = Request::builder().uri("http://evil.example/").body(Vec::new()).unwrap();
-        assert!(check(&authority, &hosts).is_err());
+        assert!(refuse(&authority, &hosts).is_some());
     }
 
     #[test]
     fn browsers_are_refused_and_load_balancers_may_look() {
         assert_eq!(
-            check(&with("origin", "null"), &Hosts::Any).unwrap_err().status(),
+            refuse(&with("origin", "null"), &Hosts::Any).unwrap().status(),
             StatusCode::FORBIDDEN
         );
         let mut upcheck = with("host", "balancer.example");
         *upcheck.uri_mut() = "/upcheck".parse().unwrap();
-        assert!(check(&upcheck, &Hosts::default()).is_ok());
+        assert!(refuse(&upcheck, &Hosts::default()).is_none());
     }
 
     #[test]
@@ -189,19 +191,16 @@ mod tests {
             assert!(!content_type(&with("content-type", other), &["application/json"]), "{other}");
         }
         for accept in ["*/*", "text/html, application/json;q=0.9", "application/*"] {
-            assert!(accepts_json(&with("accept", accept)).is_ok(), "{accept}");
+            assert!(accepts_json(&with("accept", accept)), "{accept}");
         }
-        assert!(accepts_json(&Request::new("")).is_ok());
-        assert_eq!(
-            accepts_json(&with("accept", "text/html")).unwrap_err().status(),
-            StatusCode::NOT_ACCEPTABLE
-        );
+        assert!(accepts_json(&Request::new("")));
+        assert!(!accepts_json(&with("accept", "text/html")));
     }
 
     #[test]
     fn a_body_over_the_limit_is_refused() {
         let large = Request::new(vec![b' '; BODY_BYTES_MAX + 1]);
-        assert_eq!(check(&large, &Hosts::Any).unwrap_err().status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert!(check(&Request::new(vec![b' '; BODY_BYTES_MAX]), &Hosts::Any).is_ok());
+        assert_eq!(refuse(&large, &Hosts::Any).unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(refuse(&Request::new(vec![b' '; BODY_BYTES_MAX]), &Hosts::Any).is_none());
     }
 }

@@ -72,8 +72,8 @@ where
             "the body must be declared as `application/json`",
         );
     }
-    if let Err(refused) = gate::accepts_json(request) {
-        return refused;
+    if !gate::accepts_json(request) {
+        return gate::not_acceptable();
     }
     match body(request.body().as_ref(), endpoint, ask).await {
         Some(body) => gate::with_body(StatusCode::OK, Some("application/json"), body.into_bytes()),

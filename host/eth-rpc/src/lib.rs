@@ -85,7 +85,7 @@ where
     A: Fn(Ask) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
 {
-    if let Err(refused) = gate::check(request, endpoint.hosts) {
+    if let Some(refused) = gate::refuse(request, endpoint.hosts) {
         return refused;
     }
     let path = request.uri().path();

@@ -16,8 +16,8 @@ const MESSAGE_PREFIX: &[u8] = b"\x19Ethereum Signed Message:\n";
 
 /// `GET /api/v1/eth1/publicKeys`: the public keys, 64 bytes each.
 pub(crate) fn public_keys<B>(request: &Request<B>, endpoint: &Endpoint<'_>) -> Response<Vec<u8>> {
-    if let Err(refused) = gate::accepts_json(request) {
-        return refused;
+    if !gate::accepts_json(request) {
+        return gate::not_acceptable();
     }
     let keys = endpoint.accounts.iter().map(|account| digits::prefixed(&account.coordinates()));
     gate::json(StatusCode::OK, &keys.collect())

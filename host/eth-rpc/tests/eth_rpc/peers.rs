@@ -56,14 +56,15 @@ async fn viem_and_ethers_verify_what_is_signed() {
     server.abort();
     let output = output.expect("node starts: install node 18 or later");
     let lines = String::from_utf8_lossy(&output.stdout);
-    let failures: Vec<_> = lines.lines().filter(|line| !line.contains(r#""ok":true"#)).collect();
+    let others = lines.lines().filter(|line| !line.contains(r#""ok":true"#));
+    // The first ones say enough.
+    let others: Vec<String> = others.take(10).map(|line| line.chars().take(500).collect()).collect();
     assert!(
-        output.status.success(),
+        output.status.success() && !lines.contains("skipped"),
         "{}\n{}",
-        failures.join("\n"),
+        others.join("\n"),
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(!lines.contains("skipped"), "{}", failures.join("\n"));
     let summary: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     // Three accounts with each client: ten transactions, ten messages and typed data, and more.
     assert!(summary["passed"].as_u64().unwrap() > 120, "{summary}");
