@@ -9,7 +9,7 @@ use sigwarden::proto::signer_client::SignerClient;
 use sigwarden::proto::signer_server::{Signer, SignerServer};
 use sigwarden::proto::{
     DecapsulateRequest, DecapsulateResponse, HealthRequest, HealthResponse, ListKeysRequest, ListKeysResponse, PublicKeyRequest,
-    PublicKeyResponse, SignRequest, SignResponse, Signature,
+    PublicKeyResponse, SignBatchRequest, SignBatchResponse, SignRequest, SignResult, SignResponse, Signature,
 };
 use sigwarden_core::Scheme;
 use sigwarden_tests::Node;
@@ -48,6 +48,16 @@ impl Signer for Echo {
             timestamp_signed: None,
             replay: false,
         }))
+    }
+
+    async fn sign_batch(&self, _: Request<SignBatchRequest>) -> Result<Response<SignBatchResponse>, Status> {
+        Err(Status::unimplemented("the echo signs one by one"))
+    }
+
+    type SignStreamStream = tokio_stream::Empty<Result<SignResult, Status>>;
+
+    async fn sign_stream(&self, _: Request<tonic::Streaming<SignRequest>>) -> Result<Response<Self::SignStreamStream>, Status> {
+        Err(Status::unimplemented("the echo signs one by one"))
     }
 
     async fn decapsulate(&self, _: Request<DecapsulateRequest>) -> Result<Response<DecapsulateResponse>, Status> {

@@ -1,11 +1,9 @@
 //! Compiles the protocol (with protox, so that no `protoc` is needed) and embeds the reference policies.
 
-use prost::Message;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const PROTO: &str = "proto/sigwarden/v1/sigwarden.proto";
 const ADMIN: &str = "proto/sigwarden/admin/v1/admin.proto";
 /// In the order in which `init` binds the first four.
 const POLICIES: [&str; 9] = [
@@ -24,19 +22,12 @@ const BOUND: usize = 4;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    protocol(&out)?;
+    administration()?;
     policies(&out)
 }
 
-fn protocol(out: &Path) -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed={PROTO}");
-    let descriptors = protox::compile([PROTO], ["proto"])?;
-    std::fs::write(out.join("sigwarden.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure()
-        // A shared secret is in it.
-        .skip_debug(["sigwarden.v1.DecapsulateResponse"])
-        .compile_fds(descriptors)?;
-    // Apart, so that reflection on the signing socket does not speak of it.
+/// Apart from the signing protocol, so that reflection on the signing socket does not speak of it.
+fn administration() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ADMIN}");
     let admin = protox::compile([ADMIN], ["proto"])?;
     tonic_prost_build::configure()

@@ -28,6 +28,8 @@ vocabulary! {
         EvmEip7702 = "evm/eip-7702",
         /// A message of `personal_sign` and `eth_sign` (EIP-191, version 0x45); the payload is the message, the prefix is put before it here.
         EvmEip191 = "evm/eip-191",
+        /// Typed data (EIP-712) as canonical JSON of types, primary type, domain and message; `keccak256(0x1901 || ...)` is signed.
+        EvmEip712 = "evm/eip-712",
         /// The length-delimited `CanonicalVote` of a prevote or precommit (CometBFT, `types/canonical.proto`).
         CometBftVote = "cometbft/vote",
         /// The length-delimited `CanonicalProposal` (CometBFT, `types/canonical.proto`).
@@ -113,7 +115,7 @@ impl Format {
             Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawMessageNone => Family::RawMessage,
             Self::RawDigest => Family::RawDigest,
             Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => Family::Evm,
-            Self::EvmEip191 => Family::EvmMessage,
+            Self::EvmEip191 | Self::EvmEip712 => Family::EvmMessage,
             Self::CometBftRawBytes => Family::PrefixedRaw,
             Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => Family::CometBft,
             Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => Family::HotStuff,
@@ -170,7 +172,7 @@ impl Format {
             Scheme::Secp256k1Ecdsa => match self {
                 Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest => true,
                 Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => true,
-                Self::EvmEip191 | Self::CometBftRawBytes => true,
+                Self::EvmEip191 | Self::EvmEip712 | Self::CometBftRawBytes => true,
                 Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension => true,
                 Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => false,
                 Self::TaggedMessage | Self::MlKem768Ciphertext => false,
@@ -178,7 +180,7 @@ impl Format {
             Scheme::Secp256k1Schnorr => match self {
                 Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest => true,
                 Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => false,
-                Self::EvmEip191 => false,
+                Self::EvmEip191 | Self::EvmEip712 => false,
                 Self::CometBftVote | Self::CometBftProposal | Self::CometBftVoteExtension | Self::CometBftRawBytes => false,
                 Self::RawMessageNone | Self::HotStuffProposal | Self::HotStuffVote | Self::HotStuffTimeout => false,
                 Self::TaggedMessage | Self::MlKem768Ciphertext => false,
@@ -191,7 +193,7 @@ impl Format {
                 }
                 Self::RawMessageSha256 | Self::RawMessageKeccak256 | Self::RawDigest | Self::MlKem768Ciphertext => false,
                 Self::EvmLegacy | Self::EvmEip2930 | Self::EvmEip1559 | Self::EvmEip4844 | Self::EvmEip7702 => false,
-                Self::EvmEip191 => false,
+                Self::EvmEip191 | Self::EvmEip712 => false,
             },
             Scheme::MlKem768 => self == Self::MlKem768Ciphertext,
         }

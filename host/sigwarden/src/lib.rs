@@ -20,7 +20,6 @@ pub mod deployment;
 pub mod check;
 
 pub mod admin;
-pub mod client;
 pub mod server;
 
 pub mod embedded;
@@ -29,7 +28,9 @@ pub mod files;
 
 pub mod cli;
 
-/// The protocol: `proto/sigwarden/v1/sigwarden.proto`, compiled.
+pub use sigwarden_protocol::client;
+
+/// The protocols, compiled: the signing one of `sigwarden-protocol`, and the administration.
 #[allow(
     missing_docs,
     clippy::all,
@@ -38,13 +39,10 @@ pub mod cli;
     reason = "generated"
 )]
 pub mod proto {
-    tonic::include_proto!("sigwarden.v1");
+    pub use sigwarden_protocol::proto::*;
 
     /// The administration: `proto/sigwarden/admin/v1/admin.proto`, compiled.
     pub mod admin {
         tonic::include_proto!("sigwarden.admin.v1");
     }
-
-    /// The protocol's file descriptors, for reflection.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sigwarden.bin"));
 }

@@ -128,6 +128,18 @@ impl Pipeline {
         }
     }
 
+    /// Whether signing with the key of this name is a wait for somebody else, as far as it can be told without asking who asks.
+    #[must_use]
+    pub fn waits_for_backend(&self, key: &str) -> bool {
+        // Most deployments have no such backend.
+        if !self.parts.backends.values().any(|backend| backend.waits()) {
+            return false;
+        }
+        let keys = self.keys();
+        let found = keys.named(key).map(|key| self.parts.backends.get(&key.backend));
+        found.is_some_and(|backend| backend.is_none_or(|backend| backend.waits()))
+    }
+
     /// Whether signing this is a wait for somebody else rather than work for this machine's cores.
     fn waits(&self, committed: &Committed) -> bool {
         let backend = self.parts.backends.get(&committed.key().backend);

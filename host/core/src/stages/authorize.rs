@@ -30,6 +30,16 @@ impl Keyring {
         self.0.entry(key.id.name.clone()).or_default().insert(key.id.version, Arc::new(key));
     }
 
+    /// A key by the name that a client would write: that version, or the newest.
+    pub(crate) fn named(&self, text: &str) -> Option<&Arc<KeyEntry>> {
+        let (name, version) = key_reference(text).ok()?;
+        let versions = self.0.get(&name)?;
+        match version {
+            Some(version) => versions.get(&version),
+            None => versions.values().next_back(),
+        }
+    }
+
     /// The version asked for; without one the newest active, else the newest.
     fn find(&self, name: &KeyName, version: Option<u32>, state: &State) -> Option<Readable> {
         let versions = self.0.get(name)?;

@@ -120,6 +120,7 @@ fn stored_input(approved: &Approved, sign_bytes: &[u8], decode: Decode) -> Resul
         | Format::EvmEip4844
         | Format::EvmEip7702
         | Format::EvmEip191
+        | Format::EvmEip712
         | Format::CometBftRawBytes
         | Format::TaggedMessage
         | Format::MlKem768Ciphertext => return Err(internal()),

@@ -1,21 +1,22 @@
 //! The daemon's edge: gRPC over a Unix socket in front of the pipeline. Async ends here; requests run on blocking threads.
 
 mod administration;
+mod front;
 mod listener;
 mod metrics;
 mod pool;
 mod signer;
-mod status;
 mod unread;
 
 pub use listener::SocketError;
 pub use pool::STACK_BYTES;
-pub use status::{CODE_KEY, DETAIL_TYPE, from_status, grpc_code, to_status};
+pub use sigwarden_protocol::{CODE_KEY, DETAIL_TYPE, from_status, grpc_code, to_status};
 
 use crate::admin::Administrator;
 use crate::config::Limits;
 use crate::fatal::Fatal;
 use crate::proto::signer_server::SignerServer;
+use front::Front;
 use listener::{Bounds, Socket, Told};
 use pool::Pool;
 use signer::Signer;
@@ -139,14 +140,16 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
     let socket = Socket::bind("server.socket", &parts.socket, parts.socket_group_access)?;
     let (admin_stops, admin) = administration::start(parts.admin.as_ref())?;
     let metrics = metrics::start(parts.metrics.as_ref()).await.map_err(ServeError::Metrics)?;
-    let pool = Pool::start(&parts.pipeline, parts.limits.threads, parts.limits.queue).map_err(ServeError::Threads)?;
+    let limits = &parts.limits;
+    let pool = Pool::start(&parts.pipeline, limits.threads, limits.queue, limits.evaluations).map_err(ServeError::Threads)?;
+    let front = Front::new(Arc::clone(&parts.pipeline), pool.queue());
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
             .build_v1()
     };
     let payload_bytes = parts.limits.payload_bytes;
-    let signer = SignerServer::new(Signer::new(&parts, pool.queue()))
+    let signer = SignerServer::new(Signer::new(&parts, front.clone()))
         .max_decoding_message_size(payload_bytes.saturating_add(MESSAGE_OVERHEAD))
         // A list of keys: 200 bytes each.
         .max_encoding_message_size(32 * 1024 * 1024);

@@ -1,11 +1,15 @@
 //! The threads that run requests: blocking, bounded, with stacks large enough for a sandbox. One hop from the transport to a thread,
 //! one back. What is queued is run to its end, whether or not anybody still waits for the answer.
 //!
+//! As many threads judge at once as there are cores. A thread that begins takes its share of what waits by then, has it judged, hands
+//! its place on, and commits and signs it together: under load requests come in batches, and a batch costs the wake-ups, the locks and
+//! the durable write of one request. Requests whose backend is elsewhere are taken one by one, since each keeps its thread.
+//!
 //! The thread that became idle last is woken first: its stack and its allocator's cache are still warm, and those of threads that no
 //! load needs are never touched.
 
 use sigwarden_core::caller::Peer;
-use sigwarden_core::pipeline::SignCall;
+use sigwarden_core::pipeline::{Asked, SignCall};
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Pipeline, Refusal, Signed};
@@ -18,10 +22,15 @@ use tokio::sync::oneshot;
 /// Bytes of a thread's stack: a sandbox takes 256 KiB of it, and overflowing the native stack would abort the process.
 pub const STACK_BYTES: usize = 2 * 1024 * 1024;
 
+/// Requests that a thread takes at once. More would gain nothing: at 32 the durable write is a small part of each.
+const TAKEN_MAX: usize = 32;
+
 /// One request, and where its answer goes.
 pub(super) enum Job {
     /// Sign.
-    Sign(Peer, SignCall, oneshot::Sender<Result<Signed, Refusal>>),
+    Sign(Asked, oneshot::Sender<Result<Signed, Refusal>>),
+    /// Sign many; the answers are in their order.
+    SignAll(Vec<Asked>, oneshot::Sender<Vec<Result<Signed, Refusal>>>),
     /// Decapsulate.
     Decapsulate(Peer, SignCall, oneshot::Sender<Result<Decapsulated, Refusal>>),
     /// Read a key.
@@ -43,13 +52,23 @@ pub(super) struct Queue(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     limit: usize,
+    /// How many judge at once.
+    judges: usize,
 }
 
 struct Waiting {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Queued>,
     /// Threads that are parked or about to be; each is woken by whoever takes it from here.
     idle: Vec<Thread>,
+    /// Threads that judge, or were woken to.
+    judging: usize,
     closed: bool,
+}
+
+struct Queued {
+    job: Job,
+    /// Its key's backend is elsewhere.
+    waits: bool,
 }
 
 impl Shared {
@@ -59,18 +78,65 @@ impl Shared {
     }
 }
 
+impl Waiting {
+    /// Whom to wake, if there is work and a place to judge it in. The thread has the place from now on.
+    fn next(&mut self, judges: usize) -> Option<Thread> {
+        if self.jobs.is_empty() || self.judging >= judges {
+            return None;
+        }
+        let thread = self.idle.pop()?;
+        self.judging += 1;
+        Some(thread)
+    }
+
+    /// One judge's share of what waits: requests that can be done together, or one that cannot.
+    fn share(&mut self, judges: usize) -> Vec<Job> {
+        let free = judges.saturating_sub(self.judging) + 1;
+        let most = self.jobs.len().div_ceil(free).clamp(1, TAKEN_MAX);
+        let mut taken = Vec::with_capacity(most);
+        while taken.len() < most {
+            let together = |queued: &Queued| matches!(queued.job, Job::Sign(..)) && !queued.waits;
+            let Some(next) = self.jobs.front() else { break };
+            if !taken.is_empty() && !together(next) {
+                break;
+            }
+            let alone = !together(next);
+            taken.extend(self.jobs.pop_front().map(|queued| queued.job));
+            if alone {
+                break;
+            }
+        }
+        taken
+    }
+}
+
+/// A place among those who judge, handed on when dropped.
+struct Place<'a>(&'a Shared);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        waiting.judging -= 1;
+        let next = waiting.next(self.0.judges);
+        drop(waiting);
+        if let Some(next) = next {
+            next.unpark();
+        }
+    }
+}
+
 impl Queue {
-    /// Puts a job at the end. Gives it back if the queue is full or closed.
-    pub(super) fn put(&self, job: Job) -> Result<(), Box<Job>> {
+    /// Puts a job at the end; `waits` says that its key's backend is elsewhere. Gives it back if the queue is full or closed.
+    pub(super) fn put(&self, job: Job, waits: bool) -> Result<(), Box<Job>> {
         let mut waiting = self.0.lock();
         if waiting.closed || waiting.jobs.len() >= self.0.limit {
             return Err(Box::new(job));
         }
-        waiting.jobs.push_back(job);
-        let last = waiting.idle.pop();
+        waiting.jobs.push_back(Queued { job, waits });
+        let next = waiting.next(self.0.judges);
         drop(waiting);
-        if let Some(last) = last {
-            last.unpark();
+        if let Some(next) = next {
+            next.unpark();
         }
         Ok(())
     }
@@ -82,15 +148,17 @@ impl Queue {
 }
 
 impl Pool {
-    /// Starts `threads` threads behind a queue of at most `limit` jobs.
-    pub(super) fn start(pipeline: &Arc<Pipeline>, threads: usize, limit: usize) -> std::io::Result<Self> {
+    /// Starts `threads` threads behind a queue of at most `limit` jobs, of which `judges` judge at once.
+    pub(super) fn start(pipeline: &Arc<Pipeline>, threads: usize, limit: usize, judges: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Waiting {
                 jobs: VecDeque::with_capacity(limit.min(1024)),
                 idle: Vec::with_capacity(threads),
+                judging: 0,
                 closed: false,
             }),
             limit,
+            judges: judges.max(1),
         });
         let mut pool = Self {
             shared: Arc::clone(&shared),
@@ -130,6 +198,8 @@ impl Pool {
         let mut waiting = self.shared.lock();
         waiting.closed = true;
         let idle = std::mem::take(&mut waiting.idle);
+        // Each of them takes a place off when it wakes.
+        waiting.judging += idle.len();
         drop(waiting);
         idle.iter().for_each(Thread::unpark);
     }
@@ -143,30 +213,92 @@ impl Drop for Pool {
 
 fn work(shared: &Shared, pipeline: &Pipeline) {
     let me = std::thread::current().id();
+    let mut waiting = shared.lock();
     loop {
-        let mut waiting = shared.lock();
-        let job = loop {
-            if let Some(job) = waiting.jobs.pop_front() {
-                break job;
-            }
-            if waiting.closed {
-                return;
-            }
-            waiting.idle.push(std::thread::current());
+        if waiting.jobs.is_empty() && waiting.closed {
+            return;
+        }
+        if waiting.judging < shared.judges && !waiting.jobs.is_empty() {
+            waiting.judging += 1;
+            let taken = waiting.share(shared.judges);
+            // What is left is for the next place that is free.
+            let next = waiting.next(shared.judges);
             drop(waiting);
-            std::thread::park();
+            if let Some(next) = next {
+                next.unpark();
+            }
+            run(taken, Place(shared), pipeline, shared.judges);
             waiting = shared.lock();
-            // Woken by nobody: it is not twice among the idle.
-            waiting.idle.retain(|thread| thread.id() != me);
-        };
+            continue;
+        }
+        waiting.idle.push(std::thread::current());
         drop(waiting);
-        // No path of a request may panic. If one does, its caller gets `host/internal` (the answer's sender is dropped), the panic is
-        // in the log, and the thread goes on: a pool that shrinks would end in a daemon that answers nobody.
-        let run = std::panic::AssertUnwindSafe(|| run(job, pipeline));
-        if std::panic::catch_unwind(run).is_err() {
-            tracing::error!("a request panicked; please report it with this log");
+        std::thread::park();
+        waiting = shared.lock();
+        let before = waiting.idle.len();
+        waiting.idle.retain(|thread| thread.id() != me);
+        if waiting.idle.len() == before {
+            // Whoever took it from there gave it a place, which it takes again above.
+            waiting.judging -= 1;
         }
     }
+}
+
+fn run(taken: Vec<Job>, place: Place<'_>, pipeline: &Pipeline, judges: usize) {
+    // No path of a request may panic. If one does, its caller gets `host/internal` (the answer's sender is dropped), the panic is
+    // in the log, and the thread goes on: a pool that shrinks would end in a daemon that answers nobody.
+    let run = std::panic::AssertUnwindSafe(|| {
+        let mut together = Vec::with_capacity(taken.len());
+        for job in taken {
+            match job {
+                Job::Sign(asked, answer) => together.push((asked, answer)),
+                other => return alone(other, place, pipeline, judges),
+            }
+        }
+        let (asked, answers): (Vec<_>, Vec<_>) = together.into_iter().unzip();
+        let answers: Vec<_> = answers.into_iter().map(|answer| Mutex::new(Some(answer))).collect();
+        // The other cores have threads of their own.
+        pipeline.sign_all(asked, 1, || drop(place), &|index, signed| {
+            let answer = answers.get(index).and_then(|answer| lock(answer).take());
+            // A receiver that is gone hung up; the request is executed and recorded all the same.
+            drop(answer.map(|answer| answer.send(told(signed))));
+        });
+    });
+    if std::panic::catch_unwind(run).is_err() {
+        tracing::error!("a request panicked; please report it with this log");
+    }
+}
+
+fn alone(job: Job, place: Place<'_>, pipeline: &Pipeline, cores: usize) {
+    match job {
+        Job::Sign(Asked { peer, call }, answer) => {
+            // It waits for its backend: the pipeline's own permits bound how many judge.
+            drop(place);
+            drop(answer.send(told(pipeline.sign(peer, call))));
+        }
+        Job::SignAll(asked, answer) => {
+            let answers: Vec<_> = asked.iter().map(|_| Mutex::new(None)).collect();
+            let put = |index: usize, signed| {
+                if let Some(slot) = answers.get(index) {
+                    *lock(slot) = Some(told(signed));
+                }
+            };
+            pipeline.sign_all(asked, cores, || drop(place), &put);
+            let all: Option<Vec<_>> = answers.iter().map(|slot| lock(slot).take()).collect();
+            // Each was answered; if not, the caller is told of an internal error.
+            drop(all.map(|all| answer.send(all)));
+        }
+        Job::Decapsulate(peer, call, answer) => {
+            drop(place);
+            drop(answer.send(told(pipeline.decapsulate(peer, call))));
+        }
+        Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
+        Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
+    }
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a backend or the disk said is for the log; callers do not see it.
@@ -176,14 +308,4 @@ fn told<T>(result: Result<T, Refusal>) -> Result<T, Refusal> {
             tracing::error!(code = %refusal.code(), "{}", refusal.full_message());
         }
     })
-}
-
-/// A receiver that is gone hung up; the request is executed and recorded all the same.
-fn run(job: Job, pipeline: &Pipeline) {
-    match job {
-        Job::Sign(peer, call, answer) => drop(answer.send(told(pipeline.sign(peer, call)))),
-        Job::Decapsulate(peer, call, answer) => drop(answer.send(told(pipeline.decapsulate(peer, call)))),
-        Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
-        Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
-    }
 }

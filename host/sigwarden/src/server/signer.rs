@@ -1,7 +1,7 @@
 //! The service: wire messages to calls of the pipeline and back. Decides nothing.
 
+use super::front::Front;
 use super::listener::ConnectedPeer;
-use super::pool::{Job, Queue};
 use super::{Condition, Parts, to_status};
 use crate::fatal::Fatal;
 use crate::proto;
@@ -10,69 +10,59 @@ use sigwarden_core::caller::Peer;
 use sigwarden_core::pipeline::SignCall;
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
-use sigwarden_core::{Code, Format, Network, Operation, Pipeline, Refusal, Signed};
+use sigwarden_core::{Code, Format, Network, Operation, Refusal, Signed};
+use sigwarden_protocol::to_wire;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::oneshot;
-use tonic::{Request, Response, Status};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Requests of one batch. What a frame of the audit log carries well; a client that has more sends another.
+const BATCH_MAX: usize = 256;
 
 pub(super) struct Signer {
-    pipeline: Arc<Pipeline>,
-    queue: Queue,
+    front: Front,
     network: Network,
     condition: Arc<dyn Fn() -> Condition + Send + Sync>,
     fatal: Arc<Fatal>,
     backends: Vec<proto::BackendInfo>,
+    streamed_at_once: usize,
 }
 
 impl Signer {
-    pub(super) fn new(parts: &Parts, queue: Queue) -> Self {
+    pub(super) fn new(parts: &Parts, front: Front) -> Self {
         Self {
-            pipeline: Arc::clone(&parts.pipeline),
-            queue,
+            front,
             network: parts.network,
             condition: Arc::clone(&parts.condition),
             fatal: Arc::clone(&parts.fatal),
             backends: parts.backends.clone(),
+            streamed_at_once: usize::try_from(parts.limits.streams_per_connection).unwrap_or(1).max(1),
         }
-    }
-
-    /// Queues a job and waits for its answer. If the client hangs up, this future is dropped and the job runs all the same.
-    async fn run<T>(&self, job: Job, answer: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Status> {
-        if let Err(job) = self.queue.put(job) {
-            return Err(to_status(&self.refuse_unqueued(*job)));
-        }
-        match answer.await {
-            Ok(result) => result.map_err(|refusal| to_status(&refusal)),
-            // The thread is gone: it panicked, which no path of a request may.
-            Err(_) => Err(to_status(&Refusal::new(
-                Code::Internal,
-                "the request was lost inside the daemon; its log says why",
-            ))),
-        }
-    }
-
-    fn refuse_unqueued(&self, job: Job) -> Refusal {
-        let (peer, call) = match job {
-            Job::Sign(peer, call, _) | Job::Decapsulate(peer, call, _) => (peer, call),
-            Job::PublicKey(peer, key, _) => (peer, reading(key)),
-            Job::ListKeys(peer, _) => (peer, reading(String::new())),
-        };
-        let full = Refusal::new(Code::QueueFull, "as many requests wait as limits.queue allows; ask again later");
-        self.pipeline.refuse(peer, &call, full)
     }
 }
 
-fn reading(key: String) -> SignCall {
+/// A request as the pipeline wants it.
+fn call(request: proto::SignRequest, received: Instant) -> SignCall {
+    let operation = if request.operation.is_empty() {
+        Operation::Sign.name().to_owned()
+    } else {
+        request.operation
+    };
     SignCall {
-        operation: Operation::PublicKey.name().to_owned(),
-        key,
-        format: String::new(),
-        scheme: String::new(),
-        request_id: String::new(),
-        payload: Vec::new(),
-        received: Instant::now(),
+        operation,
+        key: request.key,
+        format: request.format,
+        scheme: request.scheme,
+        request_id: request.request_id,
+        payload: request.payload,
+        received,
     }
+}
+
+fn refused(refusal: Refusal) -> Status {
+    to_status(&refusal)
 }
 
 fn peer_of<T>(request: &Request<T>) -> Result<Peer, Status> {
@@ -88,24 +78,42 @@ impl proto::signer_server::Signer for Signer {
     async fn sign(&self, request: Request<proto::SignRequest>) -> Result<Response<proto::SignResponse>, Status> {
         let received = Instant::now();
         let peer = peer_of(&request)?;
-        let request = request.into_inner();
-        let operation = if request.operation.is_empty() {
-            Operation::Sign.name().to_owned()
-        } else {
-            request.operation
-        };
-        let call = SignCall {
-            operation,
-            key: request.key,
-            format: request.format,
-            scheme: request.scheme,
-            request_id: request.request_id,
-            payload: request.payload,
-            received,
-        };
-        let (sender, answer) = oneshot::channel();
-        let signed = self.run(Job::Sign(peer, call, sender), answer).await?;
+        let signed = self.front.sign(peer, call(request.into_inner(), received)).await.map_err(refused)?;
         Ok(Response::new(response(signed)))
+    }
+
+    async fn sign_batch(&self, request: Request<proto::SignBatchRequest>) -> Result<Response<proto::SignBatchResponse>, Status> {
+        let received = Instant::now();
+        let peer = peer_of(&request)?;
+        let requests = request.into_inner().requests;
+        if requests.len() > BATCH_MAX {
+            let message = format!("a batch has at most {BATCH_MAX} requests, this one has {}", requests.len());
+            let refusal = Refusal::new(Code::RequestTooLarge, message);
+            return Err(refused(self.front.pipeline().refuse(
+                peer,
+                &super::front::reading(String::new()),
+                refusal,
+            )));
+        }
+        let calls = requests.into_iter().map(|request| call(request, received)).collect();
+        let signed = self.front.sign_all(&peer, calls).await.map_err(refused)?;
+        let results = (0..).zip(signed).map(|(index, signed)| result(index, signed)).collect();
+        Ok(Response::new(proto::SignBatchResponse { results }))
+    }
+
+    type SignStreamStream = ReceiverStream<Result<proto::SignResult, Status>>;
+
+    async fn sign_stream(&self, request: Request<Streaming<proto::SignRequest>>) -> Result<Response<Self::SignStreamStream>, Status> {
+        let peer = peer_of(&request)?;
+        let (answers, stream) = mpsc::channel(1);
+        tokio::spawn(streamed(
+            self.front.clone(),
+            peer,
+            request.into_inner(),
+            answers,
+            self.streamed_at_once,
+        ));
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn decapsulate(&self, request: Request<proto::DecapsulateRequest>) -> Result<Response<proto::DecapsulateResponse>, Status> {
@@ -121,8 +129,7 @@ impl proto::signer_server::Signer for Signer {
             payload: request.ciphertext,
             received,
         };
-        let (sender, answer) = oneshot::channel();
-        let Decapsulated { shared_secret, answer } = self.run(Job::Decapsulate(peer, call, sender), answer).await?;
+        let Decapsulated { shared_secret, answer } = self.front.decapsulate(peer, call).await.map_err(refused)?;
         Ok(Response::new(proto::DecapsulateResponse {
             shared_secret: shared_secret.expose_secret().to_vec(),
             public_key: answer.public_key,
@@ -135,8 +142,7 @@ impl proto::signer_server::Signer for Signer {
 
     async fn public_key(&self, request: Request<proto::PublicKeyRequest>) -> Result<Response<proto::PublicKeyResponse>, Status> {
         let peer = peer_of(&request)?;
-        let (sender, answer) = oneshot::channel();
-        let readable = self.run(Job::PublicKey(peer, request.into_inner().key, sender), answer).await?;
+        let readable = self.front.public_key(peer, request.into_inner().key).await.map_err(refused)?;
         Ok(Response::new(proto::PublicKeyResponse {
             key: Some(key_info(&readable)),
         }))
@@ -144,8 +150,7 @@ impl proto::signer_server::Signer for Signer {
 
     async fn list_keys(&self, request: Request<proto::ListKeysRequest>) -> Result<Response<proto::ListKeysResponse>, Status> {
         let peer = peer_of(&request)?;
-        let (sender, answer) = oneshot::channel();
-        let readable = self.run(Job::ListKeys(peer, sender), answer).await?;
+        let readable = self.front.list_keys(peer).await.map_err(refused)?;
         Ok(Response::new(proto::ListKeysResponse {
             keys: readable.iter().map(key_info).collect(),
             backends: self.backends.clone(),
@@ -168,8 +173,52 @@ impl proto::signer_server::Signer for Signer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             deployment_id: condition.deployment_id,
             last_sequence: condition.last_sequence,
-            queued: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            queued: u32::try_from(self.front.queued()).unwrap_or(u32::MAX),
         }))
+    }
+}
+
+/// Takes requests from a stream as long as somebody takes the answers. Each that was taken is executed to its end.
+async fn streamed(
+    front: Front,
+    peer: Peer,
+    mut requests: Streaming<proto::SignRequest>,
+    answers: mpsc::Sender<Result<proto::SignResult, Status>>,
+    at_once: usize,
+) {
+    let places = Arc::new(Semaphore::new(at_once));
+    for index in 0.. {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let request = tokio::select! {
+            () = answers.closed() => return,
+            request = requests.message() => request,
+        };
+        let request = match request {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            Err(status) => return drop(answers.send(Err(status)).await),
+        };
+        let (front, peer, answers) = (front.clone(), peer.clone(), answers.clone());
+        tokio::spawn(async move {
+            let signed = front.sign(peer, call(request, Instant::now())).await;
+            // A client that is gone is told nothing.
+            drop(answers.send(Ok(result(index, signed))).await);
+            drop(place);
+        });
+    }
+}
+
+fn result(index: u64, signed: Result<Signed, Refusal>) -> proto::SignResult {
+    use proto::sign_result::Result as Either;
+    let either = match signed {
+        Ok(signed) => Either::Signed(response(signed)),
+        Err(refusal) => Either::Refused(to_wire(&refusal)),
+    };
+    proto::SignResult {
+        index,
+        result: Some(either),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::proto;
 use crate::proto::signer_client::SignerClient;
-use crate::server::from_status;
+use crate::status::from_status;
 use hyper_util::rt::TokioIo;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,9 +95,24 @@ impl Client {
             .connect_with_connector(connector)
             .await
             .map_err(|error| unreachable(&error))?;
-        Ok(Self {
+        Ok(Self::over(channel))
+    }
+
+    /// A client of a connection that stands or connects by itself.
+    #[must_use]
+    pub fn over(channel: Channel) -> Self {
+        Self {
             inner: SignerClient::new(channel).max_decoding_message_size(32 * 1024 * 1024),
-        })
+        }
+    }
+
+    /// Asks for many signatures; each has its own verdict.
+    ///
+    /// # Errors
+    /// As [`Client::sign`], if there are no verdicts at all.
+    pub async fn sign_batch(&mut self, requests: Vec<proto::SignRequest>) -> Result<Vec<proto::SignResult>, CallError> {
+        let request = Request::new(proto::SignBatchRequest { requests });
+        Ok(self.inner.sign_batch(request).await?.into_inner().results)
     }
 
     /// Asks for a signature.

@@ -104,7 +104,9 @@ pub fn to_status(refusal: &Refusal) -> Status {
     Status::with_details_and_metadata(grpc, text, status.encode_to_vec().into(), metadata)
 }
 
-fn to_wire(refusal: &Refusal) -> proto::Refusal {
+/// A refusal as a message, cut to what a header holds.
+#[must_use]
+pub fn to_wire(refusal: &Refusal) -> proto::Refusal {
     let mut wire = proto::Refusal {
         code: refusal.code().into_owned(),
         message: cut(&refusal.message),

@@ -1,0 +1,101 @@
+//! What every transport stands on: the queue in front of the pipeline. A transport turns its messages into calls and the answers back.
+
+use super::pool::{Job, Queue};
+use sigwarden_core::caller::Peer;
+use sigwarden_core::pipeline::{Asked, SignCall};
+use sigwarden_core::proof::Decapsulated;
+use sigwarden_core::stages::authorize::Readable;
+use sigwarden_core::{Code, Operation, Pipeline, Refusal, Signed};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// The way into the pipeline; clones share it.
+#[derive(Clone)]
+pub(super) struct Front {
+    pipeline: Arc<Pipeline>,
+    queue: Queue,
+}
+
+impl Front {
+    pub(super) fn new(pipeline: Arc<Pipeline>, queue: Queue) -> Self {
+        Self { pipeline, queue }
+    }
+
+    /// The pipeline, for what is no request.
+    pub(super) fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
+    /// How many requests wait for a thread.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) async fn sign(&self, peer: Peer, call: SignCall) -> Result<Signed, Refusal> {
+        let waits = self.pipeline.waits_for_backend(&call.key);
+        let (sender, answer) = oneshot::channel();
+        self.run(Job::Sign(Asked { peer, call }, sender), waits, answer).await?
+    }
+
+    /// Each with its own verdict, in order.
+    pub(super) async fn sign_all(&self, peer: &Peer, calls: Vec<SignCall>) -> Result<Vec<Result<Signed, Refusal>>, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        let asked = calls.into_iter().map(|call| Asked { peer: peer.clone(), call }).collect();
+        self.run(Job::SignAll(asked, sender), true, answer).await
+    }
+
+    pub(super) async fn decapsulate(&self, peer: Peer, call: SignCall) -> Result<Decapsulated, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        self.run(Job::Decapsulate(peer, call, sender), true, answer).await?
+    }
+
+    pub(super) async fn public_key(&self, peer: Peer, key: String) -> Result<Readable, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        self.run(Job::PublicKey(peer, key, sender), false, answer).await?
+    }
+
+    pub(super) async fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        self.run(Job::ListKeys(peer, sender), false, answer).await?
+    }
+
+    /// Queues a job and waits for its answer. If the client hangs up, this future is dropped and the job runs all the same.
+    async fn run<T>(&self, job: Job, waits: bool, answer: oneshot::Receiver<T>) -> Result<T, Refusal> {
+        if let Err(job) = self.queue.put(job, waits) {
+            return Err(self.refuse_unqueued(*job));
+        }
+        // The sender is gone if its thread panicked, which no path of a request may.
+        let lost = |_| Refusal::new(Code::Internal, "the request was lost inside the daemon; its log says why");
+        answer.await.map_err(lost)
+    }
+
+    fn refuse_unqueued(&self, job: Job) -> Refusal {
+        let full = || Refusal::new(Code::QueueFull, "as many requests wait as limits.queue allows; ask again later");
+        let (peer, call) = match job {
+            Job::Sign(Asked { peer, call }, _) | Job::Decapsulate(peer, call, _) => (peer, call),
+            Job::SignAll(asked, _) => {
+                for Asked { peer, call } in asked {
+                    self.pipeline.refuse(peer, &call, full());
+                }
+                return full();
+            }
+            Job::PublicKey(peer, key, _) => (peer, reading(key)),
+            Job::ListKeys(peer, _) => (peer, reading(String::new())),
+        };
+        self.pipeline.refuse(peer, &call, full())
+    }
+}
+
+/// A call that reads a key, for a record.
+pub(super) fn reading(key: String) -> SignCall {
+    SignCall {
+        operation: Operation::PublicKey.name().to_owned(),
+        key,
+        format: String::new(),
+        scheme: String::new(),
+        request_id: String::new(),
+        payload: Vec::new(),
+        received: Instant::now(),
+    }
+}
