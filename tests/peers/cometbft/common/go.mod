@@ -1,0 +1,3 @@
+module sigwarden.test/cometbft/common
+
+go 1.25
