@@ -194,3 +194,59 @@ impl ServerCertVerifier for Servers {
         self.algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::{Clients, Servers, Unacceptable};
+    use crate::ca::{self, Kind, Request};
+    use crate::exchange::{KeyExchange, provider};
+    use crate::material::{now, read_certificates};
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::server::danger::ClientCertVerifier;
+    use rustls::{CertificateError, Error, OtherError};
+    use std::path::Path;
+    use std::time::Duration;
+
+    const HOUR: u64 = 3600;
+
+    fn issued(dir: &Path, kind: Kind) -> CertificateDer<'static> {
+        let request = Request {
+            kind,
+            names: vec!["a.example".parse().unwrap()],
+            days: 1,
+            out: dir.join(format!("{kind:?}")),
+        };
+        let made = ca::issue_between(dir, &request, now() - HOUR, now() + HOUR).unwrap();
+        read_certificates(&made.certificate).unwrap().remove(0).0
+    }
+
+    fn ended(error: &Error) -> bool {
+        let Error::InvalidCertificate(CertificateError::Other(OtherError(error))) = error else {
+            return false;
+        };
+        error.downcast_ref() == Some(&Unacceptable::AuthoritiesEnded)
+    }
+
+    /// RFC 5280 §6.1.1 (d) leaves a trust anchor's validity to the configuration; the library asks for none.
+    #[test]
+    fn a_ca_is_trusted_until_its_end_also_when_nobody_reloads() {
+        let dir = tempfile::tempdir().unwrap();
+        ca::new(dir.path(), "tests", 1).unwrap();
+        let authority = read_certificates(&dir.path().join(ca::CERTIFICATE)).unwrap().remove(0).0;
+        let (client, server) = (issued(dir.path(), Kind::Client), issued(dir.path(), Kind::Server));
+        let name = ServerName::try_from("a.example").unwrap();
+        let provider = provider(KeyExchange::Preferred);
+        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let ends = now() + 60;
+        // As if the CA's certificate ended in a minute.
+        let authorities = [(authority, ends)];
+        let clients = Clients::new(&authorities, &provider).unwrap();
+        let servers = Servers::new(&authorities, &provider).unwrap();
+        assert!(clients.verify_client_cert(&client, &[], at(ends - 1)).is_ok());
+        assert!(servers.verify_server_cert(&server, &[], &name, &[], at(ends - 1)).is_ok());
+        assert!(ended(&clients.verify_client_cert(&client, &[], at(ends)).unwrap_err()));
+        assert!(ended(&servers.verify_server_cert(&server, &[], &name, &[], at(ends)).unwrap_err()));
+    }
+}
