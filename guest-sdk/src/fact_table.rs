@@ -147,6 +147,20 @@ const EVM_EIP_191: &[FactSchema] = &[
     sometimes("message.text", Text),
 ];
 
+const EVM_EIP_712: &[FactSchema] = &[
+    always("typed-data.primary-type", Text),
+    always("typed-data.encode-type", Text),
+    always("typed-data.type-hash", HASH),
+    always("typed-data.domain-separator", HASH),
+    always("typed-data.message-hash", HASH),
+    sometimes("typed-data.domain.name", Text),
+    sometimes("typed-data.domain.version", Text),
+    sometimes("typed-data.domain.chain-id", Unsigned256),
+    sometimes("typed-data.domain.verifying-contract", ADDRESS),
+    sometimes("typed-data.domain.salt", HASH),
+    always("typed-data.message", TextList),
+];
+
 const RAW_BYTES: &[FactSchema] = &[
     always("raw-bytes.length", Unsigned),
     always("raw-bytes.sha256", HASH),
@@ -241,6 +255,7 @@ pub fn facts_of(format: &str) -> &'static [FactSchema] {
         "evm/eip-4844" => EVM_EIP_4844,
         "evm/eip-7702" => EVM_EIP_7702,
         "evm/eip-191" => EVM_EIP_191,
+        "evm/eip-712" => EVM_EIP_712,
         "cometbft/raw-bytes" => RAW_BYTES,
         "cometbft/vote" => COMETBFT_VOTE,
         "cometbft/proposal" => COMETBFT_PROPOSAL,

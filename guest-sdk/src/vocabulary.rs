@@ -151,6 +151,7 @@ pub const FORMATS: &[&str] = &[
     "evm/eip-4844",
     "evm/eip-7702",
     "evm/eip-191",
+    "evm/eip-712",
     "cometbft/vote",
     "cometbft/proposal",
     "cometbft/vote-extension",
@@ -171,7 +172,7 @@ pub enum Family {
     RawDigest,
     /// An EVM transaction.
     Evm,
-    /// A message that an EVM account signs: EIP-191.
+    /// A message or typed data that an EVM account signs: EIP-191, EIP-712.
     EvmMessage,
     /// A CometBFT consensus message.
     Cometbft,
@@ -196,7 +197,7 @@ impl Family {
         }
         match format.split_once('/') {
             Some(("raw-message", _)) => Self::RawMessage,
-            Some(("evm", "eip-191")) => Self::EvmMessage,
+            Some(("evm", "eip-191" | "eip-712")) => Self::EvmMessage,
             Some(("evm", _)) => Self::Evm,
             Some(("cometbft", "raw-bytes")) => Self::PrefixedRaw,
             Some(("cometbft", _)) => Self::Cometbft,
@@ -279,7 +280,7 @@ mod tests {
             let pattern: FormatPattern = pattern.parse().unwrap();
             FORMATS.iter().copied().filter(|format| pattern.matches(format)).collect()
         };
-        let evm = ["legacy", "eip-2930", "eip-1559", "eip-4844", "eip-7702", "eip-191"].map(|name| format!("evm/{name}"));
+        let evm = ["legacy", "eip-2930", "eip-1559", "eip-4844", "eip-7702", "eip-191", "eip-712"].map(|name| format!("evm/{name}"));
         assert_eq!(matching("evm/*"), evm);
         assert_eq!(matching("raw-digest"), ["raw-digest"]);
         assert_eq!(matching("*"), FORMATS);

@@ -1,5 +1,6 @@
 //! EVM transactions before their signature: legacy with chain id (EIP-155), access list (EIP-2930), fee market (EIP-1559), blob (EIP-4844) and
-//! set-code (EIP-7702); and what an account signs besides: messages (EIP-191).
+//! set-code (EIP-7702); and what an account signs besides: messages (EIP-191) and typed data
+//! (EIP-712).
 //!
 //! A transaction's payload is the very preimage whose Keccak-256 is signed.
 
@@ -8,6 +9,7 @@ mod message;
 mod set_code;
 mod signed;
 mod transaction;
+pub mod typed_data;
 
 pub use blob::{Eip4844, decode_eip4844};
 pub(crate) use message::PREFIX as MESSAGE_PREFIX;
@@ -16,6 +18,7 @@ pub use set_code::{Authorization, Eip7702, decode_eip7702};
 pub use signed::signed;
 pub(crate) use transaction::keccak256;
 pub use transaction::{AccessListItem, Eip1559, Eip2930, Legacy, transaction_hash};
+pub use typed_data::{TypedData, decode_eip712};
 
 use crate::rlp::{Item, Items};
 use crate::{facts, same_bytes};

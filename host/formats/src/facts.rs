@@ -36,6 +36,13 @@ pub(crate) fn list_of_bytes<'a>(name: &'static str, values: impl Iterator<Item =
     }
 }
 
+pub(crate) fn list_of_text(name: &'static str, values: Vec<String>) -> Fact {
+    Fact {
+        name,
+        value: FactValue::Many(values.into_iter().map(Scalar::Text).collect()),
+    }
+}
+
 pub(crate) fn list_of_u64(name: &'static str, values: impl Iterator<Item = u64>) -> Fact {
     Fact {
         name,

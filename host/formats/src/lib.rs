@@ -27,7 +27,8 @@ use sigwarden_core::{Format, Scheme};
 
 /// Decodes a payload completely and canonically; a [`sigwarden_core::fact::Decode`].
 ///
-/// Work and memory are bounded by the payload's size, which the caller bounds; nothing here recurses.
+/// Work and memory are bounded by the payload's size, which the caller bounds; nothing here recurses but the values of typed data, as deep as
+/// their JSON, which may have 32 levels.
 ///
 /// # Errors
 /// What is wrong, at which byte or field, and what would be right.
@@ -57,6 +58,7 @@ pub fn decode(format: Format, scheme: Scheme, payload: &[u8]) -> Result<Decoded,
         Format::EvmEip4844 => evm::decode_eip4844(payload),
         Format::EvmEip7702 => evm::decode_eip7702(payload),
         Format::EvmEip191 => evm::decode_eip191(payload),
+        Format::EvmEip712 => evm::decode_eip712(payload),
         Format::CometBftVote => cometbft::decode_vote(scheme, payload),
         Format::CometBftProposal => cometbft::decode_proposal(scheme, payload),
         Format::CometBftVoteExtension => cometbft::decode_vote_extension(scheme, payload),

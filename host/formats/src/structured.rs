@@ -7,7 +7,8 @@
 //! - **CometBFT**: the message, or what a length prefix at its start delimits, is well-formed protobuf with fields in any order, repeated
 //!   or unknown ones included, and has a non-zero `height` (field 2, fixed64) and either a `type` (field 1, varint) of 1, 2 or 32, or
 //!   none and a `chain_id` (field 4, length-delimited, as in a vote extension). Or it begins with Celestia's prefix of raw bytes.
-//! - **EIP-191**: it begins with 0x19 and a version: 0x00 (a validator's data), 0x01 (the hashes of EIP-712) or `Ethereum Signed Message:\n`.
+//! - **EIP-191**: it begins with 0x19 and a version: 0x00 (a validator's data), 0x01 (the hashes of EIP-712) or `Ethereum Signed Message:\n`. Or it is the JSON of
+//!   typed data (EIP-712).
 //! - **QBIND**: it begins with the tag of a proposal, vote, timeout or tagged message, or with `QBIND_` and a tag that no format reads:
 //!   a later version's vote is a vote too.
 //!
@@ -15,7 +16,7 @@
 //! because a signature over it opens nothing.
 
 use crate::cometbft;
-use crate::evm::MESSAGE_PREFIX;
+use crate::evm::{MESSAGE_PREFIX, TypedData};
 use crate::hotstuff::{PROPOSAL_TAG, TIMEOUT_TAG, VOTE_TAG};
 use crate::protobuf::{Varint, read_varint};
 use crate::rlp::Items;
@@ -75,8 +76,17 @@ fn eip191(payload: &[u8]) -> Option<PayloadError> {
         [0x19, 0x00, ..] => Some(PayloadError::Malformed(
             "these bytes begin with 0x1900, as data for a validator (EIP-191, version 0x00), which Sigwarden does not read and does not sign as a raw message".into(),
         )),
+        // 0x1901 and two hashes; 0x01 could be followed by anything that somebody's verifier takes for them.
+        [0x19, 0x01, ..] => Some(PayloadError::Structured(Format::EvmEip712)),
+        [b'{', ..] if names_a_primary_type(payload) && TypedData::from_json(payload).is_ok() => Some(PayloadError::Structured(Format::EvmEip712)),
         _ => payload.starts_with(MESSAGE_PREFIX).then_some(PayloadError::Structured(Format::EvmEip191)),
     }
+}
+
+/// Spares other JSON being read.
+fn names_a_primary_type(payload: &[u8]) -> bool {
+    const KEY: &[u8] = b"\"primaryType\"";
+    payload.windows(KEY.len()).any(|window| window == KEY)
 }
 
 fn evm(payload: &[u8]) -> Option<PayloadError> {

@@ -52,6 +52,9 @@ fn read() -> BTreeMap<&'static str, Section> {
             if fence == "payload" {
                 let bytes = line.split('#').next().unwrap().replace(' ', "");
                 section.payload.extend(hex::decode(bytes).unwrap());
+            } else if fence == "json" {
+                // The payload is this text without its line breaks.
+                section.payload.extend(line.as_bytes());
             } else if fence == "facts" {
                 section.facts.push(line.to_owned());
             } else if let Some(rest) = line.strip_prefix("Signing input") {

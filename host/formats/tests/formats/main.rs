@@ -13,6 +13,7 @@
 mod alloy;
 mod cometbft;
 mod cometbft_vectors;
+mod eip712;
 mod evm;
 mod evm_newer;
 mod facts_md;

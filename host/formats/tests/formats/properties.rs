@@ -8,7 +8,7 @@ use proptest::sample::Index;
 use sigwarden_core::fact::PayloadError;
 use sigwarden_core::{Format, Scheme};
 use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, RawBytes, Vote, VoteType};
-use sigwarden_formats::evm::{AccessListItem, Authorization, Eip1559, Eip2930, Eip4844, Eip7702, Legacy, U256};
+use sigwarden_formats::evm::{AccessListItem, Authorization, Eip1559, Eip2930, Eip4844, Eip7702, Legacy, TypedData, U256, typed_data};
 use sigwarden_formats::hotstuff;
 use sigwarden_formats::tagged::{Domain, Tagged};
 
@@ -82,6 +82,32 @@ prop_compose! {
     }
 }
 
+/// Typed data as a wallet library may write it: values in any of their forms, white space, keys in another order.
+fn typed_json() -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        integer().prop_map(|number| format!("\"{number}\"")),
+        integer().prop_map(|number| format!("\"0x{number:x}\"")),
+        (0..=9_007_199_254_740_991_u64).prop_map(|number| number.to_string()),
+    ];
+    let delta = any::<i64>().prop_map(|number| format!("\"{number}\""));
+    let bytes = data().prop_map(|bytes| format!("\"0x{}\"", hex::encode_upper(bytes)));
+    let text = any::<String>().prop_map(|text| serde_json::Value::from(text).to_string());
+    let list = prop::collection::vec((any::<[u8; 20]>(), any::<bool>()), 0..4);
+    (number, delta, bytes, text, list).prop_map(|(number, delta, bytes, text, list)| {
+        let item = |(token, flag): ([u8; 20], bool)| format!("{{ \"flag\": {flag}, \"token\": \"0x{}\" }}", hex::encode(token));
+        let list: Vec<_> = list.into_iter().map(item).collect();
+        format!(
+            r#"{{ "types": {{ "EIP712Domain": [{{ "type": "uint256", "name": "chainId" }}],
+                "Item": [{{"name":"token","type":"address"}},{{"name":"flag","type":"bool"}}],
+                "Order": [{{"name":"text","type":"string"}},{{"name":"bytes","type":"bytes"}},{{"name":"number","type":"uint256"}},
+                    {{"name":"delta","type":"int64"}},{{"name":"list","type":"Item[]"}}] }},
+              "primaryType": "Order", "domain": {{ "chainId": {number} }},
+              "message": {{ "number": {number}, "delta": {delta}, "bytes": {bytes}, "text": {text}, "list": [{}] }} }}"#,
+            list.join(", ")
+        )
+    })
+}
+
 prop_compose! {
     fn raw_bytes()(chain_id in "[ -~]{1,50}", unique_id in "[ -~]{1,256}", raw_bytes in prop::collection::vec(any::<u8>(), 1..300)) -> RawBytes {
         RawBytes { chain_id, unique_id, raw_bytes }
@@ -153,6 +179,7 @@ fn structured() -> impl Strategy<Value = (Format, Vec<u8>)> {
         eip4844().prop_map(|it| (Format::EvmEip4844, it.unsigned())),
         eip7702().prop_map(|it| (Format::EvmEip7702, it.unsigned())),
         raw_bytes().prop_map(|it| (Format::CometBftRawBytes, it.sign_bytes())),
+        typed_json().prop_map(|json| (Format::EvmEip712, typed_data::canonical(json.as_bytes()).unwrap())),
         vote().prop_map(|it| (Format::CometBftVote, it.sign_bytes())),
         proposal().prop_map(|it| (Format::CometBftProposal, it.sign_bytes())),
         (vote(), block_id(), data()).prop_map(|(vote, block_id, extension)| {
@@ -236,6 +263,13 @@ fn decodes_only_as_itself(format: Format, payload: &[u8]) {
         Format::MlKem768Ciphertext => assert_eq!(payload.len(), 1088),
         Format::RawMessageSha256 | Format::RawMessageKeccak256 | Format::RawMessageNone | Format::RawDigest => {}
         Format::EvmEip191 | Format::CometBftRawBytes => {}
+        Format::EvmEip712 => {
+            let read = TypedData::from_json(payload).unwrap();
+            assert_eq!(read.payload(), payload);
+            // By a JSON library: no white space, keys in order.
+            let json: serde_json::Value = serde_json::from_slice(payload).unwrap();
+            assert_eq!(json.to_string().into_bytes(), payload);
+        }
     }
     // Names are unique, whatever the payload.
     let mut names: Vec<_> = decoded.facts.iter().map(|fact| fact.name).collect();
@@ -274,6 +308,16 @@ proptest! {
         alloy::signed_agrees(&eip1559.unsigned(), &eip1559.signed(&r, &s, 1));
         alloy::signed_agrees(&eip4844.unsigned(), &eip4844.signed(&r, &s, 1));
         alloy::signed_agrees(&eip7702.unsigned(), &eip7702.signed(&r, &s, 1));
+    }
+
+    #[test]
+    fn typed_data_has_one_payload(json in typed_json()) {
+        let payload = typed_data::canonical(json.as_bytes()).unwrap();
+        prop_assert_eq!(typed_data::canonical(&payload).unwrap(), payload.clone());
+        let data = TypedData::from_json(json.as_bytes()).unwrap();
+        prop_assert_eq!(crate::digest_of(&decode(Format::EvmEip712, &payload).unwrap()), hex::encode(data.signing_hash()));
+        // The text itself is another's way of writing it.
+        prop_assert!(matches!(decode(Format::EvmEip712, json.as_bytes()), Err(PayloadError::NonCanonical(_))));
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn whatever_a_structured_format_takes_no_raw_message_is() {
             | Format::EvmEip1559
             | Format::EvmEip4844
             | Format::EvmEip7702
+            | Format::EvmEip712
             | Format::CometBftVote
             | Format::CometBftProposal
             | Format::CometBftVoteExtension
@@ -99,6 +100,14 @@ fn whatever_a_structured_format_takes_no_raw_message_is() {
             }
         }
     }
+}
+
+#[test]
+fn typed_data_is_no_raw_message_in_any_form() {
+    assert_structured(crate::samples::MAIL.as_bytes(), Format::EvmEip712);
+    assert_structured(&[&[0x19, 0x01], [7; 64].as_slice()].concat(), Format::EvmEip712);
+    assert_structured(b"\x19\x01 and whatever follows", Format::EvmEip712);
+    assert_passes(br#"{"primaryType":"Mail"}"#);
 }
 
 #[test]

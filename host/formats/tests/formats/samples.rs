@@ -122,6 +122,58 @@ pub fn eip7702() -> Eip7702 {
     }
 }
 
+/// The example of EIP-712, as a wallet library sends it.
+pub const MAIL: &str = r#"{
+  "types": {
+    "EIP712Domain": [
+      { "name": "name", "type": "string" },
+      { "name": "version", "type": "string" },
+      { "name": "chainId", "type": "uint256" },
+      { "name": "verifyingContract", "type": "address" }
+    ],
+    "Person": [{ "name": "name", "type": "string" }, { "name": "wallet", "type": "address" }],
+    "Mail": [{ "name": "from", "type": "Person" }, { "name": "to", "type": "Person" }, { "name": "contents", "type": "string" }]
+  },
+  "primaryType": "Mail",
+  "domain": { "name": "Ether Mail", "version": "1", "chainId": 1, "verifyingContract": "0xCcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC" },
+  "message": {
+    "from": { "name": "Cow", "wallet": "0xCD2a3d9F938E13CD947Ec05AbC7FE734Df8DD826" },
+    "to": { "name": "Bob", "wallet": "0xbBbBBBBbbBBBbbbBbbBbbbbBBbBbbbbBbBbbBBbB" },
+    "contents": "Hello, Bob!"
+  }
+}"#;
+
+/// Every kind of type, and a domain that has a salt only.
+pub const ORDER: &str = r#"{
+  "domain": { "salt": "0x0707070707070707070707070707070707070707070707070707070707070707" },
+  "primaryType": "Order",
+  "types": {
+    "EIP712Domain": [{ "name": "salt", "type": "bytes32" }],
+    "Unused": [{ "name": "x", "type": "bool" }],
+    "Order": [
+      { "name": "offer", "type": "Item[]" },
+      { "name": "flags", "type": "bool[2][]" },
+      { "name": "delta", "type": "int64" },
+      { "name": "data", "type": "bytes" },
+      { "name": "tag", "type": "bytes4" },
+      { "name": "note", "type": "string" }
+    ],
+    "Item": [{ "name": "token", "type": "address" }, { "name": "amount", "type": "uint256" }]
+  },
+  "message": {
+    "offer": [{ "token": "0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "amount": "5" }],
+    "flags": [],
+    "delta": -7,
+    "data": "0x",
+    "tag": "0x01020304",
+    "note": "a \"b\"\n"
+  }
+}"#;
+
+pub fn typed_data(json: &str) -> Vec<u8> {
+    sigwarden_formats::evm::typed_data::canonical(json.as_bytes()).unwrap()
+}
+
 /// The inputs of celestia-core v0.39.10, `types/priv_validator_test.go`, `TestRawDataSignBytes`.
 pub fn raw_bytes() -> RawBytes {
     RawBytes {
@@ -290,6 +342,7 @@ pub fn payloads(format: Format) -> Vec<Vec<u8>> {
             vec![0xde, 0xad, 0xbe, 0xef],
             "kůň\n".as_bytes().to_vec(),
         ],
+        Format::EvmEip712 => vec![typed_data(MAIL), typed_data(ORDER)],
         Format::CometBftRawBytes => vec![raw_bytes().sign_bytes(), b"oracle/prices: 42".to_vec()],
         Format::CometBftVote => vec![precommit().sign_bytes(), nil_prevote().sign_bytes()],
         Format::CometBftProposal => {
