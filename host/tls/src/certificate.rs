@@ -210,3 +210,49 @@ fn key_kind(certificate: &Certificate) -> String {
         (other, _) => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::{CertificateError, Facts, utc};
+    use crate::ca::{self, Kind, Request};
+    use crate::material::read_certificates;
+
+    #[test]
+    fn what_is_cut_off_or_changed_is_refused_or_another_certificate() {
+        let dir = tempfile::tempdir().unwrap();
+        ca::new(dir.path(), "tests", 2).unwrap();
+        let request = Request {
+            kind: Kind::Client,
+            names: vec!["a.example".parse().unwrap(), "spiffe://example/a".parse().unwrap()],
+            days: 1,
+            out: dir.path().join("a"),
+        };
+        let made = ca::issue(dir.path(), &request).unwrap();
+        let (der, facts) = read_certificates(&made.certificate).unwrap().remove(0);
+        assert_eq!(facts, made.facts);
+        for length in 0..der.len() {
+            assert!(
+                matches!(Facts::of(&der[..length]), Err(CertificateError::Malformed(_))),
+                "{length} bytes"
+            );
+        }
+        for index in 0..der.len() {
+            for bit in 0..8 {
+                let mut changed = der.to_vec();
+                changed[index] ^= 1 << bit;
+                // Never a panic, and never taken for the same.
+                if let Ok(other) = Facts::of(&changed) {
+                    assert_ne!(other.fingerprint, facts.fingerprint);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_rfc_3339_in_utc() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(1_795_278_955), "2026-11-21T16:35:55Z");
+        assert_eq!(utc(u64::MAX), u64::MAX.to_string());
+    }
+}

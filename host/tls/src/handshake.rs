@@ -5,6 +5,7 @@
     reason = "the library's enums grow; what is new has no class of its own until somebody gives it one"
 )]
 
+use crate::certificate::utc;
 use crate::material::Side;
 use crate::text::shown;
 use crate::verify::Unacceptable;
@@ -219,7 +220,7 @@ impl HandshakeError {
     fn classify(side: Side, error: &Error) -> Self {
         let refusal = match error {
             Error::NoCertificatesPresented => Refusal::NoCertificate,
-            Error::InvalidCertificate(error) => of_certificate(error),
+            Error::InvalidCertificate(error) => return Self::new(side, of_certificate(error), &judged(error)),
             Error::PeerIncompatible(error) => of_incompatible(error),
             Error::NoApplicationProtocol => Refusal::Protocol,
             Error::InvalidMessage(_)
@@ -262,6 +263,19 @@ fn of_certificate(error: &CertificateError) -> Refusal {
     }
 }
 
+fn judged(error: &CertificateError) -> String {
+    match error {
+        // The library would print these for programmers.
+        CertificateError::Other(OtherError(error)) => error.to_string(),
+        CertificateError::UnknownIssuer => "no CA that is trusted here issued it".to_owned(),
+        // Of a certificate it is an unknown issuer, see `verify`: here it is the handshake's.
+        CertificateError::BadSignature => "the other side does not hold its key".to_owned(),
+        CertificateError::ExpiredContext { not_after, .. } => format!("it was valid until {}", utc(not_after.as_secs())),
+        CertificateError::NotValidYetContext { not_before, .. } => format!("it is valid from {}", utc(not_before.as_secs())),
+        error => error.to_string(),
+    }
+}
+
 fn of_incompatible(error: &PeerIncompatible) -> Refusal {
     match error {
         PeerIncompatible::SupportedVersionsExtensionRequired
@@ -286,6 +300,7 @@ fn said(side: Side, alert: AlertDescription) -> String {
         (AlertDescription::CertificateUnknown, _) => "the certificate names nobody, or is not taken for another reason",
         (AlertDescription::UnsupportedCertificate, _) => "the certificate is for another purpose",
         (AlertDescription::BadCertificate, _) => "the certificate is malformed, or has another name than was asked for",
+        (AlertDescription::DecryptError, _) => "a signature is false: is the key the certificate's?",
         (AlertDescription::ProtocolVersion, _) => "it speaks another version of TLS",
         (AlertDescription::HandshakeFailure, _) => "there is no common key exchange or algorithm",
         (AlertDescription::NoApplicationProtocol, _) => "there is no common protocol inside TLS",

@@ -5,7 +5,7 @@ use crate::certificate::Facts;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::pkcs8::Document as Pkcs8;
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
 use der::asn1::{Any, BitString, Ia5String, ObjectIdentifier, OctetString, Utf8StringRef};
 use der::oid::AssociatedOid;
 use der::oid::db::{rfc4519, rfc5280, rfc5912};
@@ -55,20 +55,11 @@ struct Signed {
 pub(super) struct Signer(EcdsaKeyPair, ObjectIdentifier);
 
 impl Signer {
-    /// A CA's: P-384, since it is to last.
-    pub(super) fn generate_authority() -> Result<Self, CaError> {
-        Self::generate_on(&ECDSA_P384_SHA384_ASN1_SIGNING, rfc5912::ECDSA_WITH_SHA_384)
-    }
-
-    /// A certificate's: P-256, which every TLS takes, and which is quickest.
+    /// P-256, for a CA too: every TLS takes it, and of the usual curves it is verified quickest, by both ends of each connection. Another
+    /// curve would outlive it against nothing that is known.
     pub(super) fn generate() -> Result<Self, CaError> {
-        Self::generate_on(&ECDSA_P256_SHA256_ASN1_SIGNING, rfc5912::ECDSA_WITH_SHA_256)
-    }
-
-    fn generate_on(algorithm: &'static EcdsaSigningAlgorithm, signs_with: ObjectIdentifier) -> Result<Self, CaError> {
-        EcdsaKeyPair::generate(algorithm)
-            .map(|pair| Self(pair, signs_with))
-            .map_err(|_| failed("generate a key"))
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| failed("generate a key"))?;
+        Ok(Self(pair, rfc5912::ECDSA_WITH_SHA_256))
     }
 
     /// Reads PKCS#8.

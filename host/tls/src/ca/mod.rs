@@ -161,7 +161,7 @@ pub enum CaError {
     Library(String),
 }
 
-/// Makes a CA: `ca.key` (ECDSA P-384) and `ca.crt` in `dir`, which is made, with mode 0700, if it is not there. It issues certificates
+/// Makes a CA: `ca.key` (ECDSA P-256) and `ca.crt` in `dir`, which is made, with mode 0700, if it is not there. It issues certificates
 /// but no CAs (path length 0).
 ///
 /// # Errors
@@ -187,7 +187,7 @@ pub fn new(dir: &Path, name: &str, days: u32) -> Result<Made, CaError> {
 #[doc(hidden)]
 pub fn new_between(dir: &Path, name: &str, not_before: u64, not_after: u64) -> Result<Made, CaError> {
     create_directory(dir)?;
-    let signer = Signer::generate_authority()?;
+    let signer = Signer::generate()?;
     let issuer = Issuer::itself(name, &signer)?;
     let der = encode::certificate(
         &issuer,

@@ -83,7 +83,14 @@ async fn a_certificate_without_its_key_is_refused() {
     deployment.issue(Kind::Client, &["mallory.example"], "mallory");
     let mut client = Raw::new(&deployment, None);
     client.own = Some((deployment.path("client.crt"), deployment.path("mallory.key")));
-    refused(&deployment, &client, Refusal::Certificate, "is not taken", "refused").await;
+    refused(
+        &deployment,
+        &client,
+        Refusal::Certificate,
+        "the other side does not hold its key",
+        "is the key the certificate's?",
+    )
+    .await;
 }
 
 #[tokio::test]
