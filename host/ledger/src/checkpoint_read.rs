@@ -1,9 +1,10 @@
-//! Reads a checkpoint: what it says of itself, then its rows, on two cores if there are many.
+//! Reads a checkpoint: what it says of itself, then its rows, on every core if there are many.
 
 use crate::checkpoint::{META, META_KEY, Meta, ROWS, Trouble, Version};
 use crate::frame::FORMAT;
-use crate::rows;
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use crate::in_order::in_order;
+use crate::rows::Entry;
+use redb::{Database, ReadableDatabase, ReadableTable};
 use sigwarden_core::state::State;
 
 pub(crate) fn read(database: &Database) -> Result<(Meta, State), Trouble> {
@@ -18,17 +19,7 @@ pub(crate) fn read(database: &Database) -> Result<(Meta, State), Trouble> {
     }
     let meta: Meta = serde_json::from_slice(meta.value()).map_err(Trouble::damaged)?;
     let table = transaction.open_table(ROWS)?;
-    let mut taken = Taken::default();
-    // A million floors are read on one core and taken in on another.
-    if table.len()? < WORTH_A_THREAD {
-        for row in table.iter()? {
-            let (key, value) = row?;
-            taken.row(key.value(), value.value())?;
-        }
-    } else {
-        taken = take_aside(&table)?;
-    }
-    let Taken { mut state, sum } = taken;
+    let Taken { mut state, sum } = take(&table)?;
     if sum != meta.sum {
         return Err(Trouble::damaged("its rows are not those that were written"));
     }
@@ -36,25 +27,16 @@ pub(crate) fn read(database: &Database) -> Result<(Meta, State), Trouble> {
     Ok((meta, state))
 }
 
-/// Fewer rows are read before a thread would have started.
-const WORTH_A_THREAD: u64 = 4096;
+/// Fewer rows are read before threads would have started.
+const WORTH_IT: u64 = 4096;
 /// Rows that are handed over at once: handing over costs nothing beside them.
 const ROWS_AT_ONCE: usize = 1024;
-/// Batches that wait at most: memory stays flat.
-const BATCHES: usize = 8;
 
 /// What was read of the rows so far.
 #[derive(Default)]
 struct Taken {
     state: State,
     sum: u64,
-}
-
-impl Taken {
-    fn row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Trouble> {
-        self.sum = self.sum.wrapping_add(row_hash(key, value));
-        rows::load(&mut self.state, key, value).ok_or_else(|| Trouble::damaged("a row of it cannot be read"))
-    }
 }
 
 /// Some rows, one after the other: the lengths of key and value, and their bytes.
@@ -64,49 +46,60 @@ struct Batch {
     bytes: Vec<u8>,
 }
 
+/// What they are, and the sum of their hashes.
+type Parsed = Option<(Vec<Entry>, u64)>;
+
 impl Batch {
-    fn take(&self, taken: &mut Taken) -> Result<(), Trouble> {
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.lengths.push((key.len(), value.len()));
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+    }
+
+    fn parse(self) -> Parsed {
         let mut rest = self.bytes.as_slice();
-        for (key, value) in &self.lengths {
-            let row = rest
-                .split_at_checked(*key)
-                .and_then(|(key, rest)| Some((key, rest.split_at_checked(*value)?)));
-            let (key, (value, after)) = row.ok_or_else(|| Trouble::damaged("a row of it cannot be read"))?;
-            taken.row(key, value)?;
-            rest = after;
+        let mut sum: u64 = 0;
+        let mut entries = Vec::with_capacity(self.lengths.len());
+        for (key_len, value_len) in self.lengths {
+            let (key, behind) = rest.split_at_checked(key_len)?;
+            let (value, behind) = behind.split_at_checked(value_len)?;
+            sum = sum.wrapping_add(row_hash(key, value));
+            entries.push(Entry::read(key, value)?);
+            rest = behind;
         }
-        Ok(())
+        Some((entries, sum))
     }
 }
 
-fn take_aside(table: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Result<Taken, Trouble> {
-    std::thread::scope(|scope| {
-        let (batches, waiting) = std::sync::mpsc::sync_channel::<Batch>(BATCHES);
-        let taking = std::thread::Builder::new().name("checkpoint".into()).spawn_scoped(scope, move || {
-            let mut taken = Taken::default();
-            for batch in waiting {
-                batch.take(&mut taken)?;
-            }
-            Ok(taken)
-        });
-        let taking = taking.map_err(Trouble::Io)?;
+/// Takes all rows: a million floors are read on one thread, parsed on all, and put in their place on one.
+fn take(table: &impl ReadableTable<&'static [u8], &'static [u8]>) -> Result<Taken, Trouble> {
+    let worth_it = table.len()? >= WORTH_IT;
+    let mut rows = table.iter()?;
+    let (mut trouble, mut over) = (None, false);
+    let mut next = || {
         let mut batch = Batch::default();
-        for row in table.iter()? {
-            let (key, value) = row?;
-            batch.lengths.push((key.value().len(), value.value().len()));
-            batch.bytes.extend_from_slice(key.value());
-            batch.bytes.extend_from_slice(value.value());
-            if batch.lengths.len() == ROWS_AT_ONCE && batches.send(std::mem::take(&mut batch)).is_err() {
-                // It has stopped at a row that cannot be read, and says so below.
-                break;
+        while !over && batch.lengths.len() < ROWS_AT_ONCE {
+            match rows.next() {
+                Some(Ok((key, value))) => batch.push(key.value(), value.value()),
+                Some(Err(error)) => {
+                    trouble = Some(Trouble::from(error));
+                    over = true;
+                }
+                None => over = true,
             }
         }
-        let _ = batches.send(batch);
-        drop(batches);
-        taking
-            .join()
-            .unwrap_or_else(|_| Err(Trouble::damaged("its rows could not be taken in")))
-    })
+        (!batch.lengths.is_empty()).then_some(batch)
+    };
+    let mut taken = Taken::default();
+    let mut put = |parsed: Parsed| -> Result<(), Trouble> {
+        let (entries, sum) = parsed.ok_or_else(|| Trouble::damaged("a row of it cannot be read"))?;
+        taken.sum = taken.sum.wrapping_add(sum);
+        let state = taken.state.maps_mut();
+        entries.into_iter().for_each(|entry| entry.put(state));
+        Ok(())
+    };
+    in_order(worth_it, &mut next, &Batch::parse, &mut put)?;
+    trouble.map_or(Ok(taken), Err)
 }
 
 pub(crate) fn row_hash(key: &[u8], value: &[u8]) -> u64 {

@@ -27,6 +27,7 @@ mod export;
 mod frame;
 mod gate;
 mod hold;
+mod in_order;
 mod keeper;
 mod ledger;
 mod lock;

@@ -1,15 +1,13 @@
 //! Parses records on every core while the log is read on one thread and judged, in order, on another: a log is read at the speed of its
 //! hashing. Memory is a few batches a core.
 
+use crate::in_order::in_order;
 use crate::scan::Fault;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Bytes of lines that are parsed at once: large enough that handing over costs nothing, small enough for the caches.
 const BATCH: usize = 256 * 1024;
 /// A log smaller than this is read before threads would have started.
 const WORTH_IT: u64 = 1024 * 1024;
-/// More parse faster than one thread can read.
-const PARSERS_MAX: usize = 6;
 
 /// Takes what a line was parsed to, and where the line is: the byte, and the line from 1.
 pub(crate) type OnParsed<'a, T> = dyn FnMut(T, u64, u64) -> Result<(), Fault> + Send + 'a;
@@ -24,53 +22,68 @@ pub(crate) type Parse<T> = fn(&str) -> Result<T, String>;
 #[derive(Default)]
 pub(crate) struct Batch {
     lines: Vec<u8>,
-    /// Where each frame begins: the byte, the lines before it, and the end of its lines above.
-    frames: Vec<(u64, u64, usize)>,
-    frame: usize,
+    /// Where each ends in them, without its LF.
+    ends: Vec<usize>,
+    frames: Vec<Frame>,
+}
+
+/// A frame in a batch.
+struct Frame {
+    /// The byte of the log at which it begins.
+    begin: u64,
+    /// Lines of the log before it.
+    lines_before: u64,
+    /// The end of its lines in the batch, in bytes and in lines.
+    end: usize,
+    lines: usize,
 }
 
 impl Batch {
     /// One more line of the frame that is being read.
     pub(crate) fn line(&mut self, line: &[u8]) {
         self.lines.extend_from_slice(line);
+        self.ends.push(self.lines.len());
         self.lines.push(b'\n');
     }
 
     /// The frame holds; it begins at this byte, after so many lines.
     fn end_frame(&mut self, begin: u64, lines_before: u64) {
-        self.frame = self.lines.len();
-        self.frames.push((begin, lines_before, self.frame));
+        self.frames.push(Frame {
+            begin,
+            lines_before,
+            end: self.lines.len(),
+            lines: self.ends.len(),
+        });
     }
 
-    /// What was read of a frame that does not hold counts for nothing.
-    fn cut(&mut self) {
-        self.lines.truncate(self.frame);
+    /// What was read of a frame that does not hold, or that nobody needs, counts for nothing.
+    pub(crate) fn cut(&mut self) {
+        let (end, lines) = self.frames.last().map_or((0, 0), |frame| (frame.end, frame.lines));
+        self.lines.truncate(end);
+        self.ends.truncate(lines);
     }
 
     fn parse<T>(&self, parse: Parse<T>) -> Parsed<T> {
-        let mut records = Vec::new();
-        let mut from = 0;
-        for (begin, lines_before, end) in &self.frames {
-            let (mut offset, mut line) = (*begin, *lines_before);
-            for raw in self
-                .lines
-                .get(from..*end)
-                .unwrap_or_default()
-                .split_inclusive(|byte| *byte == b'\n')
+        let mut records = Vec::with_capacity(self.ends.len());
+        let (mut from, mut ends) = (0, self.ends.iter());
+        for frame in &self.frames {
+            let (mut offset, mut line) = (frame.begin, frame.lines_before);
+            while from < frame.end
+                && let Some(end) = ends.next()
             {
                 line += 1;
-                let text = std::str::from_utf8(raw.strip_suffix(b"\n").unwrap_or(raw)).map_err(|error| format!("it is no UTF-8: {error}"));
-                let record = text.and_then(parse);
-                match record {
+                let raw = self.lines.get(from..*end).unwrap_or_default();
+                let text = std::str::from_utf8(raw).map_err(|error| format!("it is no UTF-8: {error}"));
+                match text.and_then(parse) {
                     Ok(record) => records.push((record, offset, line)),
                     Err(what) => {
                         let fault = Some(Fault { offset, line, what });
                         return Parsed { records, fault };
                     }
                 }
-                offset += raw.len() as u64;
+                offset += raw.len() as u64 + 1;
+                from = end + 1;
             }
-            from = *end;
         }
         Parsed { records, fault: None }
     }
@@ -91,56 +104,28 @@ impl<T> Parsed<T> {
     }
 }
 
-/// Reads frames to their end. Returns
-/// what `next` ended with, or the first line that cannot be parsed or that `on_parsed` refuses, which comes before that in the log.
+/// Reads frames to their end. Returns what `next` ended with, or the first line that cannot be parsed or that `on_parsed` refuses, which
+/// comes before that in the log.
 pub(crate) fn read<T: Send, E>(
     len: u64,
     next: &mut NextFrame<'_, E>,
     parse: Parse<T>,
     on_parsed: &mut OnParsed<'_, T>,
 ) -> Result<Result<(), E>, Fault> {
-    let parsers = std::thread::available_parallelism().map_or(1, usize::from).min(PARSERS_MAX);
-    if len < WORTH_IT || parsers < 2 {
-        loop {
-            let (batch, ended) = gather(next);
-            batch.parse(parse).judge(on_parsed)?;
-            if let Some(ended) = ended {
-                return Ok(ended);
-            }
+    let mut ended = None;
+    let mut batches = || {
+        if ended.is_some() {
+            return None;
         }
-    }
-    std::thread::scope(|scope| {
-        let (mut inputs, mut outputs): (Vec<SyncSender<Batch>>, Vec<Receiver<Parsed<T>>>) = (Vec::new(), Vec::new());
-        for _ in 0..parsers {
-            let (input, batches) = sync_channel::<Batch>(1);
-            let (parsed, output) = sync_channel(1);
-            scope.spawn(move || batches.into_iter().try_for_each(|batch| parsed.send(batch.parse(parse))));
-            inputs.push(input);
-            outputs.push(output);
-        }
-        let judge = scope.spawn(move || {
-            // Batches were handed out in turn; the first that does not come is the end.
-            let mut turns = outputs.iter().cycle();
-            while let Some(Ok(parsed)) = turns.next().map(Receiver::recv) {
-                parsed.judge(on_parsed)?;
-            }
-            Ok(())
-        });
-        let mut turns = inputs.iter().cycle();
-        let ended = loop {
-            let (batch, ended) = gather(next);
-            // Nobody takes it any more: a record was refused.
-            let over = turns.next().is_none_or(|input| input.send(batch).is_err());
-            match ended {
-                Some(ended) => break ended,
-                None if over => break Ok(()),
-                None => {}
-            }
-        };
-        drop(inputs);
-        let judged = judge.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        judged.map(|()| ended)
-    })
+        let batch;
+        (batch, ended) = gather(next);
+        Some(batch)
+    };
+    let work = |batch: Batch| batch.parse(parse);
+    let mut judge = |parsed: Parsed<T>| parsed.judge(on_parsed);
+    in_order(len >= WORTH_IT, &mut batches, &work, &mut judge)?;
+    // Without an end it was the judge who ended it, above.
+    Ok(ended.unwrap_or(Ok(())))
 }
 
 /// Fills a batch; with what reading ended, if it did.

@@ -6,9 +6,11 @@ use crate::disk::{Access, Disk, DiskFile};
 use crate::error::OpenError;
 use crate::frame::Header;
 use crate::parse_ahead::{self, Batch};
+use crate::record::written::Written;
 use crate::record::{Line, NONE};
 use crate::scan::{self, Fault, Link, ScanError, Scanner, Tail};
 use crate::segment;
+use serde::de::IgnoredAny;
 use sigwarden_core::state::{Effect, State};
 use std::path::{Path, PathBuf};
 
@@ -184,11 +186,20 @@ struct Change {
 
 impl Change {
     fn parse(line: &str) -> Result<Self, String> {
-        let line = Line::parse(line.as_bytes()).map_err(|error| format!("this is no record: {error}"))?;
+        // As we write lines, in one pass; any other in two. The body is somebody else's, as long as it is one.
+        let written = Written::read(line).filter(|written| serde_json::from_str::<IgnoredAny>(written.body).is_ok());
+        let (sequence, kind, time, effects) = match written {
+            Some(written) => (written.sequence, written.kind, written.time, written.effects),
+            None => {
+                let line = Line::parse(line.as_bytes()).map_err(|error| format!("this is no record: {error}"))?;
+                let effects = line.effects().map_err(|error| format!("an effect of it cannot be read: {error}"))?;
+                (line.sequence, line.kind, line.time, effects)
+            }
+        };
         Ok(Self {
-            sequence: line.sequence,
-            time_ms: if line.kind.time_is_judged() { line.time_ms() } else { 0 },
-            effects: line.effects().map_err(|error| format!("an effect of it cannot be read: {error}"))?,
+            sequence,
+            time_ms: if kind.time_is_judged() { time / 1_000_000 } else { 0 },
+            effects,
         })
     }
 }
@@ -248,21 +259,28 @@ impl Replay {
         let absorbed = self.absorbed;
         let left = scanner.left();
         let mut next = |batch: &mut Batch| {
-            let (begin, lines_before) = (scanner.valid_end(), scanner.line_number());
-            let mut forks = false;
-            let frame = scanner.frame(&mut |line, link| {
-                forks |= link.sequence == absorbed.sequence && link.head != absorbed.head;
-                batch.line(line);
-                Ok(())
-            });
-            match frame {
-                Ok(_) if forks => Err(Stopped::Refused(OpenError::CheckpointForks {
-                    file: segment.path.clone(),
-                    sequence: absorbed.sequence,
-                })),
-                Ok(whole) => Ok(whole.map(|_| (begin, lines_before))),
-                Err(ScanError::Fault(fault)) => Err(Stopped::Fault(fault)),
-                Err(error) => Err(Stopped::Refused(OpenError::scan(&segment.path)(error))),
+            loop {
+                let (begin, lines_before) = (scanner.valid_end(), scanner.line_number());
+                let mut forks = false;
+                let frame = scanner.frame(&mut |line, link| {
+                    forks |= link.sequence == absorbed.sequence && link.head != absorbed.head;
+                    batch.line(line);
+                    Ok(())
+                });
+                match frame {
+                    Ok(_) if forks => {
+                        return Err(Stopped::Refused(OpenError::CheckpointForks {
+                            file: segment.path.clone(),
+                            sequence: absorbed.sequence,
+                        }));
+                    }
+                    // The chain that ends in the checkpoint's head says that these are the very lines that it has absorbed: what they do
+                    // to the state is done.
+                    Ok(Some(link)) if link.sequence <= absorbed.sequence => batch.cut(),
+                    Ok(whole) => return Ok(whole.map(|_| (begin, lines_before))),
+                    Err(ScanError::Fault(fault)) => return Err(Stopped::Fault(fault)),
+                    Err(error) => return Err(Stopped::Refused(OpenError::scan(&segment.path)(error))),
+                }
             }
         };
         let (state, dirty, caught_up) = (&mut self.state, &mut self.dirty, &mut self.caught_up);

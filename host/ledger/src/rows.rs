@@ -1,13 +1,15 @@
 //! The state as rows of the checkpoint: a key that begins with a letter for the kind of entry, and a value.
 
+use crate::record::effects::WrittenFloor;
 use serde::{Deserialize, Serialize};
-use sigwarden_core::floor::FloorKey;
+use sigwarden_core::floor::{Floor, FloorKey};
 use sigwarden_core::key::KeyId;
 use sigwarden_core::lifecycle::GraceEnd;
 use sigwarden_core::limit::Bucket;
 use sigwarden_core::proof::DecisionId;
 use sigwarden_core::request_id::{Remembered, RequestTag};
-use sigwarden_core::state::{Effect, KeyStatus, PolicyInstance, State, StateName, Stored};
+use sigwarden_core::state::{Effect, KeyStatus, Maps, PolicyInstance, State, StateName, Stored};
+use sigwarden_core::watermark::Watermark;
 use sigwarden_core::{KeyState, RawSignature, Scheme, wire};
 use std::sync::Arc;
 
@@ -171,67 +173,90 @@ fn request(state: &State, tag: RequestTag) -> Result<Row, serde_json::Error> {
     Ok((tagged(REQUEST, &tag.0), value))
 }
 
-/// Puts a row back into the state. `None` if it is none.
-pub(crate) fn load(state: &mut State, key: &[u8], value: &[u8]) -> Option<()> {
-    let (tag, name) = key.split_first()?;
-    // Versions only tell writes of one process apart; none of another process is in flight.
-    let state = state.maps_mut();
-    state.revision += 1;
-    let version = state.revision;
-    match *tag {
-        BUCKET => {
-            let arrival_ns = u64::from_be_bytes(value.try_into().ok()?);
-            state.buckets.insert(read_name(name)?, Bucket { arrival_ns });
-        }
-        WATERMARK => {
-            state.watermarks.insert(read_name(name)?, serde_json::from_slice(value).ok()?);
-        }
-        STORED => {
-            let value = value.to_vec();
-            state.storage.insert(read_name(name)?, Stored { value, version });
-        }
-        FLOOR => {
-            state
-                .floors
-                .insert(serde_json::from_slice(name).ok()?, serde_json::from_slice(value).ok()?);
-        }
-        KEY => {
-            let row: KeyRow = serde_json::from_slice(value).ok()?;
-            let status = KeyStatus {
-                scheme: row.scheme,
-                public_key: row.public_key,
-                created_ms: row.created_ms,
-                state: row.state,
-                version,
-                grace: row.grace,
-                uses: row.uses,
-            };
-            state.keys.insert(std::str::from_utf8(name).ok()?.parse().ok()?, status.into());
-        }
-        POLICY => {
-            let row: PolicyRow = serde_json::from_slice(value).ok()?;
-            let ran = PolicyInstance {
-                module_digest: row.module_digest,
-                config_digest: row.config_digest,
-                version: row.version,
-            };
-            state.policies.insert(std::str::from_utf8(name).ok()?.into(), ran);
-        }
-        REQUEST => {
-            let row: RequestRow = serde_json::from_slice(value).ok()?;
-            let remembered = Remembered {
-                version: row.version,
-                identity: row.identity,
-                payload: row.payload,
-                decision: row.decision,
-                at_ms: row.at_ms,
-                signatures: row.signatures,
-            };
-            state.remember(RequestTag(name.try_into().ok()?), remembered);
-        }
-        _ => return None,
+/// An entry of the state, read from its row.
+pub(crate) enum Entry {
+    Bucket(StateName, Bucket),
+    Watermark(StateName, Watermark),
+    Stored(StateName, Vec<u8>),
+    Floor(Arc<FloorKey>, Arc<Floor>),
+    Key(KeyId, KeyStatus),
+    Policy(Arc<str>, PolicyInstance),
+    Request(RequestTag, Remembered),
+}
+
+impl Entry {
+    /// Reads a row. `None` if it is none.
+    pub(crate) fn read(key: &[u8], value: &[u8]) -> Option<Self> {
+        let (tag, name) = key.split_first()?;
+        Some(match *tag {
+            BUCKET => {
+                let arrival_ns = u64::from_be_bytes(value.try_into().ok()?);
+                Self::Bucket(read_name(name)?, Bucket { arrival_ns })
+            }
+            WATERMARK => Self::Watermark(read_name(name)?, serde_json::from_slice(value).ok()?),
+            STORED => Self::Stored(read_name(name)?, value.to_vec()),
+            FLOOR => Self::Floor(serde_json::from_slice(name).ok()?, read_floor(value)?.into()),
+            KEY => {
+                let row: KeyRow = serde_json::from_slice(value).ok()?;
+                let status = KeyStatus {
+                    scheme: row.scheme,
+                    public_key: row.public_key,
+                    created_ms: row.created_ms,
+                    state: row.state,
+                    version: 0,
+                    grace: row.grace,
+                    uses: row.uses,
+                };
+                Self::Key(std::str::from_utf8(name).ok()?.parse().ok()?, status)
+            }
+            POLICY => {
+                let row: PolicyRow = serde_json::from_slice(value).ok()?;
+                let ran = PolicyInstance {
+                    module_digest: row.module_digest,
+                    config_digest: row.config_digest,
+                    version: row.version,
+                };
+                Self::Policy(std::str::from_utf8(name).ok()?.into(), ran)
+            }
+            REQUEST => {
+                let row: RequestRow = serde_json::from_slice(value).ok()?;
+                let remembered = Remembered {
+                    version: row.version,
+                    identity: row.identity,
+                    payload: row.payload,
+                    decision: row.decision,
+                    at_ms: row.at_ms,
+                    signatures: row.signatures,
+                };
+                Self::Request(RequestTag(name.try_into().ok()?), remembered)
+            }
+            _ => return None,
+        })
     }
-    Some(())
+
+    /// Puts it back into the state.
+    pub(crate) fn put(self, state: &mut Maps) {
+        // Versions only tell writes of one process apart; none of another process is in flight.
+        state.revision += 1;
+        let version = state.revision;
+        match self {
+            Self::Bucket(name, bucket) => drop(state.buckets.insert(name, bucket)),
+            Self::Watermark(name, watermark) => drop(state.watermarks.insert(name, watermark)),
+            Self::Stored(name, value) => drop(state.storage.insert(name, Stored { value, version })),
+            Self::Floor(key, floor) => drop(state.floors.insert(key, floor)),
+            Self::Key(id, status) => drop(state.keys.insert(id, KeyStatus { version, ..status }.into())),
+            Self::Policy(instance, ran) => drop(state.policies.insert(instance, ran)),
+            Self::Request(tag, remembered) => state.remember(tag, remembered),
+        }
+    }
+}
+
+/// As we write it, in one pass; any other in two.
+fn read_floor(value: &[u8]) -> Option<Floor> {
+    match serde_json::from_slice::<WrittenFloor>(value) {
+        Ok(floor) => Some(floor.into()),
+        Err(_) => serde_json::from_slice(value).ok(),
+    }
 }
 
 fn read_name(bytes: &[u8]) -> Option<StateName> {
@@ -259,7 +284,7 @@ mod tests {
         let mut again = State::default();
         for row in all(&state) {
             let (key, value) = row.unwrap();
-            load(&mut again, &key, &value.unwrap()).unwrap();
+            Entry::read(&key, &value.unwrap()).unwrap().put(again.maps_mut());
         }
         testing::assert_same(&again, &state);
         assert!(again.storage.values().all(|stored| stored.version != 0));
@@ -267,6 +292,6 @@ mod tests {
         let removal = testing::removal();
         state.apply(&removal);
         assert_eq!(of_effect(&removal, &state).unwrap().1, None);
-        assert_eq!(load(&mut again, b"zx", b""), None);
+        assert!(Entry::read(b"zx", b"").is_none());
     }
 }

@@ -3,9 +3,11 @@
 
 use crate::disk::{Access, Disk, DiskFile, RealDisk};
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
+use sigwarden_core::proof::DecisionId;
+use sigwarden_core::request_id::RequestTag;
 use sigwarden_core::state::{Effect, State};
 use sigwarden_core::watermark::Watermark;
-use sigwarden_core::{KeyState, Scheme};
+use sigwarden_core::{KeyState, RawSignature, Scheme};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -71,6 +73,31 @@ pub(crate) fn one_of_each() -> Vec<Effect> {
             config_digest: "bb".into(),
             version: "0.1.0".into(),
         },
+    ]
+}
+
+/// The effects of request ids.
+pub(crate) fn of_requests() -> Vec<Effect> {
+    let tag = RequestTag([6; 32]);
+    let signature = |recovery_id| RawSignature {
+        bytes: vec![7; 64],
+        recovery_id,
+    };
+    vec![
+        Effect::Request {
+            tag,
+            version: 1,
+            identity: [8; 32],
+            payload: [9; 32],
+            decision: DecisionId([10; 16]),
+            at_ms: u64::MAX,
+        },
+        Effect::RequestSigned {
+            tag,
+            signatures: vec![signature(None), signature(Some(3))],
+        },
+        Effect::RequestForgotten { tag },
+        removal(),
     ]
 }
 
