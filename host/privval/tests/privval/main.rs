@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod chain;
 mod dialects;
 #[path = "../../../../tests/peers/cometbft/peer.rs"]
 mod peer;

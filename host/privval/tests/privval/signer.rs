@@ -5,8 +5,9 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde_json::json;
 use sigwarden_core::fact::{Decoded, MessageTime, SigningInput};
 use sigwarden_core::{Format, Scheme};
-use sigwarden_privval::{Address, Answered, Asked, Dialect, Ended, Identity, Limits, PublicKey, dial, serve};
+use sigwarden_privval::{Address, Answered, Asked, Backoff, Dialect, Ended, Identity, Limits, PublicKey, dial, serve};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -59,13 +60,34 @@ fn secret() -> secp256k1::SecretKey {
 }
 
 /// What the pipeline would do, with one floor: decodes, refuses what is below, repeats what is the same.
-struct Floor {
+pub(crate) struct Floor {
     key: Key,
     last: Option<(Decoded, Vec<u8>, Option<MessageTime>)>,
+    /// Everything that was refused.
+    pub(crate) refused: Vec<String>,
+    /// How often an earlier signature was repeated.
+    pub(crate) repeated: usize,
 }
 
 impl Floor {
+    pub(crate) fn new(key: Key) -> Self {
+        Self {
+            key,
+            last: None,
+            refused: Vec::new(),
+            repeated: 0,
+        }
+    }
+
     fn answer(&mut self, asked: &Asked) -> Answered {
+        let answered = self.decide(asked);
+        if let Answered::Refused { description } = &answered {
+            self.refused.push(description.clone());
+        }
+        answered
+    }
+
+    fn decide(&mut self, asked: &Asked) -> Answered {
         match asked {
             Asked::PublicKey { .. } => Answered::PublicKey(self.key.public()),
             Asked::RawBytes { sign_bytes, .. } => Answered::Signed {
@@ -102,6 +124,7 @@ impl Floor {
                 };
             }
             if asked.position == before.position {
+                self.repeated += 1;
                 return Answered::Signed {
                     signature: signature.clone(),
                     extension_signature,
@@ -137,7 +160,7 @@ impl Running {
         let ended = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let mut floor = Floor { key, last: None };
+                let mut floor = Floor::new(key);
                 let identity = Identity::ephemeral().unwrap();
                 let stream = dial(&address, &identity, Duration::from_secs(20)).await.unwrap();
                 let served = serve(
@@ -195,4 +218,54 @@ pub(crate) fn listener(version: Version, unix: Option<&tempfile::TempDir>, more:
         address = address.replace("tcp://", &format!("tcp://{}@", line["peer_id"].as_str().unwrap()));
     }
     (peer, address)
+}
+
+/// A signer that dials for ever, whatever ends its connections, until it is stopped. The floor is its ledger.
+pub(crate) struct Forever {
+    thread: Option<std::thread::JoinHandle<()>>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Forever {
+    pub(crate) fn start(address: &str, dialect: Dialect, floor: &Arc<Mutex<Floor>>) -> Self {
+        let address: Address = address.parse().unwrap();
+        let floor = Arc::clone(floor);
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    () = again_and_again(&address, dialect, &floor) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self {
+            thread: Some(thread),
+            stop: Some(stop),
+        }
+    }
+}
+
+impl Drop for Forever {
+    fn drop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || std::thread::panicking());
+    }
+}
+
+async fn again_and_again(address: &Address, dialect: Dialect, floor: &Mutex<Floor>) {
+    let identity = Identity::ephemeral().unwrap();
+    let mut backoff = Backoff::default();
+    loop {
+        if let Ok(stream) = dial(address, &identity, Duration::from_secs(3)).await {
+            let answer = |asked| std::future::ready(floor.lock().unwrap().answer(&asked));
+            let ended = serve(stream, dialect, Limits::default(), answer, |error| panic!("{error}")).await;
+            if ended.answered > 0 {
+                backoff.succeeded();
+            }
+        }
+        tokio::time::sleep(backoff.wait(0)).await;
+    }
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -97,6 +98,12 @@ func chain(args []string) error {
 			return err
 		}
 		logger = log.NewFilter(log.NewTMLogger(log.NewSyncWriter(os.Stderr)), allowed)
+	}
+	if path, unix := strings.CutPrefix(*privval, "unix://"); unix {
+		// A node that was killed leaves its socket, and the next start of CometBFT fails on it.
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
 	}
 	running, err := start(settings(*home, *privval, *commit), logger)
 	if err != nil {
