@@ -2,9 +2,11 @@
 
 use crate::Account;
 use crate::digits;
-use crate::fields::{Problem, parsed};
+use crate::fields::{Problem, parsed, text};
 use serde_json::value::RawValue;
-use sigwarden_core::Format;
+use sigwarden_core::fact::{FactValue, Scalar};
+use sigwarden_core::{Format, Scheme};
+use sigwarden_formats::evm::{U256, typed_data};
 
 /// A payload and the address that shall sign it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,37 @@ pub(crate) fn eth_sign(params: &[&RawValue]) -> Result<Message, Problem> {
         _ => Err(count(params, "[address, message]")),
     }
 }
+
+/// `eth_signTypedData_v4`: address, typed data as an object or as its JSON in a string. Data for another chain is refused (EIP-712, `chainId`);
+/// a domain without a chain is the policies' affair.
+pub(crate) fn sign_typed_data(params: &[&RawValue], chain_id: u64) -> Result<Message, Problem> {
+    let [address, data] = params else {
+        return Err(count(params, "[address, typed data]"));
+    };
+    let address = parsed("params[0]", address, digits::address)?;
+    let json = if data.get().starts_with('"') {
+        text("params[1]", data)?
+    } else {
+        data.get().into()
+    };
+    let problem = |error: &dyn std::fmt::Display| Problem(format!("`params[1]`: {error}"));
+    let payload = typed_data::canonical(json.as_bytes()).map_err(|error| problem(&error))?;
+    let decoded = sigwarden_formats::decode(Format::EvmEip712, Scheme::Secp256k1Ecdsa, &payload).map_err(|error| problem(&error))?;
+    let ours = FactValue::One(Scalar::U256(U256::from(chain_id).into_limbs()));
+    if decoded.facts.iter().any(|fact| fact.name == CHAIN_ID && fact.value != ours) {
+        return Err(problem(&format_args!(
+            "`domain.chainId` is not {chain_id}, the chain that this endpoint signs for"
+        )));
+    }
+    Ok(Message {
+        address,
+        format: Format::EvmEip712,
+        payload,
+    })
+}
+
+/// The chain of typed data, where its domain has one.
+const CHAIN_ID: &str = "typed-data.domain.chain-id";
 
 fn message_of(message_path: &str, message: &RawValue, address_path: &str, address: &RawValue) -> Result<Message, Problem> {
     Ok(Message {

@@ -69,6 +69,7 @@ pub(crate) fn plan(method: &str, params: &[&RawValue], endpoint: &Endpoint<'_>) 
         },
         "personal_sign" => message::personal_sign(params, endpoint.accounts).map(sign),
         "eth_sign" => message::eth_sign(params).map(sign),
+        "eth_signTypedData_v4" | "eth_signTypedData" => message::sign_typed_data(params, endpoint.chain_id).map(sign),
         _ => Ok(Plan::Unknown),
     }
 }

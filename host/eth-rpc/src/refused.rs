@@ -38,7 +38,7 @@ pub(crate) fn data(refusal: &Refusal) -> Value {
     json!({
         "code": refusal.code(),
         "denials": denials.collect::<Vec<_>>(),
-        "retryAtMs": refusal.denials.first().and_then(|_| refusal.retry_at_ms()),
+        "retryAtMs": refusal.retry_at_ms(),
     })
 }
 

@@ -30,6 +30,7 @@ export async function web3signerChecks({ url, to, denied }, { check, skip }) {
     'a legacy transaction': { type: 0, gasPrice: 1n },
     'an EIP-2930 transaction': { type: 1, gasPrice: 1n },
     'an EIP-1559 transaction': { type: 2, maxFeePerGas: 2n, maxPriorityFeePerGas: 1n },
+    'a blob transaction': { type: 3, maxFeePerGas: 2n, maxPriorityFeePerGas: 1n, maxFeePerBlobGas: 1n, blobVersionedHashes: [`0x01${'ab'.repeat(31)}`] },
   };
   for (const key of keys) {
     const address = computeAddress(`0x04${key.slice(2)}`);
