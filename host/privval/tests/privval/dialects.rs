@@ -183,3 +183,29 @@ fn a_node_of_v0_38_asked_in_v0_34_s_dialect_is_told_when_it_extends_votes() {
     assert_eq!(answer["code"], json!(18), "{answer}");
     assert!(running.noted.recv().unwrap().contains("`privval.dialect = \"v0.38\"`"));
 }
+
+#[test]
+fn a_run_of_votes_is_signed_verified_and_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    for unix in [Some(&directory), None] {
+        let (mut peer, _running) = connected(Version::V0_38, unix, Dialect::V0_38, Key::Ed25519);
+        let run =
+            json!({"do": "load", "type": "precommit", "votes": 300, "height": 1, "block": block(1), "time": TIME, "extension": "0123"});
+        let answer = peer.ask(&run);
+        // For whoever looks: `--nocapture`.
+        println!("{answer}");
+        assert_eq!(
+            (&answer["ok"], &answer["verified"], &answer["votes"]),
+            (&json!(true), &json!(true), &json!(300)),
+            "{answer}"
+        );
+        let (median, slowest) = (answer["median_us"].as_f64().unwrap(), answer["max_us"].as_f64().unwrap());
+        assert!(
+            0.0 < median && median <= answer["p99_us"].as_f64().unwrap() && median <= slowest,
+            "{answer}"
+        );
+        let again = peer.ask(&run);
+        assert_eq!(again["ok"], json!(false), "heights that are past: {again}");
+        assert!(again["error"].as_str().unwrap().contains("the watermark is 300/0/3"), "{again}");
+    }
+}
