@@ -39,6 +39,8 @@ pub(crate) struct Vocabulary {
 pub(crate) struct Checker<'a> {
     /// The formats that the rule is for.
     pub(crate) formats: Vec<&'static str>,
+    /// Those of them that it names one by one.
+    pub(crate) named: Vec<&'static str>,
     pub(crate) sets: &'a BTreeMap<String, AddressSet>,
     /// The table of facts that all rules share.
     pub(crate) facts: &'a mut Vec<String>,

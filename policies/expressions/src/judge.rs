@@ -1,6 +1,6 @@
 //! Judges a request by a compiled condition. Nothing is allocated, and what goes wrong is a fault, which denies.
 
-use crate::tree::{Arithmetic, Boolean, Bytes, Item, List, Number, NumberField, Order, Part, Slot, Text, TextField};
+use crate::tree::{Arithmetic, Boolean, Bytes, Entries, Item, List, Number, NumberField, Order, Part, Slot, Text, TextField};
 use sigwarden_guest::{Address, AddressSet, Request, Scalar, U256, Value};
 use std::collections::BTreeMap;
 
@@ -271,7 +271,7 @@ impl List {
         match self {
             Self::Items(items) => Ok(items.len()),
             Self::Roles => Ok(scope.request.key.roles.len()),
-            Self::Fact(slot) => Self::fact(*slot, scope).map(<[Scalar]>::len),
+            Self::Fact(slot, _) => Self::fact(*slot, scope).map(<[Scalar]>::len),
         }
     }
 
@@ -280,16 +280,20 @@ impl List {
         match self {
             Self::Items(items) => junction(every, items.iter().map(|item| test(item.value(scope)?))),
             Self::Roles => junction(every, scope.request.key.roles.iter().map(|role| test(Entry::Text(role.name())))),
-            Self::Fact(slot) => {
+            Self::Fact(slot, entries) => {
                 let list = Self::fact(*slot, scope)?;
                 junction(
                     every,
-                    list.iter().map(|scalar| match scalar {
-                        Scalar::Bytes(bytes) => test(Entry::Bytes(bytes)),
-                        Scalar::Text(text) => test(Entry::Text(text)),
-                        Scalar::Unsigned(value) => test(Entry::Number((*value).into())),
-                        Scalar::Unsigned256((a, b, c, d)) => test(Entry::Number(U256::from_limbs([*a, *b, *c, *d]))),
-                        Scalar::Boolean(_) => Err(Fault::Type),
+                    list.iter().map(|scalar| match (entries, scalar) {
+                        (Entries::Bytes, Scalar::Bytes(bytes)) => test(Entry::Bytes(bytes)),
+                        (Entries::Texts, Scalar::Text(text)) => test(Entry::Text(text)),
+                        (Entries::Numbers, Scalar::Unsigned(value)) => test(Entry::Number((*value).into())),
+                        (Entries::Numbers, Scalar::Unsigned256((a, b, c, d))) => test(Entry::Number(U256::from_limbs([*a, *b, *c, *d]))),
+                        // An entry that the body does not look at is wrong all the same.
+                        (
+                            Entries::Bytes | Entries::Texts | Entries::Numbers,
+                            Scalar::Bytes(_) | Scalar::Text(_) | Scalar::Boolean(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_),
+                        ) => Err(Fault::Type),
                     }),
                 )
             }

@@ -7,6 +7,7 @@ mod judge;
 mod lexer;
 mod names;
 mod parser;
+mod settled;
 mod show;
 mod tree;
 
@@ -166,10 +167,12 @@ impl Rule {
             }
         };
         let is_ours = |format: &&str| self.formats.iter().any(|pattern| pattern.matches(format));
+        let is_named = |format: &&str| self.formats.iter().any(|pattern| pattern.to_string() == *format);
         let places = FORMATS.iter().enumerate().filter(|(_, format)| is_ours(format));
         self.places = places.map(|(place, _)| place).collect();
         let checker = Checker {
             formats: FORMATS.iter().copied().filter(is_ours).collect(),
+            named: FORMATS.iter().copied().filter(is_named).collect(),
             sets,
             facts,
             variables: Vec::new(),
@@ -177,7 +180,11 @@ impl Rule {
             asked: std::collections::BTreeSet::new(),
         };
         match checker.program(text) {
-            Ok(program) => self.program = program,
+            Ok(program) => {
+                let says_nothing = show::settled(&program.condition, field == "require", &self.formats);
+                problems.when(says_nothing.is_some(), field, says_nothing.unwrap_or_default());
+                self.program = program;
+            }
             Err(wrong) => problems.when(true, field, show::wrong(text, &wrong)),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::check::{Checker, Element, Typed, Vocabulary};
 use crate::lexer::{Wrong, wrong};
-use crate::tree::{Boolean, Bytes, List, Number, NumberField, Slot, Text, TextField};
+use crate::tree::{Boolean, Bytes, Entries, List, Number, NumberField, Slot, Text, TextField};
 use sigwarden_guest::{FORMATS, FactKind, FactSchema, KeyState, Network, Operation, Role, Scheme, facts_of, shown};
 
 /// The request's own fields.
@@ -127,9 +127,9 @@ impl Checker<'_> {
             FactKind::Bytes { length: known } => Typed::Bytes(Bytes::Fact(slot), length(known)),
             FactKind::Boolean => Typed::Boolean(Boolean::Fact(slot)),
             FactKind::Unsigned | FactKind::Unsigned256 => Typed::Number(Number::Fact(slot)),
-            FactKind::BytesList { length: known } => Typed::List(List::Fact(slot), Element::Bytes(length(known))),
-            FactKind::TextList => Typed::List(List::Fact(slot), Element::Text(None)),
-            FactKind::UnsignedList | FactKind::Unsigned256List => Typed::List(List::Fact(slot), Element::Number),
+            FactKind::BytesList { length: known } => Typed::List(List::Fact(slot, Entries::Bytes), Element::Bytes(length(known))),
+            FactKind::TextList => Typed::List(List::Fact(slot, Entries::Texts), Element::Text(None)),
+            FactKind::UnsignedList | FactKind::Unsigned256List => Typed::List(List::Fact(slot, Entries::Numbers), Element::Number),
         })
     }
 
@@ -217,11 +217,16 @@ impl Checker<'_> {
         }
     }
 
-    /// A fact that some format of the rule never has must be asked for first: reading it would deny whatever the rule means.
+    /// A fact that some format of the rule never has must be asked for first: reading it would deny whatever the rule means. A format that
+    /// a family such as `evm/*` brings along, and that has no facts of this kind at all (a message among transactions), is denied so on
+    /// purpose: a rule over transactions is no leave for messages, whichever formats later releases add to the family.
     pub(crate) fn every_fact_is_there(&self) -> Result<(), Wrong> {
         for (slot, at) in self.used.iter().filter(|(slot, _)| !self.asked.contains(slot)) {
             let Some(name) = self.facts.get(usize::from(*slot)) else { continue };
-            let lacks = |format: &&&str| facts_of(format).iter().all(|fact| fact.name != name);
+            let kind = name.split('.').next();
+            let meant =
+                |format: &str| self.named.contains(&format) || facts_of(format).iter().any(|fact| fact.name.split('.').next() == kind);
+            let lacks = |format: &&&str| facts_of(format).iter().all(|fact| fact.name != name) && meant(format);
             if let Some(format) = self.formats.iter().find(lacks) {
                 let path = written(name);
                 let message = format!(

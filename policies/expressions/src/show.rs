@@ -4,8 +4,8 @@ use crate::Config;
 use crate::judge::Scope;
 use crate::lexer::Wrong;
 use crate::names::written;
-use crate::tree::Program;
-use sigwarden_guest::{HexBytes, Scalar, U256, Value};
+use crate::tree::{Boolean, Program};
+use sigwarden_guest::{FormatPattern, HexBytes, Scalar, U256, Value};
 
 /// Characters of an expression that a message repeats from where it is wrong.
 const EXCERPT: usize = 24;
@@ -48,6 +48,24 @@ pub(crate) fn wrong(text: &str, wrong: &Wrong) -> String {
         format!("`{}`", cut(&rest, EXCERPT))
     };
     format!("{}, {excerpt}: {}", place(text, wrong.at), wrong.message)
+}
+
+/// What is wrong with a condition that is the same for every request; none if it is not, or is plainly `true` on purpose, which lets
+/// a format through.
+pub(crate) fn settled(condition: &Boolean, wanted: bool, formats: &[FormatPattern]) -> Option<String> {
+    let always = condition.settled()?;
+    if always != wanted {
+        let formats = sigwarden_guest::shown(formats);
+        return Some(format!(
+            "this is {always} whatever the request, so that every request in {formats} would be denied; a format that is in no rule's `formats` is denied anyway"
+        ));
+    }
+    let on_purpose = wanted && *condition == Boolean::Constant(true);
+    (!on_purpose).then(|| {
+        format!(
+            "this is {always} whatever the request, so that the rule says nothing; `require = \"true\"` lets a format through on purpose"
+        )
+    })
 }
 
 /// The facts that a rule read, with their values.

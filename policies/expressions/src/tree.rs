@@ -131,8 +131,16 @@ pub(crate) enum Bytes {
 pub(crate) enum List {
     Items(Vec<Item>),
     Roles,
-    /// A fact that is a list of bytes.
-    Fact(Slot),
+    /// A fact that is a list, and of what.
+    Fact(Slot, Entries),
+}
+
+/// What a fact's list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum Entries {
+    Bytes,
+    Texts,
+    Numbers,
 }
 
 /// What can be in a list.
