@@ -194,7 +194,7 @@ impl Administrator {
                         "the keystore's file of {id} is erased; copies of it live in backups until those run out"
                     ));
                 }
-                Some(kind @ (BackendKind::Pkcs11(_) | BackendKind::Env { .. } | BackendKind::MockHsm { .. })) => {
+                Some(kind @ (BackendKind::Pkcs11(_) | BackendKind::Remote(_) | BackendKind::Env { .. } | BackendKind::MockHsm { .. })) => {
                     tracing::warn!(key = %id, backend = kind.name(), "erase the key where it lives: this backend keeps it");
                     done.push(format!(
                         "{id} still lies in its `{}` backend, and signs nothing for Sigwarden: erase it there with the vendor's own tool",

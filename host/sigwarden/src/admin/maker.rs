@@ -106,7 +106,7 @@ impl Administrator {
             Some(BackendKind::SealedFile { .. }) => Ok(Maker::Vault(self.vault()?)),
             Some(BackendKind::Keystore { .. }) => Ok(Maker::Keystore(self.keystore(name)?)),
             Some(BackendKind::Pkcs11(_)) => Ok(Maker::Token(self.token(name)?)),
-            Some(kind @ (BackendKind::Env { .. } | BackendKind::MockHsm { .. })) => Err(NotDone::no(format!(
+            Some(kind @ (BackendKind::Env { .. } | BackendKind::Remote(_) | BackendKind::MockHsm { .. })) => Err(NotDone::no(format!(
                 "`{name}` is a `{}` backend, which makes no keys: put the new one there, add a `[[key]]` with its `version`",
                 kind.name()
             ))),

@@ -71,7 +71,11 @@ impl<'c> Surroundings<'c> {
 fn vault_mode(config: &Config) -> Option<FileMode> {
     let keystores = config.backends.iter().filter_map(|backend| match &backend.kind {
         BackendKind::Keystore { dir, .. } => Some(dir.as_path()),
-        BackendKind::SealedFile { .. } | BackendKind::Pkcs11(_) | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => None,
+        BackendKind::SealedFile { .. }
+        | BackendKind::Pkcs11(_)
+        | BackendKind::Remote(_)
+        | BackendKind::Env { .. }
+        | BackendKind::MockHsm { .. } => None,
     });
     let mut found: Vec<FileMode> = config.vault_dir().into_iter().chain(keystores).filter_map(mode).collect();
     let open = found.iter().position(|file| file.mode & 0o077 != 0).unwrap_or(0);
@@ -88,12 +92,17 @@ pub(crate) fn pin_files(config: &Config) -> impl Iterator<Item = &Path> {
         BackendKind::SealedFile { .. }
         | BackendKind::Keystore { .. }
         | BackendKind::Pkcs11(_)
+        | BackendKind::Remote(_)
         | BackendKind::Env { .. }
         | BackendKind::MockHsm { .. } => None,
     });
     let tokens = config.backends.iter().filter_map(|backend| match &backend.kind {
         BackendKind::Pkcs11(pkcs11) => Some(&pkcs11.tokens),
-        BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => None,
+        BackendKind::SealedFile { .. }
+        | BackendKind::Keystore { .. }
+        | BackendKind::Remote(_)
+        | BackendKind::Env { .. }
+        | BackendKind::MockHsm { .. } => None,
     });
     let pins = tokens.flatten().filter_map(|token| match &token.pin {
         Some(PassphraseSource::File(path)) => Some(path.as_path()),

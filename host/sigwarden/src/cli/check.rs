@@ -63,7 +63,11 @@ fn look_at_tokens(config: &Config) -> Option<Vec<TokenStatus>> {
     let _lock = sigwarden_ledger::DeploymentLock::acquire(&config.state_dir).ok()?;
     let asks = config.backends.iter().any(|backend| match &backend.kind {
         BackendKind::Pkcs11(pkcs11) => pkcs11.tokens.iter().any(|token| token.pin == Some(PassphraseSource::Prompt)),
-        BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => false,
+        BackendKind::SealedFile { .. }
+        | BackendKind::Remote(_)
+        | BackendKind::Keystore { .. }
+        | BackendKind::Env { .. }
+        | BackendKind::MockHsm { .. } => false,
     });
     match asks {
         true => None,

@@ -3,19 +3,23 @@
 
 mod document;
 mod raw;
+mod remotes;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod transports;
 mod validate;
 
 pub use document::ConfigError;
+pub use remotes::{RemoteAddress, RemoteEnd, Remotes};
+pub use transports::{Access, Admission, Listener, ListenerKind, Privval};
 
 use sigwarden_core::caller::{Client, KeyPattern};
-use sigwarden_core::key::{KeyEntry, KeyId};
+use sigwarden_core::key::{KeyEntry, KeyId, RawPrefix};
 use sigwarden_core::lifecycle::{Bound, RotationRule};
 use sigwarden_core::{Format, Network, Role, Scheme};
 use sigwarden_pkcs11::MechanismChoice;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +58,12 @@ pub struct Config {
     pub secret_cache_ttl: Duration,
     /// The loopback address that tells metrics; none for none.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where traces are sent (OTLP over HTTP); none for none.
+    pub traces_endpoint: Option<String>,
+    /// Where callers come in beside the Unix socket.
+    pub listeners: Vec<Listener>,
+    /// CometBFT nodes that are dialled.
+    pub privvals: Vec<Privval>,
     /// Bounds.
     pub limits: Limits,
     /// Where keys live.
@@ -64,6 +74,8 @@ pub struct Config {
     pub rotations: Vec<Rotation>,
     /// Who may ask for what.
     pub clients: Vec<Arc<Client>>,
+    /// How much each client may ask for, by its name; who is not in it has no bound of its own.
+    pub admissions: BTreeMap<Arc<str>, Admission>,
     /// The policies, in the order in which they run.
     pub policies: Vec<Policy>,
 }
@@ -154,6 +166,8 @@ pub enum BackendKind {
     },
     /// A hardware security module, through its vendor's PKCS#11 library.
     Pkcs11(Pkcs11),
+    /// Another Sigwarden, or several that hold the same keys.
+    Remote(Remotes),
     /// A scripted stand-in for an HSM, for tests and devnets.
     MockHsm {
         /// What it does, and when it fails.
@@ -170,6 +184,7 @@ impl BackendKind {
             Self::Keystore { .. } => "keystore",
             Self::Env { .. } => "env",
             Self::Pkcs11(_) => "pkcs11",
+            Self::Remote(_) => "remote",
             Self::MockHsm { .. } => "mock-hsm",
         }
     }
@@ -220,6 +235,8 @@ pub struct Key {
     pub dangerous_allow_raw_messages: bool,
     /// May sign raw digests.
     pub dangerous_allow_raw_digests: bool,
+    /// The prefixes of raw bytes that a consensus key may sign.
+    pub dangerous_allow_prefixed_raw: Vec<RawPrefix>,
     /// What a consensus key's messages must say.
     pub bound: Option<Bound>,
     /// Its label on a token, if it is not its id.
@@ -347,7 +364,7 @@ impl Config {
             backend: key.backend.clone(),
             dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
             dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
-            dangerous_allow_prefixed_raw: vec![],
+            dangerous_allow_prefixed_raw: key.dangerous_allow_prefixed_raw.clone(),
             bound: key.bound.clone(),
             rotation: self.rotation(key),
         }
@@ -358,7 +375,11 @@ impl Config {
     pub fn vault_dir(&self) -> Option<&Path> {
         self.backends.iter().find_map(|backend| match &backend.kind {
             BackendKind::SealedFile { dir } => Some(dir.as_path()),
-            BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. } => None,
+            BackendKind::Keystore { .. }
+            | BackendKind::Env { .. }
+            | BackendKind::Pkcs11(_)
+            | BackendKind::Remote(_)
+            | BackendKind::MockHsm { .. } => None,
         })
     }
 }

@@ -21,6 +21,12 @@ pub(super) struct Root {
     #[serde(default)]
     pub(super) metrics: Metrics,
     #[serde(default)]
+    pub(super) traces: Traces,
+    #[serde(default)]
+    pub(super) listener: Vec<Listener>,
+    #[serde(default)]
+    pub(super) privval: Vec<Privval>,
+    #[serde(default)]
     pub(super) backend: Vec<Backend>,
     #[serde(default)]
     pub(super) key: Vec<Key>,
@@ -76,6 +82,37 @@ pub(super) struct Metrics {
     pub(super) listen: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Traces {
+    pub(super) endpoint: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) listen: String,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) client_ca: Option<String>,
+    pub(super) client: Option<String>,
+    pub(super) chain_id: Option<u64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Privval {
+    pub(super) name: String,
+    pub(super) client: String,
+    pub(super) address: String,
+    pub(super) dialect: String,
+    pub(super) chain_id: String,
+    pub(super) key: String,
+    pub(super) idle_ms: Option<u64>,
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Backend {
@@ -98,6 +135,10 @@ pub(super) struct Backend {
     pub(super) call_deadline_ms: Option<u64>,
     #[serde(default)]
     pub(super) replica: Vec<Token>,
+    #[serde(default)]
+    pub(super) remote: Vec<Remote>,
+    pub(super) connections: Option<u64>,
+    pub(super) total_deadline_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -113,6 +154,16 @@ pub(super) struct Token {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Remote {
+    pub(super) address: String,
+    pub(super) server_name: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) certificate: Option<String>,
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) version: Option<u32>,
@@ -123,6 +174,7 @@ pub(super) struct Key {
     pub(super) replica_of: Option<String>,
     pub(super) dangerous_allow_raw_messages: Option<bool>,
     pub(super) dangerous_allow_raw_digests: Option<bool>,
+    pub(super) dangerous_allow_prefixed_raw: Option<Vec<String>>,
     pub(super) bind: Option<Bind>,
     pub(super) label: Option<String>,
     pub(super) mechanism: Option<String>,
@@ -150,8 +202,11 @@ pub(super) struct Rotation {
 #[serde(deny_unknown_fields)]
 pub(super) struct Client {
     pub(super) name: String,
-    pub(super) uid: u32,
+    pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
+    pub(super) san: Option<Vec<String>>,
+    pub(super) requests_per_second: Option<u32>,
+    pub(super) requests_at_once: Option<u32>,
     #[serde(default)]
     pub(super) allow: Vec<Allow>,
 }

@@ -115,7 +115,7 @@ impl Backends {
                 BackendKind::Keystore { dir, passphrase } => {
                     open.insert(backend.name.clone(), open_keystore(config, &backend.name, dir, passphrase)?);
                 }
-                BackendKind::SealedFile { .. } | BackendKind::MockHsm { .. } => {}
+                BackendKind::SealedFile { .. } | BackendKind::Remote(_) | BackendKind::MockHsm { .. } => {}
             }
         }
         for (name, settings) in ready {
@@ -129,7 +129,7 @@ impl Backends {
                     // `open_vault` opens one whenever a backend of this kind is configured.
                     None => continue,
                 },
-                BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::Keystore { .. } => continue,
+                BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::Remote(_) | BackendKind::Keystore { .. } => continue,
                 BackendKind::MockHsm { script } => Open::MockHsm(Arc::new(open_mock(config, name, script)?)),
             };
             open.insert(name.clone(), opened);
@@ -143,7 +143,11 @@ impl Backends {
         for backend in &config.backends {
             match &backend.kind {
                 BackendKind::Pkcs11(pkcs11) => ready.push((&backend.name, tokens::settings(config, &backend.name, pkcs11)?)),
-                BackendKind::SealedFile { .. } | BackendKind::Keystore { .. } | BackendKind::Env { .. } | BackendKind::MockHsm { .. } => {}
+                BackendKind::SealedFile { .. }
+                | BackendKind::Remote(_)
+                | BackendKind::Keystore { .. }
+                | BackendKind::Env { .. }
+                | BackendKind::MockHsm { .. } => {}
             }
         }
         let mut open = BTreeMap::new();
@@ -160,7 +164,13 @@ impl Backends {
             Some(BackendKind::Keystore { dir, passphrase }) => {
                 keystore(config, name, dir, passphrase).map(|keystore| Some(Arc::new(keystore)))
             }
-            Some(BackendKind::SealedFile { .. } | BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. })
+            Some(
+                BackendKind::SealedFile { .. }
+                | BackendKind::Env { .. }
+                | BackendKind::Pkcs11(_)
+                | BackendKind::Remote(_)
+                | BackendKind::MockHsm { .. },
+            )
             | None => Ok(None),
         }
     }

@@ -142,7 +142,11 @@ fn look(config: &Config) -> Seen {
     ];
     let keystores = config.backends.iter().filter_map(|backend| match &backend.kind {
         BackendKind::Keystore { dir, .. } => Some(dir.clone()),
-        BackendKind::SealedFile { .. } | BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::MockHsm { .. } => None,
+        BackendKind::SealedFile { .. }
+        | BackendKind::Env { .. }
+        | BackendKind::Pkcs11(_)
+        | BackendKind::Remote(_)
+        | BackendKind::MockHsm { .. } => None,
     });
     for dir in dirs.into_iter().flatten().chain(keystores) {
         add(&dir);

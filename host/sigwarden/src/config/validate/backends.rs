@@ -55,11 +55,16 @@ impl Checker<'_> {
                     Some(pkcs11) => BackendKind::Pkcs11(pkcs11),
                     None => continue,
                 },
+                "remote" => match self.remotes(index, &backend) {
+                    Some(remotes) => BackendKind::Remote(remotes),
+                    None => continue,
+                },
                 "mock-hsm" => BackendKind::MockHsm {
                     script: self.script(way!["backend", index, "script"], backend.script),
                 },
                 _ => {
-                    let message = "there is no such kind of backend; `sealed-file`, `keystore`, `pkcs11`, `env` and `mock-hsm` are";
+                    let message =
+                        "there is no such kind of backend; `sealed-file`, `keystore`, `pkcs11`, `remote`, `env` and `mock-hsm` are";
                     self.wrong(way!["backend", index, "kind"], message);
                     continue;
                 }
@@ -84,13 +89,21 @@ impl Checker<'_> {
             ("pin_prompt", backend.pin_prompt.is_some(), "pkcs11"),
             ("sessions", backend.sessions.is_some(), "pkcs11"),
             ("session_timeout_ms", backend.session_timeout_ms.is_some(), "pkcs11"),
-            ("call_deadline_ms", backend.call_deadline_ms.is_some(), "pkcs11"),
             ("replica", !backend.replica.is_empty(), "pkcs11"),
+            ("remote", !backend.remote.is_empty(), "remote"),
+            ("connections", backend.connections.is_some(), "remote"),
+            ("total_deadline_ms", backend.total_deadline_ms.is_some(), "remote"),
         ];
         if backend.dir.is_some() && !matches!(backend.kind.as_str(), "sealed-file" | "keystore") {
             self.wrong(
                 way!["backend", index, "dir"],
                 "only a `sealed-file` or `keystore` backend has a directory",
+            );
+        }
+        if backend.call_deadline_ms.is_some() && !matches!(backend.kind.as_str(), "pkcs11" | "remote") {
+            self.wrong(
+                way!["backend", index, "call_deadline_ms"],
+                "only a `pkcs11` or `remote` backend has this field",
             );
         }
         for (field, given, kind) in fields {

@@ -2,10 +2,11 @@
 
 use super::{Checker, way};
 use crate::config::document::Step;
-use crate::config::raw;
+use crate::config::{Admission, raw};
 use sigwarden_core::caller::{Allow, Client, KeyPattern, OVERFLOW_UID};
 use sigwarden_core::key::KeyName;
-use std::collections::BTreeSet;
+use sigwarden_tls::SanName;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Checker<'_> {
@@ -17,14 +18,24 @@ impl Checker<'_> {
             if clients.iter().any(|other| *other.name == *client.name) {
                 self.wrong(&at("name"), format!("there are two clients `{}`", client.name.escape_debug()));
             }
-            if client.uid == OVERFLOW_UID {
+            let san = self.san(&at("san"), client.san.as_deref().unwrap_or_default());
+            if let Some(name) = san.iter().find(|name| clients.iter().any(|other| other.san.contains(name))) {
+                self.wrong(
+                    &at("san"),
+                    format!("another client has the name `{name}`; a certificate is one client's"),
+                );
+            }
+            if client.gid.is_some() && client.uid.is_none() {
+                self.wrong(&at("gid"), "a group without `uid` is nobody");
+            }
+            if client.uid == Some(OVERFLOW_UID) {
                 self.wrong(
                     &at("uid"),
                     format!("{OVERFLOW_UID} stands for users that the kernel cannot map; nobody is it"),
                 );
             }
             let same = |other: &&Arc<Client>| {
-                other.uid == Some(client.uid) && (other.gid == client.gid || other.gid.is_none() || client.gid.is_none())
+                client.uid.is_some() && other.uid == client.uid && (other.gid == client.gid || other.gid.is_none() || client.gid.is_none())
             };
             if let Some(other) = clients.iter().find(same) {
                 let message = format!("this is also client `{}`; give both a `gid`, or make them one client", other.name);
@@ -33,13 +44,52 @@ impl Checker<'_> {
             let allow = self.allow(index, &client.allow, names);
             clients.push(Arc::new(Client {
                 name: client.name.as_str().into(),
-                uid: Some(client.uid),
+                uid: client.uid,
                 gid: client.gid,
-                san: Vec::new(),
+                san,
                 allow,
             }));
         }
         clients
+    }
+
+    /// Names of certificates, in lower case as certificates are read.
+    fn san(&mut self, way: &[Step], texts: &[String]) -> Vec<Box<str>> {
+        let mut names: Vec<Box<str>> = Vec::with_capacity(texts.len());
+        for (index, text) in texts.iter().enumerate() {
+            let mut way = way.to_vec();
+            way.push(Step::Item(index));
+            match SanName::parse(text) {
+                Ok(name) if names.iter().any(|other| **other == *name.as_str()) => self.wrong(&way, "this name is there twice"),
+                Ok(name) => names.push(name.as_str().into()),
+                Err(error) => self.wrong(&way, error.to_string()),
+            }
+        }
+        names
+    }
+
+    /// What each client may ask for, where that is said.
+    pub(super) fn admissions(&mut self, raw: &[raw::Client]) -> BTreeMap<Arc<str>, Admission> {
+        let mut admissions = BTreeMap::new();
+        for (index, client) in raw.iter().enumerate() {
+            let admission = Admission {
+                per_second: client.requests_per_second,
+                at_once: client.requests_at_once,
+            };
+            for (field, given) in [
+                ("requests_per_second", admission.per_second),
+                ("requests_at_once", admission.at_once),
+            ] {
+                if given == Some(0) {
+                    let message = "with 0 the client could ask for nothing; leave out the client, or the field for no bound";
+                    self.wrong(way!["client", index, field], message);
+                }
+            }
+            if admission != Admission::default() {
+                admissions.insert(client.name.as_str().into(), admission);
+            }
+        }
+        admissions
     }
 
     fn allow(&mut self, client: usize, raw: &[raw::Allow], names: &BTreeSet<&KeyName>) -> Vec<Allow> {

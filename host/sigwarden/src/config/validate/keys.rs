@@ -3,10 +3,13 @@
 use super::Checker;
 use crate::config::document::Step;
 use crate::config::{Key, raw};
-use sigwarden_core::key::{KeyId, KeyName};
+use sigwarden_core::key::{KeyId, KeyName, RawPrefix};
 use sigwarden_core::{Role, Scheme};
 use sigwarden_pkcs11::{MechanismChoice, Settings};
 use std::collections::BTreeSet;
+
+/// One application on a chain signs raw bytes; a few share a key at most.
+const RAW_PREFIXES_MAX: usize = 8;
 
 impl Checker<'_> {
     pub(super) fn keys(&mut self, raw: &[raw::Key], backends: &[String]) -> Vec<Key> {
@@ -43,6 +46,7 @@ impl Checker<'_> {
                 );
             }
             let bound = self.bound(index, key, &roles, scheme);
+            let prefixes = self.raw_prefixes(&at("dangerous_allow_prefixed_raw"), key, &roles);
             let mechanism: Option<MechanismChoice> = key.mechanism.as_deref().and_then(|text| self.name(&at("mechanism"), text));
             if key
                 .label
@@ -63,6 +67,7 @@ impl Checker<'_> {
                 replica_of,
                 dangerous_allow_raw_messages: key.dangerous_allow_raw_messages.unwrap_or(false),
                 dangerous_allow_raw_digests: key.dangerous_allow_raw_digests.unwrap_or(false),
+                dangerous_allow_prefixed_raw: prefixes,
             });
         }
         // With a key left out the places would be wrong; that key has its own error.
@@ -92,6 +97,10 @@ impl Checker<'_> {
                 ),
                 ("bind", key.bound == original.bound),
                 (
+                    "dangerous_allow_prefixed_raw",
+                    key.dangerous_allow_prefixed_raw == original.dangerous_allow_prefixed_raw,
+                ),
+                (
                     "dangerous_allow_raw_digests",
                     key.dangerous_allow_raw_digests == original.dangerous_allow_raw_digests,
                 ),
@@ -118,6 +127,19 @@ impl Checker<'_> {
             }
         }
         Some(roles)
+    }
+
+    fn raw_prefixes(&mut self, way: &[Step], key: &raw::Key, roles: &BTreeSet<Role>) -> Vec<RawPrefix> {
+        let Some(texts) = &key.dangerous_allow_prefixed_raw else {
+            return Vec::new();
+        };
+        if !roles.contains(&Role::Consensus) {
+            self.wrong(way, "only consensus keys sign `cometbft/raw-bytes`; take it out");
+        }
+        if texts.len() > RAW_PREFIXES_MAX {
+            self.wrong(way, format!("{RAW_PREFIXES_MAX} prefixes are the most"));
+        }
+        self.names(way, texts).unwrap_or_default()
     }
 
     fn public_key(&mut self, way: &[Step], text: &str, scheme: Option<Scheme>) -> Option<Vec<u8>> {

@@ -4,7 +4,9 @@ mod backends;
 mod clients;
 mod keys;
 mod policies;
+mod remotes;
 mod rotation;
+mod transports;
 
 use super::document::{Document, Step};
 use super::{Config, ConfigError, FILE_NAME, Limits, PassphraseSource, raw};
@@ -23,6 +25,9 @@ const KEYS_MAX: usize = 100_000;
 const ROTATIONS_MAX: usize = 256;
 const CLIENTS_MAX: usize = 256;
 const POLICIES_MAX: usize = 32;
+const LISTENERS_MAX: usize = 16;
+/// Each has a task and a connection of its own.
+const PRIVVALS_MAX: usize = 64;
 /// Seconds that a secret stays in memory: five minutes, as the IGRA guide has it; a day at most.
 const SECRET_CACHE_TTL: u64 = 300;
 const SECRET_CACHE_TTL_MAX: u64 = 24 * 60 * 60;
@@ -164,6 +169,8 @@ impl Checker<'_> {
         self.at_most("rotation", root.rotation.len(), ROTATIONS_MAX);
         self.at_most("client", root.client.len(), CLIENTS_MAX);
         self.at_most("policy", root.policy.len(), POLICIES_MAX);
+        self.at_most("listener", root.listener.len(), LISTENERS_MAX);
+        self.at_most("privval", root.privval.len(), PRIVVALS_MAX);
         let network = self.name(way!["network"], &root.network);
         let socket = root.server.socket.as_deref().unwrap_or("run/sigwarden.sock");
         let socket = self.path(way!["server", "socket"], socket);
@@ -192,6 +199,10 @@ impl Checker<'_> {
         let keys = self.keys(&root.key, &declared);
         let names: BTreeSet<&KeyName> = keys.iter().map(|key| &key.id.name).collect();
         let clients = self.clients(&root.client, &names);
+        let admissions = self.admissions(&root.client);
+        let listeners = self.listeners(&root.listener, &clients);
+        let privvals = self.privvals(&root.privval, &clients, &keys);
+        let traces_endpoint = self.traces_endpoint(root.traces.endpoint.as_deref());
         let rotations = self.rotations(&root.rotation, &names);
         let pq_only = self.pq_only(root.cryptography.as_deref(), &keys, root.key.len());
         let policies = self.policies(&root.policy, &names);
@@ -208,11 +219,15 @@ impl Checker<'_> {
             passphrase,
             secret_cache_ttl,
             metrics_listen,
+            traces_endpoint,
+            listeners,
+            privvals,
             limits,
             backends,
             keys,
             rotations,
             clients,
+            admissions,
             policies,
         })
     }
