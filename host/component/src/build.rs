@@ -6,6 +6,7 @@
 //! compiled together, and a policy's bytes would depend on its neighbours.
 
 use crate::describe::{DescribeError, describe};
+use crate::manifest;
 use crate::package::{Lock, Package, Workspace};
 use crate::section::{Description, SectionError};
 use crate::toolchain::{Broken, Missing, TARGET, Toolchain};
@@ -88,6 +89,14 @@ pub enum BuildError {
         /// Why.
         error: DescribeError,
     },
+    /// What the module says of itself is not what a manifest is.
+    #[error("the manifest of {package} has{}; it stands in `MANIFEST` of src/lib.rs", listed(.problems))]
+    Manifest {
+        /// The package.
+        package: String,
+        /// What is wrong with it.
+        problems: Vec<String>,
+    },
     /// The module is not of world `policy`.
     #[error("{package} is no component of the world in wit/policy.wit: {reason}")]
     NotOfTheWorld {
@@ -104,6 +113,10 @@ pub enum BuildError {
         /// Why.
         error: SectionError,
     },
+}
+
+fn listed(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }
 
 /// A component.
@@ -170,6 +183,10 @@ impl Build {
         let module = self.module(package)?;
         let name = || package.package.clone();
         let manifest = describe(&module).map_err(|error| BuildError::Describe { package: name(), error })?;
+        let problems = manifest::problems(&manifest);
+        if !problems.is_empty() {
+            return Err(BuildError::Manifest { package: name(), problems });
+        }
         let encoded = ComponentEncoder::default()
             .validate(true)
             .module(&module)

@@ -3,7 +3,7 @@
 
 use crate::build::{self, Build, BuildError};
 use crate::inspect::{self, InspectError, Inspection};
-use crate::package::{Lock, Workspace};
+use crate::package::{Lock, LockFiles, Workspace};
 use crate::scaffold::{Scaffold, ScaffoldError};
 use crate::section::{Description, Manifest};
 use crate::text::escape;
@@ -151,6 +151,7 @@ pub fn build(arguments: &BuildArgs, streams: &mut Streams<'_>) -> u8 {
                 | BuildError::NoPackage { .. }
                 | BuildError::NotACdylib { .. }
                 | BuildError::Describe { .. }
+                | BuildError::Manifest { .. }
                 | BuildError::NotOfTheWorld { .. }
                 | BuildError::Section { .. } => REFUSED,
                 BuildError::Missing(_)
@@ -172,6 +173,10 @@ fn try_build(arguments: &BuildArgs, streams: &mut Streams<'_>) -> Result<u8, Bui
         return Err(BuildError::NoPackage { folder });
     }
     let toolchain = Toolchain::find(folder)?;
+    if let Some(note) = note_on(toolchain) {
+        streams.note(note);
+    }
+    let before = LockFiles::around(folder);
     let lock = Lock {
         locked: arguments.locked,
         offline: arguments.offline,
@@ -192,6 +197,9 @@ fn try_build(arguments: &BuildArgs, streams: &mut Streams<'_>) -> Result<u8, Bui
         ));
     }
     let built = Build::new(toolchain, workspace, lock, &target_dir)?.component(&package)?;
+    if let Some(note) = before.changed(&root) {
+        streams.note(&note);
+    }
     let default = || root.join("target").join("policies").join(format!("{}.wasm", package.name));
     let path = arguments.out.clone().unwrap_or_else(default);
     build::write(&built.wasm, &path)?;
@@ -214,6 +222,17 @@ fn try_build(arguments: &BuildArgs, streams: &mut Streams<'_>) -> Result<u8, Bui
         with(&built.description),
     );
     Ok(streams.print(&value, &human))
+}
+
+/// What somebody who did not choose the compiler should know.
+fn note_on(toolchain: Toolchain) -> Option<&'static str> {
+    match toolchain {
+        Toolchain::Rustup => None,
+        Toolchain::Debian => Some(
+            "note: compiling with Debian's /usr/bin/rustc, and the standard library from its source, since rustup has no \
+             wasm32-unknown-unknown here; another compiler makes other bytes, and `rustup target add wasm32-unknown-unknown` takes rustup's",
+        ),
+    }
 }
 
 /// Runs `policy inspect`.
@@ -243,7 +262,7 @@ pub fn inspect_bytes(name: &str, wasm: &[u8], streams: &mut Streams<'_>) -> u8 {
 
 fn code_of(error: &InspectError) -> u8 {
     match error {
-        InspectError::Read(_) => CANNOT,
+        InspectError::Read(_) | InspectError::Folder(_) => CANNOT,
         InspectError::Size | InspectError::NotAComponent(_) | InspectError::Invalid(_) | InspectError::TooMany(_) => REFUSED,
     }
 }

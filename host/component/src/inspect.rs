@@ -1,5 +1,6 @@
 //! What a component is, read from its bytes. Nothing of it runs, so that a file from anywhere can be looked at.
 
+use crate::manifest;
 use crate::section::{self, BYTES_MAX, Description, SectionError};
 use crate::signature;
 use crate::text::escape;
@@ -45,6 +46,9 @@ const FEATURES: WasmFeatures = WasmFeatures::FLOATS
 /// What cannot be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
+    /// A folder.
+    #[error("this is a folder; `sigwarden policy build {}` makes the module, target/policies/NAME.wasm, and that can be inspected", .0.display())]
+    Folder(std::path::PathBuf),
     /// No file, or not to be read.
     #[error("{0}")]
     Read(#[from] std::io::Error),
@@ -106,6 +110,9 @@ pub struct Inspection {
 /// # Errors
 /// It cannot be read, or is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, InspectError> {
+    if path.is_dir() {
+        return Err(InspectError::Folder(path.to_owned()));
+    }
     let mut bytes = Vec::new();
     let most = MODULE_BYTES_MAX as u64 + 1;
     std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
@@ -136,6 +143,7 @@ pub fn inspect(wasm: &[u8]) -> Result<Inspection, InspectError> {
     imported.retain(|name| !is_type(name));
     let imports = items(&imported, &types, true);
     let exports = items(&outline.exports, &types, false);
+    problems.extend(manifest_problems(outline.description.as_ref()));
     problems.extend(import_problem(&imported));
     problems.extend(export_problem(&outline.exports, &types));
     if outline.memories.len() > 1 {
@@ -223,6 +231,12 @@ impl<'a> Outline<'a> {
         }
         Ok(outline)
     }
+}
+
+fn manifest_problems(description: Option<&Description>) -> Vec<String> {
+    let problems = description.map(|description| manifest::problems(&description.manifest));
+    let problems = problems.unwrap_or_default().into_iter();
+    problems.map(|problem| format!("its manifest has {problem}")).collect()
 }
 
 fn unreadable(error: &SectionError) -> String {

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod describe;
 #[cfg(feature = "cli")]
 pub mod inspect;
+pub mod manifest;
 pub mod package;
 #[cfg(feature = "cli")]
 pub mod scaffold;

@@ -25,6 +25,37 @@ impl Lock {
     }
 }
 
+/// The lock files around a folder, as they were before cargo saw it.
+#[cfg(feature = "cli")]
+#[derive(Debug)]
+pub(crate) struct LockFiles(Vec<(PathBuf, Option<Vec<u8>>)>);
+
+#[cfg(feature = "cli")]
+impl LockFiles {
+    pub(crate) fn around(folder: &Path) -> Self {
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let read = |folder: &Path| (folder.to_owned(), std::fs::read(folder.join("Cargo.lock")).ok());
+        Self(folder.ancestors().map(read).collect())
+    }
+
+    /// What cargo did to the lock file of a workspace, if anything: the module's bytes depend on it.
+    pub(crate) fn changed(&self, root: &Path) -> Option<String> {
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let path = root.join("Cargo.lock");
+        let (_, before) = self.0.iter().find(|(folder, _)| *folder == root)?;
+        let now = std::fs::read(&path).ok();
+        let did = match (before, &now) {
+            (None, Some(_)) => "wrote",
+            (Some(before), Some(now)) if before != now => "changed",
+            (_, _) => return None,
+        };
+        Some(format!(
+            "note: cargo {did} {}, and the module's bytes depend on it; keep it, and build with --locked from now on",
+            path.display()
+        ))
+    }
+}
+
 /// A cargo workspace; a crate by itself is one too.
 #[derive(Debug, Clone)]
 pub struct Workspace {
@@ -170,6 +201,23 @@ mod tests {
             {{"id":"g","name":"sigwarden-guest","version":"0.3.0","source":null,"manifest_path":"{guest}/Cargo.toml","targets":[]}}]}}"#
         );
         Workspace::of(serde_json::from_str(&json).unwrap())
+    }
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn what_cargo_did_to_the_lock_file_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let member = root.path().join("member");
+        std::fs::create_dir(&member).unwrap();
+        let lock = root.path().join("Cargo.lock");
+        let before = LockFiles::around(&member);
+        assert_eq!(before.changed(root.path()), None);
+        std::fs::write(&lock, "one").unwrap();
+        assert!(before.changed(root.path()).unwrap().starts_with("note: cargo wrote "));
+        let before = LockFiles::around(&member);
+        assert_eq!(before.changed(root.path()), None);
+        std::fs::write(&lock, "two").unwrap();
+        assert!(before.changed(root.path()).unwrap().starts_with("note: cargo changed "));
     }
 
     #[test]

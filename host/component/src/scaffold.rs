@@ -14,6 +14,8 @@ const LIB: &str = include_str!("../scaffold/lib.rs");
 const TEST: &str = include_str!("../scaffold/rule.rs");
 const FIXTURE: &str = include_str!("../scaffold/example.toml");
 const README: &str = include_str!("../scaffold/README.md");
+/// The reference of the format that fixtures/ is written in.
+const FIXTURES: &str = include_str!("../../workbench/FIXTURES.md");
 
 /// Bytes of a name at most: the manifest's limit.
 const NAME_MAX: usize = 64;
@@ -188,6 +190,7 @@ impl Scaffold {
             ("src/lib.rs".to_owned(), named(LIB)),
             ("tests/rule.rs".to_owned(), named(TEST)),
             ("fixtures/example.toml".to_owned(), named(FIXTURE)),
+            ("FIXTURES.md".to_owned(), FIXTURES.to_owned()),
         ];
         if self.sdk.is_none() {
             files.extend(sdk::FILES.iter().map(|(path, text)| (format!("sdk/{path}"), (*text).to_owned())));
@@ -298,7 +301,8 @@ mod tests {
     #[test]
     fn no_placeholder_is_left() {
         let scaffold = Scaffold::new("max-value", None, None).unwrap();
-        for (path, text) in scaffold.files().iter().filter(|(path, _)| !path.starts_with("sdk/")) {
+        let copied = |path: &str| path.starts_with("sdk/") || path == "FIXTURES.md";
+        for (path, text) in scaffold.files().iter().filter(|(path, _)| !copied(path)) {
             for placeholder in ["NAME", "CRATE", "SDKfacts"] {
                 assert!(!text.contains(placeholder), "{path} has {placeholder}");
             }

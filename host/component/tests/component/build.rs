@@ -31,6 +31,7 @@ fn a_scaffold_builds_and_gives_the_same_bytes_in_another_folder() {
     assert_eq!(files(&here), files(&there));
     for file in [
         "Cargo.lock",
+        "FIXTURES.md",
         "README.md",
         "fixtures/example.toml",
         "sdk/guest-sdk/src/lib.rs",
@@ -77,9 +78,29 @@ fn a_scaffold_builds_and_gives_the_same_bytes_in_another_folder() {
     assert_eq!(inspected["built_with"]["sdk"], env!("CARGO_PKG_VERSION"));
     assert!(inspected["built_with"]["rustc"].as_str().unwrap().starts_with("rustc 1."));
 
-    // What does not compile is cargo's to explain; then one line.
+    // A manifest that the host would refuse makes no module.
     let lib = here.join("src/lib.rs");
-    let broken = std::fs::read_to_string(&lib).unwrap().replace("allow()", "alow()");
+    let right = std::fs::read_to_string(&lib).unwrap();
+    std::fs::write(
+        &lib,
+        right
+            .replace("\"evm.value\"", "\"evm.vlaue\"")
+            .replace("&[\"value\"]", "&[\"Value!\"]"),
+    )
+    .unwrap();
+    let ran = build(&here, |arguments| arguments.target_dir = Some(target.path().to_owned()), false);
+    assert_eq!(ran.code, cli::REFUSED);
+    assert!(
+        ran.err
+            .contains("the fact `evm.vlaue`, which no format has; did you mean `evm.value`?"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("the denial code `Value!`: 1 to 64 bytes"), "{}", ran.err);
+    assert_eq!(std::fs::read(&module).unwrap(), wasm, "the old module is left alone");
+
+    // What does not compile is cargo's to explain; then one line.
+    let broken = right.replace("allow()", "alow()");
     std::fs::write(&lib, broken).unwrap();
     let ran = build(&here, |arguments| arguments.target_dir = Some(target.path().to_owned()), false);
     assert_eq!(ran.code, cli::REFUSED);

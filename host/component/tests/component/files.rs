@@ -32,7 +32,7 @@ pub(crate) fn description(name: &str) -> Description {
             config_schema: text("{\"title\":\"\u{202e}x\"}"),
             formats: vec![text("*")],
             facts: vec![],
-            denial_codes: vec![text("no"), text("a\nb")],
+            denial_codes: vec![text("no"), text("not/at-all")],
         },
         built_with: BuiltWith {
             rustc: text("rustc 1.95.0"),

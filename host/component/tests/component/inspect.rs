@@ -57,7 +57,7 @@ fn a_description_is_shown_and_cannot_draw_on_the_terminal() {
         ran.out
     );
     assert!(ran.out.contains("\"title\": \"\\u{202e}x\""), "{}", ran.out);
-    assert!(ran.out.contains("no, a\\u{a}b"), "{}", ran.out);
+    assert!(ran.out.contains("no, not/at-all"), "{}", ran.out);
     assert!(
         !ran.out.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'),
         "{}",
@@ -96,6 +96,36 @@ fn what_the_host_would_refuse_is_a_problem_and_exit_code_1() {
     assert!(
         told.contains("does not export `config-digest`, `describe`, `configure`, `evaluate`"),
         "{told}"
+    );
+}
+
+#[test]
+fn a_manifest_that_the_host_would_refuse_is_a_problem() {
+    let mut bad = description("Not A Name");
+    bad.manifest.facts = vec!["evm.vlaue".to_owned()];
+    bad.manifest.denial_codes = vec!["a\nb".to_owned()];
+    let mut wasm = policy("");
+    bad.append_to(&mut wasm).unwrap();
+    assert_eq!(
+        inspect(&wasm).unwrap().problems,
+        [
+            "its manifest has the name `Not A Name`: 1 to 64 bytes of `a-z`, `0-9`, `-` are right",
+            "its manifest has the fact `evm.vlaue`, which no format has; did you mean `evm.value`?",
+            "its manifest has the denial code `a\\nb`: 1 to 64 bytes of `a-z`, `0-9`, `-`, `/` are right",
+        ]
+    );
+}
+
+#[test]
+fn a_folder_is_told_how_to_become_a_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = commands::inspect(folder.path(), false);
+    assert_eq!(ran.code, cli::CANNOT);
+    assert!(
+        ran.err
+            .contains(&format!("this is a folder; `sigwarden policy build {}`", folder.path().display())),
+        "{}",
+        ran.err
     );
 }
 
