@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use wasmtime::component::Component;
 use wasmtime::{
-    Config, Enabled, Inlining, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmBacktraceDetails, WasmFeatures,
+    Config, Enabled, Inlining, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm, Strategy,
+    WasmBacktraceDetails, WasmFeatures,
 };
 
 /// How often the epoch advances. A deadline is kept to within two of these.
@@ -166,7 +167,12 @@ fn config(settings: &EngineSettings) -> Config {
 
     // The same answer on every machine.
     config.strategy(Strategy::Cranelift);
-    config.cranelift_opt_level(OptLevel::Speed);
+    if settings.quick_code {
+        config.cranelift_opt_level(OptLevel::None);
+        config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    } else {
+        config.cranelift_opt_level(OptLevel::Speed);
+    }
     config.cranelift_nan_canonicalization(true);
     config.cranelift_debug_verifier(false);
     config.compiler_inlining(Inlining::No);

@@ -15,6 +15,9 @@ pub struct EngineSettings {
     /// Modules whose unconfigured code is kept, so that another configuration of the same module compiles half as much. None in a daemon,
     /// which loads each once; a workbench loads each with many configurations.
     pub kept_modules: usize,
+    /// Compile in half the time, to code that takes longer: for a workbench, which compiles a module for a few steps. What policies
+    /// answer, and the fuel that they use, is WebAssembly's and the same; a daemon's engine has another hash.
+    pub quick_code: bool,
 }
 
 impl Default for EngineSettings {
@@ -24,6 +27,7 @@ impl Default for EngineSettings {
             memory_bytes: 256 * 1024 * 1024,
             load: LoadLimits::default(),
             kept_modules: 0,
+            quick_code: false,
         }
     }
 }

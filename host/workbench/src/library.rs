@@ -2,7 +2,7 @@
 
 use crate::code_cache::{self, Kept};
 use crate::fixture::Policy;
-use sigwarden_policy::{Engine, EngineError, EngineSettings, LoadError, LoadFault, Loaded, ModuleSource, PolicyLimits, Sandbox};
+use sigwarden_policy::{CodeCache, Engine, EngineError, EngineSettings, LoadError, LoadFault, Loaded, ModuleSource, PolicyLimits, Sandbox};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -55,18 +55,33 @@ pub struct Library {
     own: BTreeMap<String, Arc<[u8]>>,
     files: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
     loaded: Mutex<HashMap<[u8; 32], Once>>,
+    /// The modules that were loaded with some configuration.
+    begun: Mutex<HashMap<[u8; 32], Arc<OnceLock<()>>>>,
 }
 
 impl Library {
-    /// A library that looks in these directories first.
+    /// A library that looks in these directories first. It compiles quickly, to code that is slower than a daemon's and does the same.
     ///
     /// # Errors
     /// The sandbox does not start.
     pub fn new(dirs: Vec<PathBuf>) -> Result<Self, EngineError> {
+        Self::with_engine(dirs, true)
+    }
+
+    /// One whose code is as fast as a daemon's.
+    ///
+    /// # Errors
+    /// The sandbox does not start.
+    pub fn for_measuring(dirs: Vec<PathBuf>) -> Result<Self, EngineError> {
+        Self::with_engine(dirs, false)
+    }
+
+    fn with_engine(dirs: Vec<PathBuf>, quick_code: bool) -> Result<Self, EngineError> {
         Ok(Self {
             engine: Engine::new(EngineSettings {
                 // A library of policies, each with the configurations of its fixtures.
                 kept_modules: 64,
+                quick_code,
                 ..EngineSettings::default()
             })?,
             dirs,
@@ -74,6 +89,7 @@ impl Library {
             own: BTreeMap::new(),
             files: Mutex::default(),
             loaded: Mutex::default(),
+            begun: Mutex::default(),
         })
     }
 
@@ -138,18 +154,32 @@ impl Library {
             fault: LoadFault::Configuration(problems),
         };
         let Some(kept) = &self.kept else {
-            return Sandbox::load(&self.engine, vec![source], None).map_err(Arc::new);
+            return self.load_now(source, None).map_err(Arc::new);
         };
         let digest = self.configured_digest(&source);
         if let Some(problems) = kept.refusal(&digest) {
             return Err(Arc::new(refused(problems)));
         }
-        Sandbox::load(&self.engine, vec![source], Some(&kept.code)).map_err(|error| {
+        self.load_now(source, Some(&kept.code)).map_err(|error| {
             if let LoadFault::Configuration(problems) = &error.fault {
                 kept.keep_refusal(&digest, problems);
             }
             Arc::new(error)
         })
+    }
+
+    /// Of several threads that want the same module at first, one compiles it; the engine keeps the code for the others, which only
+    /// compile their configurations.
+    fn load_now(&self, source: ModuleSource, cache: Option<&CodeCache>) -> Result<(Sandbox, Vec<Loaded>), LoadError> {
+        let module = *blake3::hash(&source.wasm).as_bytes();
+        let begun = {
+            let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(begun.entry(module).or_default())
+        };
+        let load = || Sandbox::load(&self.engine, vec![source.clone()], cache);
+        let mut first = None;
+        begun.get_or_init(|| first = Some(load()));
+        first.unwrap_or_else(load)
     }
 
     /// Over all that a module's answer to its configuration depends on.

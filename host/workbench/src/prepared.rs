@@ -1,5 +1,6 @@
 //! A fixture with its modules loaded, and what only they can tell checked: configurations and denial codes.
 
+use crate::facts;
 use crate::fixture::{Expect, Fixture, FixtureError, Place, Policy, document};
 use crate::library::{Library, LibraryError, LoadedPolicy};
 use sigwarden_core::Code;
@@ -39,8 +40,15 @@ pub fn prepare(fixture: Fixture, library: &Library) -> Result<Prepared, Vec<Fixt
     for policy in &fixture.policies {
         let loaded = library.load(&fixture.file, policy);
         match (&policy.refuses_config, loaded) {
-            (None, Ok(loaded)) => policies.push(loaded),
-            (None, Err(error)) => errors.push(error_at(&fixture, policy.place, "policy", error.to_string())),
+            (None, Ok(loaded)) => {
+                errors.extend(strange_facts(&fixture, policy, &loaded));
+                policies.push(loaded);
+            }
+            (None, Err(error)) => {
+                let file = policy.config_file.as_ref();
+                let file = file.map_or_else(String::new, |file| format!("\n  (the configuration stands in {})", file.display()));
+                errors.push(error_at(&fixture, policy.place, "policy", format!("{error}{file}")));
+            }
             (Some(wanted), loaded) => refused.push(refusal(policy, wanted, loaded.err())),
         }
     }
@@ -84,6 +92,19 @@ fn refusal(policy: &Policy, wanted: &[String], error: Option<LibraryError>) -> R
         wanted: wanted.into_iter().collect(),
         got,
     }
+}
+
+/// Facts that a module says it reads and that no format has: it would wait for them in vain, and coverage with it.
+fn strange_facts(fixture: &Fixture, policy: &Policy, loaded: &LoadedPolicy) -> Option<FixtureError> {
+    let known = facts::names();
+    let strange = loaded.loaded.manifest.facts.iter().find(|fact| !known.contains(fact.as_str()))?;
+    let known: Vec<&str> = known.into_iter().collect();
+    let message = format!(
+        "the manifest of `{}` lists what no format has: {}",
+        policy.name,
+        document::unknown("fact", strange, &known)
+    );
+    Some(error_at(fixture, policy.place, "policy", message))
 }
 
 /// Codes that a step expects and that neither the host nor a policy of the fixture can give.

@@ -206,10 +206,11 @@ pub(crate) fn instance(prepared: &Prepared, binding: usize) -> Option<Arc<str>> 
 fn log(prepared: &Prepared, evaluated: &[Evaluated]) -> Vec<GuestLine> {
     let mut lines = Vec::new();
     for one in evaluated {
-        let (Ok(report), Some(instance)) = (&one.result, instance(prepared, one.job.binding)) else {
+        let Some(instance) = instance(prepared, one.job.binding) else {
             continue;
         };
-        lines.extend(report.log.iter().map(|line| GuestLine {
+        let logged = one.result.as_ref().map_or(&one.log, |report| &report.log);
+        lines.extend(logged.iter().map(|line| GuestLine {
             instance: instance.to_string(),
             level: line.level,
             text: line.text.clone(),

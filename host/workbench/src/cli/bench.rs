@@ -1,7 +1,8 @@
 //! `sigwarden policy bench`.
 
-use super::{Outcome, OwnModules, Presentation, WorkbenchError, library};
+use super::{Outcome, OwnModules, Presentation, WorkbenchError, furnished};
 use crate::bench::{self, Latency, Measured};
+use crate::library::Library;
 use crate::report::{Style, paint};
 use crate::suite;
 use clap::Args;
@@ -22,7 +23,7 @@ pub struct BenchArgs {
     #[arg(value_name = "PATH", default_value = ".")]
     pub paths: Vec<PathBuf>,
     /// How often each step is measured
-    #[arg(long, value_name = "N", default_value_t = 200)]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = super::at_least_one)]
     pub turns: usize,
     /// Keep the run
     #[arg(long, value_name = "FILE")]
@@ -46,9 +47,12 @@ pub fn bench(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Outcome, WorkbenchError> {
+    if let Some(file) = &args.save {
+        super::check_writable(file)?;
+    }
     let files = suite::find(&args.paths)?;
     let against = args.against.as_deref().map(bench::load).transpose()?;
-    let library = library(&args.modules, own, files.first())?;
+    let library = furnished(Library::for_measuring(args.modules.clone())?, own, files.first());
     let (prepared, errors) = suite::load(&library, &files, suite::cores());
     for error in &errors {
         writeln!(err, "{error}")?;

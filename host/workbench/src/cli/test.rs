@@ -1,6 +1,6 @@
 //! `sigwarden policy test`.
 
-use super::{Outcome, OwnModules, Presentation, WorkbenchError, library, write_file};
+use super::{Outcome, OwnModules, Presentation, WorkbenchError, furnished, write_file};
 use crate::conformance::{self, Conformance};
 use crate::coverage::{Coverage, coverage};
 use crate::library::Library;
@@ -39,7 +39,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub watch: bool,
     /// Fixtures at once; the cores by default
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::at_least_one)]
     pub jobs: Option<usize>,
     /// Show every step, with what policies logged and what changed
     #[arg(short, long)]
@@ -51,7 +51,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub coverage: bool,
     /// Fail if less of any policy is reached, in percent
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = super::percent)]
     pub coverage_min: Option<f64>,
     /// Run every step again under attack: failing host calls, too little fuel, hostile state, facts, clocks and configurations
     #[arg(long)]
@@ -99,8 +99,11 @@ fn test_once(
     err: &mut dyn Write,
 ) -> Result<Outcome, WorkbenchError> {
     let begun = Instant::now();
+    if let Some(file) = &args.junit {
+        super::check_writable(file)?;
+    }
     let files = suite::find(&args.paths)?;
-    let library = library(&args.modules, own, files.first())?;
+    let library = furnished(Library::new(args.modules.clone())?, own, files.first());
     let jobs = args.jobs.unwrap_or_else(suite::cores);
     let wanted = |prepared: &Prepared| {
         let name = |step: &str| format!("{}/{}/{step}", prepared.fixture.policy, prepared.fixture.name);

@@ -15,31 +15,6 @@ const OVERSIZED: usize = 64 * 1024;
 /// A stored value of the most bytes that the host keeps.
 const VALUE_MAX: usize = 1024;
 
-/// Facts that not every request of their family has (`wit/facts.md`): that one is absent says something, and a policy may go by it.
-const MAY_BE_ABSENT: [&str; 21] = [
-    "evm.to",
-    "evm.selector",
-    "evm.gas-price",
-    "evm.max-fee-per-gas",
-    "evm.max-priority-fee-per-gas",
-    "evm.access-list.addresses",
-    "evm.access-list.storage-keys",
-    "cometbft.nil",
-    "cometbft.block-hash",
-    "cometbft.timestamp-seconds",
-    "cometbft.timestamp-nanos",
-    "cometbft.has-pol",
-    "cometbft.pol-round",
-    "cometbft.extension",
-    "hotstuff.block-hash",
-    "hotstuff.has-qc",
-    "hotstuff.qc-view",
-    "hotstuff.qc-block-hash",
-    "hotstuff.qc-hash",
-    "hotstuff.epoch",
-    "hotstuff.suite-id",
-];
-
 /// One attack on one policy in one step.
 pub(super) struct Attack {
     /// What it is, for people.
@@ -130,69 +105,124 @@ fn fuel(report: &Report, attacks: &mut Vec<Attack>) {
     }
 }
 
-/// Host calls that answer with an error, or with a huge value: by a state that makes them.
+/// Host calls that answer with an error, or with a value that nobody stored, by a state that makes them: the decision is checked against
+/// that very state when it commits, as a real one is. All calls of a kind at once, then each by itself. `storage.set`, `storage.delete`
+/// and `log.emit` have no error to answer with.
 fn states(instance: &str, before: &State, clean: &Evaluated, report: &Report, attacks: &mut Vec<Attack>) {
-    let name: Arc<str> = instance.into();
-    let with = |effects: Vec<Effect>| {
-        let mut state = before.clone();
-        effects.iter().for_each(|effect| state.apply(effect));
-        Kind::State(state)
-    };
     let now_ns = clean.job.request.now_ms.saturating_mul(1_000_000);
-    let changes = || report.changes.iter();
-    let exhausted: Vec<Effect> = changes()
-        .filter_map(|change| match change {
-            Change::Take { bucket, period_ms, .. } => Some(Effect::Bucket {
-                instance: Arc::clone(&name),
+    let instance: Arc<str> = instance.into();
+    for answer in Answer::ALL {
+        let effects = report.changes.iter().map(|change| answer.brought_about(&instance, change, now_ns));
+        let effects: Vec<(usize, Effect)> = effects.flatten().enumerate().collect();
+        let with = |effects: &[(usize, Effect)]| {
+            let mut state = before.clone();
+            effects.iter().for_each(|(_, effect)| state.apply(effect));
+            Kind::State(state)
+        };
+        if effects.is_empty() {
+            continue;
+        }
+        attacks.push(attack(answer.every(), with(&effects), answer.never_allows()));
+        for one in effects.iter().filter(|_| effects.len() > 1) {
+            let name = format!("{} number {} answers: {}", answer.call(), one.0 + 1, answer.every());
+            attacks.push(attack(name, with(std::slice::from_ref(one)), answer.never_allows()));
+        }
+    }
+}
+
+/// What a host call is made to answer.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Exceeded,
+    Regression,
+    Conflict,
+    Nothing,
+    Stored(&'static str, Stored),
+}
+
+/// A value that the policy did not store.
+#[derive(Debug, Clone, Copy)]
+enum Stored {
+    Huge,
+    Empty,
+    Text,
+}
+
+impl Answer {
+    const ALL: [Self; 7] = [
+        Self::Exceeded,
+        Self::Regression,
+        Self::Conflict,
+        Self::Nothing,
+        Self::Stored("every stored value is huge", Stored::Huge),
+        Self::Stored("every stored value is empty", Stored::Empty),
+        Self::Stored("every stored value is a text", Stored::Text),
+    ];
+
+    fn call(self) -> &'static str {
+        match self {
+            Self::Exceeded => HostCall::Take.name(),
+            Self::Regression | Self::Conflict => HostCall::Advance.name(),
+            Self::Nothing | Self::Stored(..) => HostCall::Get.name(),
+        }
+    }
+
+    fn every(self) -> &'static str {
+        match self {
+            Self::Exceeded => "every bucket is empty",
+            Self::Regression => "every watermark stands at the end",
+            Self::Conflict => "every watermark is taken by another",
+            Self::Nothing => "nothing is stored",
+            Self::Stored(what, _) => what,
+        }
+    }
+
+    /// A counter that is not there yet counts from the beginning, and that is no fault.
+    fn never_allows(self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Exceeded | Self::Regression | Self::Conflict | Self::Stored(..) => true,
+        }
+    }
+
+    /// What makes this call answer so; none if it is another's answer.
+    fn brought_about(self, instance: &Arc<str>, change: &Change, now_ns: u64) -> Option<Effect> {
+        let instance = Arc::clone(instance);
+        match (self, change) {
+            (Self::Exceeded, Change::Take { bucket, period_ms, .. }) => Some(Effect::Bucket {
+                instance,
                 name: Arc::clone(bucket),
                 arrival_ns: now_ns.saturating_add(period_ms.saturating_mul(1_000_000)),
             }),
-            Change::Advance { .. } | Change::Get { .. } | Change::Set { .. } => None,
-        })
-        .collect();
-    if !exhausted.is_empty() {
-        attacks.push(attack("every bucket is empty", with(exhausted), true));
-    }
-    for (what, highest) in [("stands at the end", true), ("is taken by another", false)] {
-        let watermarks: Vec<Effect> = changes()
-            .filter_map(|change| match change {
-                Change::Advance { name: mark, position, .. } => Some(Effect::Watermark {
-                    instance: Arc::clone(&name),
-                    name: Arc::clone(mark),
-                    watermark: Watermark {
-                        position: if highest {
-                            vec![u64::MAX; position.len()]
-                        } else {
-                            position.clone()
-                        },
-                        identity: vec![0xff; 64],
+            (Self::Regression | Self::Conflict, Change::Advance { name, position, .. }) => Some(Effect::Watermark {
+                instance,
+                name: Arc::clone(name),
+                watermark: Watermark {
+                    position: match self {
+                        Self::Regression => vec![u64::MAX; position.len()],
+                        Self::Exceeded | Self::Conflict | Self::Nothing | Self::Stored(..) => position.clone(),
                     },
+                    identity: vec![0xff; 64],
+                },
+            }),
+            (Self::Nothing, Change::Get { name, .. }) => Some(Effect::Store {
+                instance,
+                name: Arc::clone(name),
+                value: None,
+            }),
+            (Self::Stored(_, stored), Change::Get { name, .. }) => Some(Effect::Store {
+                instance,
+                name: Arc::clone(name),
+                value: Some(match stored {
+                    Stored::Huge => vec![0xff; VALUE_MAX],
+                    Stored::Empty => Vec::new(),
+                    Stored::Text => b"not what was stored".to_vec(),
                 }),
-                Change::Take { .. } | Change::Get { .. } | Change::Set { .. } => None,
-            })
-            .collect();
-        if !watermarks.is_empty() {
-            attacks.push(attack(format!("every watermark {what}"), with(watermarks), true));
-        }
-    }
-    let values = [
-        ("huge", vec![0xff; VALUE_MAX]),
-        ("empty", Vec::new()),
-        ("a text", b"not what was stored".to_vec()),
-    ];
-    for (what, value) in values {
-        let stored: Vec<Effect> = changes()
-            .filter_map(|change| match change {
-                Change::Get { name: read, .. } => Some(Effect::Store {
-                    instance: Arc::clone(&name),
-                    name: Arc::clone(read),
-                    value: Some(value.clone()),
-                }),
-                Change::Take { .. } | Change::Advance { .. } | Change::Set { .. } => None,
-            })
-            .collect();
-        if !stored.is_empty() {
-            attacks.push(attack(format!("every stored value is {what}"), with(stored), true));
+            }),
+            (
+                Self::Exceeded | Self::Regression | Self::Conflict | Self::Nothing | Self::Stored(..),
+                Change::Take { .. } | Change::Advance { .. } | Change::Get { .. } | Change::Set { .. },
+            ) => None,
         }
     }
 }
@@ -226,7 +256,7 @@ fn facts(request: &RequestView, attacks: &mut Vec<Attack>) {
         attacks.push(attack(
             format!("`{name}` is missing"),
             with(without),
-            !MAY_BE_ABSENT.contains(&name),
+            !crate::facts::may_be_absent(name),
         ));
         let replaced = |value: FactValue| {
             let mut facts = all.clone();

@@ -2,6 +2,7 @@
 
 mod disk;
 mod mortal;
+mod overheard;
 mod scratch;
 mod watched;
 

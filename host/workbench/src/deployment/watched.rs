@@ -1,7 +1,8 @@
 //! The sandbox, watched: what each policy was handed and what it answered.
 
+use super::overheard::listening;
 use crate::library::LoadedPolicy;
-use sigwarden_core::policy::{EvaluationFailure, Evaluator, FailureKind, Job, Report};
+use sigwarden_core::policy::{EvaluationFailure, Evaluator, FailureKind, Job, LogLine, Report};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,8 @@ pub struct Evaluated {
     pub job: Job,
     /// What it answered.
     pub result: Result<Report, EvaluationFailure>,
+    /// What it logged before it failed; of one that answered the report has it.
+    pub log: Vec<LogLine>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -43,11 +46,12 @@ impl Watched {
             });
         };
         let begun = Instant::now();
-        let result = policy.sandbox.evaluate(Job { binding: 0, ..job.clone() });
+        let (result, heard) = listening(|| policy.sandbox.evaluate(Job { binding: 0, ..job.clone() }));
         let evaluated = Evaluated {
             job,
-            result: result.clone(),
             elapsed: begun.elapsed(),
+            log: if result.is_ok() { Vec::new() } else { heard },
+            result: result.clone(),
         };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(evaluated);
         result

@@ -170,3 +170,86 @@ fn a_deployment_is_checked_too() {
     let syntax = errors("fixture = 1\n[[key\n");
     assert_eq!((syntax[0].line, syntax.len()), (2, 1));
 }
+
+#[test]
+fn one_mistake_is_one_fault() {
+    let step = "[[step]]\nname = \"a\"\nexpect = \"allow\"\nafter.limits.limits.all = 1\n[[step]]\nexpect = \"allow\"\nsame_signature_as = \"a\"\n";
+    let allow = "[[client]]\nname = \"node\"\nallow = [{ keys = [\"*\"], operations = [\"sing\"] }]\n[defaults]";
+    for (from, to, field) in [
+        ("[\"account\"]", "[\"acount\"]", "key[0].roles[0]"),
+        ("\"secp256k1-ecdsa\"", "\"secp256k\"", "key[0].scheme"),
+        ("config = {", "config_file = \"gone.json\" #", "policy[0].config_file"),
+        ("\"60s\"", "12345678901234567890123", "policy[0].config"),
+        ("[defaults]", allow, "client[0].allow[0].operations[0]"),
+        ("name = \"eth.hot\"", "name = \"eth hot\"", "key[0].name"),
+        ("to = \"0x11", "to = \"0x", "step[0].evm.to"),
+    ] {
+        let found = errors(&format!("{}{step}", HEAD.replace(from, to)));
+        let fields: Vec<&str> = found.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, [field], "{to}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_configuration_s_file_is_named_where_it_is_wrong() {
+    let with = |config: &str| {
+        let text = HEAD.replace("config = {", "config_file = \"limits.json\" #");
+        let (dir, file) = written(&format!("{text}[[step]]\nexpect = \"allow\"\n"));
+        std::fs::write(file.with_file_name("limits.json"), config).unwrap();
+        let errors = fixture::read(&file).and_then(|fixture| prepare(fixture, library()).map(drop)).err();
+        drop(dir);
+        errors.expect("it is wrong")
+    };
+    let [error] = &with("{\n \"rules\": [,]\n}")[..] else {
+        panic!("one fault")
+    };
+    assert_eq!(error.field, "policy[0].config_file");
+    assert!(
+        error.message.contains("limits.json is no JSON: expected value at line 2 column 12"),
+        "{error}"
+    );
+    let [error] = &with("{\"rules\": []}")[..] else {
+        panic!("one fault")
+    };
+    assert!(error.message.contains("limits.json)") && error.message.contains("rules"), "{error}");
+}
+
+#[test]
+fn numbers_that_are_too_large_are_told_how_to_be_written() {
+    let large = "340282366920938463463374607431768211456";
+    let (_, _, field, message) = fault(&format!("[[step]]\nexpect = \"allow\"\nevm.value = {large}\n"));
+    assert_eq!(field, "step[0].evm.value");
+    assert!(message.contains("write it as a text") && message.contains(large), "{message}");
+    let (_, _, _, message) = fault(&format!("[[step]]\nexpect = \"allow\"\ntimes = {large}\n"));
+    assert_eq!(message, "this number is out of range; a number of times is wanted");
+    let found = errors(&format!(
+        "{}[[step]]\nexpect = \"allow\"\n",
+        HEAD.replace("capacity = 2", &format!("capacity = {large}"))
+    ));
+    assert!(found[0].message.contains("write it as a text"), "{:#?}", found[0]);
+}
+
+#[test]
+fn what_would_assert_nothing_is_refused() {
+    let (_, _, field, message) = fault("[[step]]\nexpect = \"allow\"\nafter.unchanged = false\n");
+    assert_eq!(field, "step[0].after.unchanged");
+    assert!(message.contains("leave it out"), "{message}");
+}
+
+#[test]
+fn a_floor_s_position_is_written_as_it_is_shown() {
+    let key = "[[key]]\nname = \"c.v\"\nroles = [\"consensus\"]\nscheme = \"ed25519\"\nfloors = [{ chain_id = \"c\", FLOOR }]\n[[policy]]";
+    for (floor, wanted) in [
+        ("position = \"7\"", "`7` is no position; `100/0/2`"),
+        ("position = \"7/0/x\"", "is no position"),
+        ("position = \"7/end\", height = 7", "`position` gives the height already"),
+        ("", "this field is required and missing"),
+    ] {
+        let text = HEAD.replace("[[policy]]", &key.replace("FLOOR", floor));
+        let found = errors(&format!("{text}[[step]]\nexpect = \"allow\"\n"));
+        assert!(
+            matches!(found.as_slice(), [one] if one.message.contains(wanted)),
+            "{floor}: {found:#?}"
+        );
+    }
+}

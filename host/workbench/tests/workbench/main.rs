@@ -13,5 +13,6 @@ mod empty;
 mod judging;
 mod measuring;
 mod printing;
+mod recording;
 mod reference;
 mod rig;

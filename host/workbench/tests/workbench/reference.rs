@@ -2,8 +2,9 @@
 
 use crate::rig::{library, top};
 use sigwarden_workbench::coverage::coverage;
+use sigwarden_workbench::library::Library;
 use sigwarden_workbench::suite::{self, Ran};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const POLICIES: [&str; 9] = [
     "allow-callers",
@@ -47,4 +48,24 @@ fn every_step_passes_and_every_code_is_reached() {
         assert_eq!(coverage.facts.missed, [] as [&str; 0], "{}", coverage.policy);
         assert!(coverage.percent() > 85.0, "{}: {}", coverage.policy, coverage.percent());
     }
+}
+
+#[test]
+fn code_that_is_compiled_quickly_answers_the_same_with_the_same_fuel() {
+    let files: Vec<PathBuf> = ["rate-limit/fixtures/burst.toml", "spend-limit/fixtures/tokens.toml"]
+        .map(|file| top().join("policies").join(file))
+        .into();
+    let steps = |library: &Library| -> Vec<_> {
+        let ran = suite::run(library, &files, suite::cores(), &|_| true);
+        let steps = ran.results.into_iter().flat_map(|result| result.steps);
+        steps
+            .map(|step| (step.step, step.got, step.message, step.fuel, step.changed, step.log))
+            .collect()
+    };
+    let quick = steps(library());
+    assert!(quick.len() > 20 && quick.iter().any(|step| step.3 > 0), "{quick:#?}");
+    let daemon_s = Library::for_measuring(vec![top().join("target/policies")]).unwrap();
+    let daemon_s = daemon_s.with_cache_around(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    assert_ne!(daemon_s.engine().hash(), library().engine().hash());
+    assert_eq!(steps(&daemon_s), quick);
 }
