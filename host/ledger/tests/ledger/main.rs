@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod batches;
 mod checkpoints;
 mod commits;
 mod counters;

@@ -15,6 +15,9 @@ pub(crate) enum Rule {
     Take(u64),
     /// Counts in a stored value, read and written.
     Count,
+    #[allow(dead_code, reason = "the crash test does without")]
+    /// Allows with the payload as its note.
+    Echo,
     /// Allows with a note of so many bytes.
     Note(usize),
     #[allow(dead_code, reason = "the crash test's")]
@@ -38,6 +41,10 @@ impl Evaluator for Rules {
         match self.0 {
             Rule::Allow => {}
             Rule::Note(bytes) => verdict = Verdict::Allow(Some("n".repeat(bytes))),
+            Rule::Echo => {
+                let note = String::from_utf8_lossy(&job.request.payload).into_owned();
+                verdict = Verdict::Allow(Some(note));
+            }
             Rule::Take(capacity) => {
                 if let Take::Exceeded { .. } = staging.take("all", 1, capacity, 86_400_000).map_err(fault)? {
                     verdict = Verdict::Deny(vec![Denial {

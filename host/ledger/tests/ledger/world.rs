@@ -173,6 +173,12 @@ impl World {
     }
 
     pub(crate) fn assemble(ledger: Arc<EmbeddedLedger>, fatal: Arc<Mutex<Vec<String>>>, rule: Rule) -> Self {
+        let seen = Arc::clone(&ledger);
+        Self::assemble_over(ledger, seen, fatal, rule)
+    }
+
+    /// With another ledger before it.
+    pub(crate) fn assemble_over(ledger: Arc<EmbeddedLedger>, seen: Arc<dyn Ledger>, fatal: Arc<Mutex<Vec<String>>>, rule: Rule) -> Self {
         let backend = Arc::new(Signing {
             key: signing_key(),
             fails: AtomicBool::new(false),
@@ -229,7 +235,7 @@ impl World {
             clients: Clients(vec![Arc::new(client)]),
             keys,
             policies: Arc::new(policies),
-            ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+            ledger: seen,
             backends: BTreeMap::from([("test".to_owned(), Arc::clone(&backend) as Arc<dyn Backend>)]),
             decode,
             clock: Arc::new(move || read.load(Ordering::SeqCst)),
