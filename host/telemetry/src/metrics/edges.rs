@@ -46,36 +46,6 @@ labels! {
 }
 
 labels! {
-    /// Why a TLS handshake came to nothing.
-    HandshakeFailure {
-        /// The client has no certificate.
-        NoCertificate = "no-certificate",
-        /// Its certificate is of another authority.
-        UnknownAuthority = "unknown-authority",
-        /// Its certificate has expired, or is not valid yet.
-        Expired = "expired",
-        /// Its certificate is revoked.
-        Revoked = "revoked",
-        /// It does not decode, its signature is wrong, or it is not for clients.
-        BadCertificate = "bad-certificate",
-        /// It names nobody that the configuration knows.
-        UnknownCaller = "unknown-caller",
-        /// The client does not speak TLS 1.3.
-        OldVersion = "old-version",
-        /// The client has no key exchange that is allowed.
-        KeyExchange = "key-exchange",
-        /// What came was no TLS.
-        NotTls = "not-tls",
-        /// It took too long.
-        Timeout = "timeout",
-        /// The client hung up.
-        Closed = "closed",
-        /// Anything else.
-        Other = "other",
-    }
-}
-
-labels! {
     /// Who is dialled.
     PeerKind {
         /// A CometBFT node's privval listener.
@@ -85,12 +55,32 @@ labels! {
     }
 }
 
+/// Why a TLS handshake came to nothing, as `sigwarden-tls` names it; what is none of these counts as the last.
+pub const HANDSHAKE_REASONS: [&str; 16] = [
+    "no-certificate",
+    "unknown-ca",
+    "expired",
+    "not-yet-valid",
+    "purpose",
+    "name",
+    "certificate",
+    "own-ca-expired",
+    "version",
+    "key-exchange",
+    "protocol",
+    "not-tls",
+    "alert",
+    "disconnected",
+    "timeout",
+    "other",
+];
+
 /// The methods that have series of their own: those that there are.
 const METHODS: [&str; 13] = [
     "eth_accounts",
     "eth_chainId",
     "eth_signTransaction",
-    "eth_sendTransaction",
+    "eth_signTypedData",
     "eth_sign",
     "personal_sign",
     "eth_signTypedData_v4",
@@ -130,7 +120,7 @@ pub(crate) struct TraceCounts {
 #[derive(Debug)]
 pub(super) struct Edges {
     listeners: Vec<Arc<ListenerCounts>>,
-    handshakes: Vec<AtomicU64>,
+    handshakes: [AtomicU64; HANDSHAKE_REASONS.len()],
     queued: Histogram,
     /// Answered and not, by method; the last is for others.
     calls: Vec<[AtomicU64; 2]>,
@@ -184,7 +174,7 @@ impl Edges {
     pub(super) fn new() -> Self {
         Self {
             listeners: Listener::ALL.iter().map(|_| Arc::default()).collect(),
-            handshakes: HandshakeFailure::ALL.iter().map(|_| AtomicU64::default()).collect(),
+            handshakes: Default::default(),
             queued: seconds(),
             calls: (0..=METHODS.len()).map(|_| Default::default()).collect(),
             peers: PeerKind::ALL.iter().map(|_| Bounded::new(PEERS_MAX, PeerCounts::default)).collect(),
@@ -211,8 +201,9 @@ impl Edges {
         }
     }
 
-    pub(super) fn handshake_failed(&self, why: HandshakeFailure) {
-        if let Some(count) = self.handshakes.get(why as usize) {
+    pub(super) fn handshake_failed(&self, reason: &str) {
+        let known = HANDSHAKE_REASONS.iter().position(|known| *known == reason);
+        if let Some(count) = self.handshakes.get(known.unwrap_or(HANDSHAKE_REASONS.len() - 1)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -239,8 +230,8 @@ impl Edges {
         let mut refused = page.family(&c::TURNED_AWAY)?;
         listeners().try_for_each(|(listener, counts)| refused.counter(&[listener.name()], read(&counts.refused)))?;
         let mut handshakes = page.family(&c::HANDSHAKES)?;
-        let mut reasons = HandshakeFailure::ALL.iter().zip(&self.handshakes);
-        reasons.try_for_each(|(reason, count)| handshakes.counter(&[reason.name()], read(count)))?;
+        let mut reasons = HANDSHAKE_REASONS.iter().zip(&self.handshakes);
+        reasons.try_for_each(|(reason, count)| handshakes.counter(&[reason], read(count)))?;
         self.show_calls(page)?;
         self.show_peers(page)?;
         let mut traces = page.family(&c::TRACES)?;

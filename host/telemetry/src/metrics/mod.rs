@@ -14,7 +14,7 @@ mod process;
 mod requests;
 mod shown;
 
-pub use edges::{HandshakeFailure, Listener, Open, Peer, PeerKind};
+pub use edges::{HANDSHAKE_REASONS, Listener, Open, Peer, PeerKind};
 pub use facts::{BackendFact, Build, CertificateFact, Facts, HsmFact, KeyFact, LedgerFact, PolicyFact, QueueFact, Room, TokenFact};
 #[cfg(feature = "otlp")]
 pub(crate) use requests::Of;
@@ -89,9 +89,9 @@ impl Metrics {
         self.counters.edges.turned_away(listener);
     }
 
-    /// A TLS handshake came to nothing.
-    pub fn handshake_failed(&self, why: HandshakeFailure) {
-        self.counters.edges.handshake_failed(why);
+    /// A TLS handshake came to nothing, for one of [`HANDSHAKE_REASONS`].
+    pub fn handshake_failed(&self, reason: &str) {
+        self.counters.edges.handshake_failed(reason);
     }
 
     /// A JSON-RPC or REST call was answered. A method that is none of ours counts as `other`.

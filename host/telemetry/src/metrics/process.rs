@@ -70,7 +70,11 @@ fn started(stat: &Stat) -> f64 {
     *STARTED.get_or_init(|| {
         let now = |clock| {
             let time = clock_gettime(clock);
-            Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default()).as_secs_f64()
+            Duration::new(
+                u64::try_from(time.tv_sec).unwrap_or_default(),
+                u32::try_from(time.tv_nsec).unwrap_or_default(),
+            )
+            .as_secs_f64()
         };
         now(ClockId::Realtime) - now(ClockId::Boottime) + stat.started_seconds
     })

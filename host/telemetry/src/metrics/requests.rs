@@ -156,10 +156,14 @@ impl Requests {
             for report in approved.reports() {
                 self.policies.took(&report.instance, report.micros);
             }
-            if let Commitment::Receipt(receipt) = commitment {
-                let view = approved.request().view();
-                self.remember(approved.decision(), view.operation, view.format, receipt.replay);
-            }
+            let replay = match commitment {
+                Commitment::Receipt(receipt) => receipt.replay,
+                // Looked up next, and maybe found.
+                Commitment::Unknown => false,
+                Commitment::Conflict(_) | Commitment::Failed(_) => continue,
+            };
+            let view = approved.request().view();
+            self.remember(approved.decision(), view.operation, view.format, replay);
         }
     }
 

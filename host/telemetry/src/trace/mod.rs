@@ -22,7 +22,7 @@ use spans::{Made, attribute};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tonic::transport::{Channel, Endpoint};
@@ -56,6 +56,8 @@ pub enum TracesError {
 pub struct Traces {
     metrics: Arc<Metrics>,
     queue: RwLock<Option<SyncSender<Made>>>,
+    /// Set when it stops: until when what is left is sent.
+    last_call: Arc<OnceLock<Instant>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -68,14 +70,16 @@ impl Traces {
         let to = collector(endpoint)?;
         let resource = resource(build, deployment_id);
         let (queue, notes) = sync_channel(QUEUE);
-        let counted = Arc::clone(&metrics);
+        let last_call = Arc::new(OnceLock::new());
+        let (counted, until) = (Arc::clone(&metrics), Arc::clone(&last_call));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let thread = std::thread::Builder::new()
             .name("traces".into())
-            .spawn(move || runtime.block_on(async { send_all(&notes, to.connect_lazy(), &resource, &counted).await }))?;
+            .spawn(move || runtime.block_on(async { send_all(&notes, to.connect_lazy(), &resource, &counted, &until).await }))?;
         Ok(Self {
             metrics,
             queue: RwLock::new(Some(queue)),
+            last_call,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -96,8 +100,10 @@ impl Traces {
         }
     }
 
-    /// Sends what waits, as far as the collector takes it within its time, and ends the thread.
+    /// Sends what waits, as far as the collector takes it within five seconds, and ends the thread. One batch that is on its way has its own
+    /// time.
     pub fn stop(&self) {
+        self.last_call.get_or_init(|| Instant::now() + PATIENCE);
         drop(self.queue.write().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A thread that panicked sends nothing more; there is nothing else to be done.
@@ -147,7 +153,7 @@ fn resource(build: &Build, deployment_id: &str) -> Resource {
 }
 
 /// Until the queue is closed and empty.
-async fn send_all(notes: &Receiver<Made>, channel: Channel, resource: &Resource, metrics: &Metrics) {
+async fn send_all(notes: &Receiver<Made>, channel: Channel, resource: &Resource, metrics: &Metrics, last_call: &OnceLock<Instant>) {
     let mut client = TraceServiceClient::new(channel);
     let mut open = true;
     while open {
@@ -158,7 +164,9 @@ async fn send_all(notes: &Receiver<Made>, channel: Channel, resource: &Resource,
             continue;
         }
         let traces = batch.len();
-        let taken = tokio::time::timeout(PATIENCE, export(&mut client, request(batch, resource)))
+        let left = last_call.get().map(|until| until.saturating_duration_since(Instant::now()));
+        let patience = left.map_or(PATIENCE, |left| left.min(PATIENCE));
+        let taken = tokio::time::timeout(patience, export(&mut client, request(batch, resource)))
             .await
             .unwrap_or(false);
         let counts = metrics.traces();

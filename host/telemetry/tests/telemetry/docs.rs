@@ -1,7 +1,7 @@
 //! docs/metrics.md, the dashboard and the alerts speak of metrics that there are.
 
 use sigwarden_telemetry::metrics::catalogue::{SECTIONS, tables};
-use sigwarden_telemetry::metrics::{HandshakeFailure, Listener, PeerKind};
+use sigwarden_telemetry::metrics::{HANDSHAKE_REASONS, Listener, PeerKind};
 use std::collections::BTreeSet;
 
 fn read(name: &str) -> String {
@@ -46,7 +46,7 @@ fn metrics_md_is_what_the_catalogue_says() {
     for name in named(after) {
         assert!(samples().contains(&name) || known.contains(&name), "docs/metrics.md names {name}");
     }
-    for reason in HandshakeFailure::ALL.iter().map(|reason| reason.name()) {
+    for reason in HANDSHAKE_REASONS {
         assert!(
             text.contains(&format!("`{reason}`")),
             "docs/metrics.md does not say what `{reason}` is"

@@ -6,9 +6,7 @@ use sigwarden_core::policy::Verdict;
 use sigwarden_core::{Code, Format, Ledger, Operation, Refusal};
 use sigwarden_telemetry::http::{Readiness, Trouble};
 use sigwarden_telemetry::metrics::catalogue::SECTIONS;
-use sigwarden_telemetry::metrics::{
-    BackendFact, CertificateFact, Facts, HandshakeFailure, HsmFact, Listener, PeerKind, PolicyFact, QueueFact, TokenFact,
-};
+use sigwarden_telemetry::metrics::{BackendFact, CertificateFact, Facts, HsmFact, Listener, PeerKind, PolicyFact, QueueFact, TokenFact};
 use sigwarden_telemetry::{Metrics, Observed};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -311,7 +309,8 @@ pub fn full() -> (World, Facts, Readiness) {
     peer.failed();
     peer.up();
     drop(world.metrics.connected(Listener::Tls));
-    world.metrics.handshake_failed(HandshakeFailure::Expired);
+    world.metrics.handshake_failed("expired");
+    world.metrics.handshake_failed("made-up");
     world.metrics.json_rpc("eth_sign", true);
     world.metrics.json_rpc("eth_getBalance", false);
     world.metrics.turned_away(Listener::Socket);
@@ -348,6 +347,7 @@ fn what_the_edges_tell_is_on_the_page() {
         ("sigwarden_connections_refused_total{listener=\"socket\"}", 1.0),
         ("sigwarden_tls_handshake_failures_total{reason=\"expired\"}", 1.0),
         ("sigwarden_tls_handshake_failures_total{reason=\"no-certificate\"}", 0.0),
+        ("sigwarden_tls_handshake_failures_total{reason=\"other\"}", 1.0),
         ("sigwarden_json_rpc_requests_total{method=\"eth_sign\",result=\"answered\"}", 1.0),
         ("sigwarden_json_rpc_requests_total{method=\"other\",result=\"error\"}", 1.0),
         ("sigwarden_peer_up{kind=\"privval\",peer=\"sentry-1\"}", 1.0),
