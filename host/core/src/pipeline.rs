@@ -266,6 +266,12 @@ impl Pipeline {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
+    /// Whether it stops.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
     /// Replaces the policies. Requests in flight finish under the set that they started with.
     pub fn replace_policies(&self, policies: Arc<PolicySet>) {
         *self.policies.write().unwrap_or_else(PoisonError::into_inner) = policies;

@@ -86,6 +86,8 @@ pub(crate) fn status(code: Code) -> StatusCode {
         Code::RequestIdReused => StatusCode::CONFLICT,
         Code::Stopping
         | Code::QueueFull
+        | Code::CallerRate
+        | Code::CallerBusy
         | Code::Deadline
         | Code::ClockBehind
         | Code::ClockStep

@@ -36,7 +36,7 @@ pub fn grpc_code(code: Code) -> Grpc {
         Code::CallerUnauthenticated => Grpc::Unauthenticated,
         // Clients may try an `Unavailable` again by themselves: only where nothing was decided, or the decision is asked again.
         Code::Stopping | Code::ClockBehind | Code::ClockStep | Code::ClockAhead | Code::BackendUnavailable => Grpc::Unavailable,
-        Code::QueueFull | Code::LedgerFull => Grpc::ResourceExhausted,
+        Code::QueueFull | Code::LedgerFull | Code::CallerRate | Code::CallerBusy => Grpc::ResourceExhausted,
         Code::Deadline => Grpc::DeadlineExceeded,
         Code::RequestMalformed
         | Code::RequestTooLarge

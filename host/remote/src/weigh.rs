@@ -26,6 +26,7 @@ pub(crate) fn weigh(code: &str) -> Weight {
     };
     match known {
         Code::Stopping | Code::QueueFull | Code::Deadline => Weight::Unable,
+        Code::CallerRate | Code::CallerBusy => Weight::Unable,
         Code::ClockBehind | Code::ClockStep | Code::ClockAhead => Weight::Unable,
         Code::Contention | Code::LedgerFailed | Code::LedgerFull => Weight::Unable,
         // Approved there, but not signed: its HSM is away or broken, another remote's may not be.

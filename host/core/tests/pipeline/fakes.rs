@@ -2,10 +2,11 @@
 
 use ed25519_dalek::{Signer, SigningKey};
 use sigwarden_core::caller::{Allow, Client, Clients, KeyPattern, Peer};
-use sigwarden_core::fact::{ConsensusMessage, Decoded, MessageTime, PayloadError, SigningInput, SigningInputs};
+use sigwarden_core::fact::{ConsensusMessage, Decoded, Fact, FactValue, MessageTime, PayloadError, Scalar, SigningInput, SigningInputs};
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::key::KeyEntry;
 use sigwarden_core::ledger::{Commitment, Entry, Receipt};
+use sigwarden_core::lifecycle::Bound;
 use sigwarden_core::pipeline::{Limits, Parts};
 use sigwarden_core::policy::{Binding, Denial, EvaluationFailure, FailureKind, Job, Report, Understands, Verdict};
 use sigwarden_core::proof::{Approved, Committed, DecisionId};
@@ -174,6 +175,12 @@ fn decode(format: Format, _: Scheme, payload: &[u8]) -> Result<Decoded, PayloadE
         "nowhere" => return Err(PayloadError::NoPosition(text.into())),
         _ => {}
     }
+    if let (Format::CometBftRawBytes, Some((_, chain_id))) = (format, text.split_once(" on ")) {
+        decoded.facts.push(Fact {
+            name: "cometbft.chain-id",
+            value: FactValue::One(Scalar::Text(chain_id.into())),
+        });
+    }
     let parts: Vec<_> = text.split('/').collect();
     if let (Format::CometBftVote, [height, seconds, block]) = (format, &parts[..]) {
         let position = Position([height.parse().unwrap(), 0, 3]);
@@ -236,8 +243,9 @@ impl World {
         Self::with(bindings, answers, Limits::default())
     }
 
-    /// Keys: `own.account` (may sign raw messages), `own.plain` (may not), `cosmos.validator`, and `own.hidden`, which the client may
-    /// not use. All active; the validator's floor is at height 1.
+    /// Keys: `own.account` (may sign raw messages), `own.plain` (may not), `cosmos.validator`, `cosmos.prefixed` (may sign raw bytes that
+    /// begin with `oracle: ` or Celestia's prefix, and is bound to `chain`), and `own.hidden`, which the client may not use. All active;
+    /// the validator's floor is at height 1.
     pub(crate) fn with(bindings: Vec<Binding>, answers: Vec<Answer>, limits: Limits) -> Self {
         let ledger = Arc::new(Memory::default());
         let mut keys = Keyring::default();
@@ -246,6 +254,7 @@ impl World {
             ("own.plain.v1", Role::Account, false),
             ("own.hidden.v1", Role::Account, true),
             ("cosmos.validator.v1", Role::Consensus, false),
+            ("cosmos.prefixed.v1", Role::Consensus, false),
         ];
         for (id, role, raw) in named {
             let key: sigwarden_core::key::KeyId = id.parse().unwrap();
@@ -256,6 +265,8 @@ impl World {
                 created_ms: NOW,
                 state: KeyState::Active,
             });
+            let prefixed = key.name.as_str() == "cosmos.prefixed";
+            let prefixes = ["oracle: ", "COMET::RAW_BYTES::SIGN"].iter().filter(|_| prefixed);
             keys.insert(KeyEntry {
                 id: key,
                 roles: BTreeSet::from([role]),
@@ -264,8 +275,11 @@ impl World {
                 backend: "fake".into(),
                 dangerous_allow_raw_messages: raw,
                 dangerous_allow_raw_digests: raw,
-                dangerous_allow_prefixed_raw: vec![],
-                bound: None,
+                dangerous_allow_prefixed_raw: prefixes.map(|prefix| prefix.parse().unwrap()).collect(),
+                bound: prefixed.then(|| Bound {
+                    chain_id: Some("chain".into()),
+                    ..Bound::default()
+                }),
                 rotation: None,
             });
         }

@@ -11,6 +11,7 @@
 mod batch;
 mod fakes;
 mod from_commit_on;
+mod prefixed_raw;
 mod request_ids;
 mod shadows;
 mod time;

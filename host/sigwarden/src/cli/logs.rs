@@ -18,6 +18,8 @@ pub(super) fn start(cli: &Cli) {
         | Command::Floors(_)
         | Command::Ledger(_)
         | Command::Audit(_)
+        | Command::Top(_)
+        | Command::Certs(_)
         | Command::Docs(_) => "warn",
     };
     // The transport's own lines quote headers and frames at `debug`; they stay out unless asked for by name.

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod certs;
 mod check;
 mod docs;
 mod floors;
@@ -16,6 +17,7 @@ mod serve;
 mod sign;
 mod state_file;
 mod template;
+mod top;
 
 pub use args::Cli;
 pub use docs::refusals_markdown;
@@ -100,6 +102,8 @@ fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Floors(command) => floors::run(command, dir, output),
         Command::Ledger(command) => ledger::run(command, dir, output),
         Command::Audit(command) => audit::run(command, dir, output),
+        Command::Certs(command) => certs::run(&command, output),
+        Command::Top(args) => top::run(&args, dir, output),
         Command::Docs(command) => docs::run(command),
     }
 }

@@ -5,7 +5,8 @@ use crate::admin::Administrator;
 use crate::check::Severity;
 use crate::deployment::Deployment;
 use crate::proto::admin::ReloadPoliciesRequest;
-use crate::server::{ServeError, serve};
+use crate::server::{Parts, ServeError, serve};
+use sigwarden_telemetry::notify::{Notify, watchdog as watchdog_interval};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +24,36 @@ async fn reload(administrator: Arc<Administrator>) {
         Ok(Ok(_)) => {}
         Ok(Err(not_done)) => tracing::error!("SIGHUP: {}", not_done.text),
         Err(_) => tracing::error!("SIGHUP: the reload panicked; the policies in force stay"),
+    }
+}
+
+/// The service manager, if it wants to hear of us.
+fn notify() -> Notify {
+    Notify::from_env().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the service manager cannot be told how it goes: NOTIFY_SOCKET is no socket");
+        Notify::nobody()
+    })
+}
+
+fn told(sent: std::io::Result<()>) {
+    if let Err(error) = sent {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
+
+/// Tells the service manager that all is well, as long as it is. Ends never: a daemon whose ledger failed ends by itself.
+fn watchdog<'a>(notify: &'a Notify, parts: &Parts) -> impl Future<Output = ()> + 'a {
+    let fatal = Arc::clone(&parts.fatal);
+    async move {
+        let Some(every) = watchdog_interval() else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(every / 2).await;
+            if fatal.reason().is_none() {
+                told(notify.alive());
+            }
+        }
     }
 }
 
@@ -62,7 +93,9 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
             }
         };
         let config = deployment.config();
+        let notify = notify();
         let ready = || {
+            told(notify.ready(&format!("signing for {} with {} keys", config.network, config.keys.len())));
             tracing::info!(
                 socket = %config.socket.display(),
                 network = %config.network,
@@ -73,7 +106,16 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
                 "ready"
             );
         };
-        serve(deployment.server_parts(), stop, ready).await
+        let stop = async {
+            stop.await;
+            told(notify.stopping("requests past their decision finish"));
+        };
+        let parts = deployment.server_parts();
+        let alive = watchdog(&notify, &parts);
+        tokio::select! {
+            served = serve(parts, stop, ready) => served,
+            () = alive => Ok(()),
+        }
     });
     drop(runtime);
     let closed = deployment.close();

@@ -11,7 +11,7 @@ use sigwarden_keys::{
     HoldError, IndexEntry, Keystore, KeystoreBackend, MockHsm, MockScript, Passphrase, PassphraseFor, SealedFileBackend, Vault,
     check_passphrase,
 };
-use sigwarden_pkcs11::{Distrusted, Pkcs11Backend, TokenInfo, TokenStatus};
+use sigwarden_pkcs11::{Distrusted, Pkcs11Backend, TokenInfo, TokenState, TokenStatus};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -211,6 +211,17 @@ impl Backends {
     /// What every token is like; none if there is no `pkcs11` backend.
     pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
         self.pkcs11().flat_map(|(_, backend)| backend.tokens()).collect()
+    }
+
+    /// Whether a backend answers: of several tokens one is enough.
+    pub(super) fn is_up(&self, name: &str) -> bool {
+        match self.open.get(name) {
+            Some(Open::Pkcs11(backend)) => backend.tokens().iter().any(|token| token.state == TokenState::Ready),
+            Some(Open::SealedFile(_) | Open::Keystore(..) | Open::MockHsm(_)) => true,
+            #[cfg(feature = "env-secrets")]
+            Some(Open::Env(_)) => true,
+            None => false,
+        }
     }
 
     /// Keys that a token was caught lying about.

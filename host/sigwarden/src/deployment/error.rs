@@ -51,6 +51,12 @@ pub enum OpenError {
     /// A policy does not load.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// A listener's certificates.
+    #[error(transparent)]
+    Listener(#[from] crate::server::ListenerError),
+    /// Traces cannot be sent.
+    #[error("traces.endpoint: {0}")]
+    Traces(#[from] sigwarden_telemetry::trace::TracesError),
     /// The start could not be recorded.
     #[error("the ledger: {0}")]
     Record(#[from] AdministerError),

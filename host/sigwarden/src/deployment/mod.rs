@@ -39,8 +39,12 @@ use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, PassphraseFor, Vault,
 use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, Room, VerifyError};
 use sigwarden_pkcs11::TokenStatus;
 use sigwarden_policy::{Engine, Loaded};
+use sigwarden_telemetry::metrics::{Build, PolicyFact};
+use sigwarden_telemetry::trace::Traces;
+use sigwarden_telemetry::{Metrics, Observed};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use ticker::Ticker;
 use watch::Watched;
 
@@ -52,6 +56,11 @@ pub struct Deployment {
     backends: Arc<Backends>,
     loaded: Vec<Loaded>,
     findings: Vec<Finding>,
+    listeners: Vec<server::Ready>,
+    metrics: Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
+    told_policies: Arc<RwLock<Vec<PolicyFact>>>,
+    queued: Arc<AtomicU64>,
     fatal: Arc<Fatal>,
     place: Place,
     watch: Option<Ticker>,
@@ -97,6 +106,7 @@ impl Deployment {
     pub fn open_with(config: Config, options: Options) -> Result<Self, OpenError> {
         let lock = DeploymentLock::acquire(&config.state_dir)?;
         let findings = refuse_what_the_network_refuses(&config)?;
+        let listeners = server::load_listeners(&config)?;
         // Secrets first: taking one out of the environment is sound only while this process has a single thread.
         let now_ms = (options.clock)();
         let vault = open_vault(&config, options.passphrase)?;
@@ -116,6 +126,9 @@ impl Deployment {
         let changed = policies::changed(&loaded, &state);
         record(&ledger, AdminKind::PolicySet, "the policies of this start", now_ms, changed)?;
         mark(&place, &ledger).map_err(OpenError::Marker)?;
+        let (metrics, traces) = watchers(&config, &ledger, &loaded)?;
+        let told_policies = Arc::new(RwLock::new(loaded.iter().map(|loaded| metrics::policy(loaded, false)).collect()));
+        let observed = Observed::new(Arc::clone(&ledger), Arc::clone(&metrics)).with_traces(traces.clone());
         let mut process_id = [0; 8];
         getrandom::fill(&mut process_id).map_err(OpenError::Random)?;
         let pipeline = Arc::new(Pipeline::new(Parts {
@@ -123,7 +136,7 @@ impl Deployment {
             clients: Clients(config.clients.clone()),
             keys: keys.keyring,
             policies: Arc::new(set),
-            ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+            ledger: Arc::new(observed),
             backends: backends.by_name(),
             decode: sigwarden_formats::decode,
             clock: options.clock,
@@ -159,6 +172,11 @@ impl Deployment {
             backends,
             loaded,
             findings,
+            listeners,
+            metrics,
+            traces,
+            told_policies,
+            queued: Arc::default(),
             fatal,
             place,
             watch: Some(watch),
@@ -176,6 +194,7 @@ impl Deployment {
     pub fn rehearse(config: &Config, tokens: &mut Option<Vec<TokenStatus>>) -> Result<(), OpenError> {
         let _lock = DeploymentLock::acquire(&config.state_dir)?;
         refuse_what_the_network_refuses(config)?;
+        server::load_listeners(config)?;
         let backends = Backends::open(config, open_vault(config, None)?)?;
         *tokens = Some(backends.tokens());
         refuse_tokens(config, &backends)?;
@@ -250,18 +269,33 @@ impl Deployment {
                 }
             }),
             fatal: Arc::clone(&self.fatal),
+            counted: Arc::clone(&self.metrics),
+            queued: Arc::clone(&self.queued),
             metrics: self.config.metrics_listen.map(|listen| server::MetricsParts {
                 listen,
-                write: metrics::writer(metrics::Metrics {
-                    config: self.config.clone(),
-                    backends: Arc::clone(&self.backends),
-                    ledger: Arc::clone(&self.ledger),
-                }),
+                pages: metrics::pages(self.told()),
             }),
+            admissions: self.config.admissions.clone(),
+            listeners: self.listeners.clone(),
+            privvals: self.config.privvals.clone(),
             admin: Some(server::AdminParts {
                 socket: self.config.admin_socket.clone(),
                 administrator: Arc::clone(&self.administrator),
             }),
+        }
+    }
+
+    fn told(&self) -> metrics::Told {
+        let pipeline = Arc::clone(&self.pipeline);
+        metrics::Told {
+            config: self.config.clone(),
+            backends: Arc::clone(&self.backends),
+            ledger: Arc::clone(&self.ledger),
+            metrics: Arc::clone(&self.metrics),
+            listeners: self.listeners.clone(),
+            policies: Arc::clone(&self.told_policies),
+            queued: Arc::clone(&self.queued),
+            stopping: Arc::new(move || pipeline.is_stopping()),
         }
     }
 
@@ -273,6 +307,9 @@ impl Deployment {
         self.pipeline.stop();
         drop(self.tending.take());
         drop(self.watch.take());
+        if let Some(traces) = &self.traces {
+            traces.stop();
+        }
         self.ledger.close()?;
         if let Err(error) = mark(&self.place, &self.ledger) {
             // The next start finds it behind, which is no fault.
@@ -280,6 +317,31 @@ impl Deployment {
         }
         Ok(())
     }
+}
+
+/// What counts requests, and what makes traces of them.
+fn watchers(config: &Config, ledger: &EmbeddedLedger, loaded: &[Loaded]) -> Result<(Arc<Metrics>, Option<Arc<Traces>>), OpenError> {
+    let build = Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: String::new(),
+        network: config.network,
+    };
+    let metrics = Arc::new(Metrics::new(build.clone()));
+    let names: Vec<String> = config.keys.iter().map(|key| key.id.name.to_string()).collect();
+    metrics.keys(names.iter().map(String::as_str));
+    for loaded in loaded {
+        metrics.policy(&loaded.instance, loaded.manifest.denial_codes.iter().map(String::as_str));
+    }
+    let traces = match &config.traces_endpoint {
+        Some(endpoint) => Some(Arc::new(Traces::start(
+            endpoint,
+            &build,
+            ledger.deployment_id(),
+            Arc::clone(&metrics),
+        )?)),
+        None => None,
+    };
+    Ok((metrics, traces))
 }
 
 /// Opens the vault with the passphrase given, or the one from where the configuration says. None if no backend has one.

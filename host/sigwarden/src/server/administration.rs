@@ -1,12 +1,15 @@
 //! `admin.sock` beside the signing socket: a socket, a transport and a service of its own.
 
-use super::listener::{Bounds, Socket};
+use super::connection::Bounds;
+use super::unix::Socket;
 use super::{AdminParts, HEADER_BYTES_MAX, PENDING_RESETS_MAX, SocketError};
 use crate::admin::socket::server;
 use sigwarden_core::caller::Peer;
+use sigwarden_telemetry::Metrics;
+use sigwarden_telemetry::metrics::Listener;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
@@ -18,15 +21,18 @@ const CONNECTIONS: usize = 16;
 const STREAMS: u32 = 4;
 
 /// Starts it. It stops once the sender is dropped.
-pub(super) fn start(parts: Option<&AdminParts>) -> Result<(oneshot::Sender<()>, Option<JoinHandle<()>>), SocketError> {
+pub(super) fn start(
+    parts: Option<&AdminParts>,
+    metrics: Arc<Metrics>,
+) -> Result<(oneshot::Sender<()>, Option<JoinHandle<()>>), SocketError> {
     let (stops, stopped) = oneshot::channel::<()>();
     let Some(parts) = parts else { return Ok((stops, None)) };
     let socket = Socket::bind("server.admin_socket", &parts.socket, false)?;
     let service = server(Arc::clone(&parts.administrator));
     let (accepted, incoming) = mpsc::channel(1);
     let bounds = Bounds {
-        all: CONNECTIONS,
-        of_one_uid: CONNECTIONS,
+        all: Arc::new(Semaphore::new(CONNECTIONS)),
+        of_one: CONNECTIONS,
     };
     let own = rustix::process::geteuid().as_raw();
     // The mode lets nobody else in, root aside; the kernel's word is asked all the same.
@@ -39,10 +45,10 @@ pub(super) fn start(parts: Option<&AdminParts>) -> Result<(oneshot::Sender<()>, 
                 "closed a connection to the admin socket: only the daemon's own user administers"
             );
         }
-        is_own
+        is_own.then(|| Arc::from("administration"))
     };
     let serving = async move {
-        let accepting = tokio::spawn(socket.accept(bounds, known, accepted));
+        let accepting = tokio::spawn(socket.accept(bounds, known, metrics, Listener::Admin, accepted));
         let stop = accepting.abort_handle();
         let until = async move {
             // Ends with an error when the sender is dropped: that is the sign.

@@ -1,25 +1,39 @@
 //! What every transport stands on: the queue in front of the pipeline. A transport turns its messages into calls and the answers back.
 
-use super::pool::{Job, Queue};
-use sigwarden_core::caller::Peer;
+use super::admission::{Admissions, Admitted};
+use super::pool::{Answer, Job, Queue};
+use sigwarden_core::caller::{Clients, Peer};
 use sigwarden_core::pipeline::{Asked, SignCall};
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Code, Operation, Pipeline, Refusal, Signed};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Batches at once. Each may wait for 64 signatures of backends elsewhere, on as many threads.
+const BATCHES: usize = 4;
 
 /// The way into the pipeline; clones share it.
 #[derive(Clone)]
 pub(super) struct Front {
     pipeline: Arc<Pipeline>,
     queue: Queue,
+    clients: Arc<Clients>,
+    admissions: Arc<Admissions>,
+    /// Batches that run at once: each may take threads of its own.
+    batches: Arc<Semaphore>,
 }
 
 impl Front {
-    pub(super) fn new(pipeline: Arc<Pipeline>, queue: Queue) -> Self {
-        Self { pipeline, queue }
+    pub(super) fn new(pipeline: Arc<Pipeline>, queue: Queue, clients: Clients, admissions: Admissions) -> Self {
+        Self {
+            pipeline,
+            queue,
+            clients: Arc::new(clients),
+            admissions: Arc::new(admissions),
+            batches: Arc::new(Semaphore::new(BATCHES)),
+        }
     }
 
     /// The pipeline, for what is no request.
@@ -33,31 +47,52 @@ impl Front {
     }
 
     pub(super) async fn sign(&self, peer: Peer, call: SignCall) -> Result<Signed, Refusal> {
+        let admitted = self.admit(&peer, &call, 1)?;
         let waits = self.pipeline.waits_for_backend(&call.key);
         let (sender, answer) = oneshot::channel();
-        self.run(Job::Sign(Asked { peer, call }, sender), waits, answer).await?
+        let job = Job::Sign(Asked { peer, call }, Answer::new(sender, admitted));
+        self.run(job, waits, answer).await?
     }
 
     /// Each with its own verdict, in order.
     pub(super) async fn sign_all(&self, peer: &Peer, calls: Vec<SignCall>) -> Result<Vec<Result<Signed, Refusal>>, Refusal> {
+        let admitted = self.admit(peer, &reading(String::new()), calls.len())?;
+        // Closed never.
+        let _place = self.batches.acquire().await;
         let (sender, answer) = oneshot::channel();
         let asked = calls.into_iter().map(|call| Asked { peer: peer.clone(), call }).collect();
-        self.run(Job::SignAll(asked, sender), true, answer).await
+        self.run(Job::SignAll(asked, Answer::new(sender, admitted)), true, answer).await
     }
 
     pub(super) async fn decapsulate(&self, peer: Peer, call: SignCall) -> Result<Decapsulated, Refusal> {
+        let admitted = self.admit(&peer, &call, 1)?;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::Decapsulate(peer, call, sender), true, answer).await?
+        self.run(Job::Decapsulate(peer, call, Answer::new(sender, admitted)), true, answer)
+            .await?
     }
 
     pub(super) async fn public_key(&self, peer: Peer, key: String) -> Result<Readable, Refusal> {
+        let admitted = self.admit(&peer, &reading(key.clone()), 1)?;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::PublicKey(peer, key, sender), false, answer).await?
+        self.run(Job::PublicKey(peer, key, Answer::new(sender, admitted)), false, answer)
+            .await?
     }
 
     pub(super) async fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
+        let admitted = self.admit(&peer, &reading(String::new()), 1)?;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::ListKeys(peer, sender), false, answer).await?
+        self.run(Job::ListKeys(peer, Answer::new(sender, admitted)), false, answer).await?
+    }
+
+    /// Lets requests of a client in that has a bound; who is no client is refused later, by the pipeline.
+    fn admit(&self, peer: &Peer, call: &SignCall, count: usize) -> Result<Admitted, Refusal> {
+        if self.admissions.is_empty() {
+            return Ok(Admitted::nobody());
+        }
+        let client = self.clients.0.iter().find(|client| client.is(peer));
+        let Some(client) = client else { return Ok(Admitted::nobody()) };
+        let admitted = self.admissions.admit(&client.name, count, Instant::now());
+        admitted.map_err(|refusal| self.pipeline.refuse(peer.clone(), call, refusal))
     }
 
     /// Queues a job and waits for its answer. If the client hangs up, this future is dropped and the job runs all the same.

@@ -1,12 +1,15 @@
-//! `GET /metrics` for Prometheus, on a loopback address: HTTP/1.1, one small page, bounded connections. Nothing here decides anything.
+//! `GET /metrics`, `/livez` and `/readyz` on a loopback address: HTTP/1.1, small pages, bounded connections. Nothing here decides anything.
 
 use super::MetricsParts;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sigwarden_telemetry::Metrics;
+use sigwarden_telemetry::http::respond;
+use sigwarden_telemetry::metrics::Listener;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +17,18 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// Scrapes at once: one Prometheus, its twin, and a person.
+/// Scrapes at once: one Prometheus, its twin, a probe, and a person with `sigwarden top`.
 const CONNECTIONS: usize = 8;
 
 /// A scrape that takes longer is hung up on.
 const SCRAPE: Duration = Duration::from_secs(10);
 
 /// Starts it.
-pub(super) async fn start(parts: Option<&MetricsParts>) -> std::io::Result<Option<JoinHandle<()>>> {
+pub(super) async fn start(parts: Option<&MetricsParts>, metrics: Arc<Metrics>) -> std::io::Result<Option<JoinHandle<()>>> {
     let Some(parts) = parts else { return Ok(None) };
     let listener = TcpListener::bind(parts.listen).await?;
     tracing::info!(listen = %listener.local_addr()?, "metrics");
-    let write = Arc::clone(&parts.write);
+    let pages = parts.pages.clone();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let serving = async move {
         loop {
@@ -41,12 +44,13 @@ pub(super) async fn start(parts: Option<&MetricsParts>) -> std::io::Result<Optio
                     continue;
                 }
             };
-            let write = Arc::clone(&write);
+            let pages = pages.clone();
+            let open = metrics.connected(Listener::Metrics);
             tokio::spawn(async move {
-                let _place = place;
-                let service = service_fn(move |request| {
-                    let answer = answer(&request, &write);
-                    async move { Ok::<_, Infallible>(answer) }
+                let _held = (place, open);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let pages = pages.clone();
+                    async move { Ok::<_, Infallible>(answer(&request, &pages)) }
                 });
                 let mut http = hyper::server::conn::http1::Builder::new();
                 http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(SCRAPE);
@@ -58,21 +62,16 @@ pub(super) async fn start(parts: Option<&MetricsParts>) -> std::io::Result<Optio
     Ok(Some(tokio::spawn(serving)))
 }
 
-fn answer(request: &Request<Incoming>, write: &Arc<dyn Fn() -> String + Send + Sync>) -> Response<Full<Bytes>> {
-    let page = |status: StatusCode, kind: &'static str, text: String| {
-        let mut response = Response::new(Full::new(Bytes::from(text)));
-        *response.status_mut() = status;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
-        response
-    };
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => page(
-            StatusCode::OK,
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            write(),
-        ),
-        _ => page(StatusCode::NOT_FOUND, "text/plain", "GET /metrics is here\n".to_owned()),
-    }
+fn answer(request: &Request<Incoming>, pages: &super::Pages) -> Response<Full<Bytes>> {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let answer = respond(request.method().as_str(), target, accept, &(pages.readiness)(), || {
+        (pages.metrics)()
+    });
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    response
 }

@@ -1,34 +1,47 @@
 //! The daemon's edge: gRPC over a Unix socket in front of the pipeline. Async ends here; requests run on blocking threads.
 
 mod administration;
+mod admission;
+mod connection;
 mod front;
-mod listener;
+mod json_rpc;
+mod known;
 mod metrics;
 mod pool;
+mod privval;
 mod signer;
+mod tcp;
+mod unix;
 mod unread;
 
-pub use listener::SocketError;
 pub use pool::STACK_BYTES;
 pub use sigwarden_protocol::{CODE_KEY, DETAIL_TYPE, from_status, grpc_code, to_status};
+pub use tcp::{ListenerError, Ready, load as load_listeners};
+pub use unix::SocketError;
 
 use crate::admin::Administrator;
-use crate::config::Limits;
+use crate::config::{Admission, Limits, Privval};
 use crate::fatal::Fatal;
 use crate::proto::signer_server::SignerServer;
+use admission::Admissions;
+use connection::Bounds;
 use front::Front;
-use listener::{Bounds, Socket, Told};
+use json_rpc::JsonRpc;
+use known::Known;
 use pool::Pool;
 use signer::Signer;
-use sigwarden_core::caller::{Clients, Peer};
-use sigwarden_core::pipeline::SignCall;
+use sigwarden_core::caller::Clients;
 use sigwarden_core::{Network, Pipeline};
+use sigwarden_telemetry::http::Readiness;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
+use unix::Socket;
 use unread::Unread;
 
 /// What a request may have beside its payload: names and ids, under 1 KiB, and some room in which core's own limit answers, which
@@ -83,16 +96,35 @@ pub struct Parts {
     pub fatal: Arc<Fatal>,
     /// Administration, if there is any.
     pub admin: Option<AdminParts>,
+    /// What is counted.
+    pub counted: Arc<sigwarden_telemetry::Metrics>,
+    /// Told of how many requests wait for a thread.
+    pub queued: Arc<AtomicU64>,
     /// Metrics, if they are told.
     pub metrics: Option<MetricsParts>,
+    /// How much clients may ask for, where they have a bound.
+    pub admissions: BTreeMap<Arc<str>, Admission>,
+    /// TCP listeners, their certificates read.
+    pub listeners: Vec<Ready>,
+    /// Nodes that are dialled.
+    pub privvals: Vec<Privval>,
 }
 
 /// What the page of metrics is made of.
 pub struct MetricsParts {
     /// Where it listens; a loopback address.
     pub listen: std::net::SocketAddr,
-    /// Writes the page.
-    pub write: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Writes the pages.
+    pub pages: Pages,
+}
+
+/// What is told of the daemon over HTTP.
+#[derive(Clone)]
+pub struct Pages {
+    /// The page of metrics.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether it is ready.
+    pub readiness: Arc<dyn Fn() -> Readiness + Send + Sync>,
 }
 
 /// What administration is made of.
@@ -109,6 +141,9 @@ pub enum ServeError {
     /// The socket cannot be opened.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// A TCP listener cannot be had.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
     /// The system gives no threads.
     #[error("the threads for requests could not be started: {0}; lower limits.threads")]
     Threads(std::io::Error),
@@ -138,11 +173,22 @@ pub enum ServeError {
 /// It cannot start, the ledger failed, or requests did not finish in time.
 pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: impl FnOnce()) -> Result<(), ServeError> {
     let socket = Socket::bind("server.socket", &parts.socket, parts.socket_group_access)?;
-    let (admin_stops, admin) = administration::start(parts.admin.as_ref())?;
-    let metrics = metrics::start(parts.metrics.as_ref()).await.map_err(ServeError::Metrics)?;
+    let counted = &parts.counted;
+    let (admin_stops, admin) = administration::start(parts.admin.as_ref(), Arc::clone(counted))?;
+    let metrics = metrics::start(parts.metrics.as_ref(), Arc::clone(counted)).await;
+    let metrics = metrics.map_err(ServeError::Metrics)?;
     let limits = &parts.limits;
-    let pool = Pool::start(&parts.pipeline, limits.threads, limits.queue, limits.evaluations).map_err(ServeError::Threads)?;
-    let front = Front::new(Arc::clone(&parts.pipeline), pool.queue());
+    let pool = Pool::start(
+        &parts.pipeline,
+        limits.threads,
+        limits.queue,
+        limits.evaluations,
+        Arc::clone(counted),
+        Arc::clone(&parts.queued),
+    );
+    let pool = pool.map_err(ServeError::Threads)?;
+    let admissions = Admissions::new(&parts.admissions);
+    let front = Front::new(Arc::clone(&parts.pipeline), pool.queue(), parts.clients.clone(), admissions);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
@@ -168,12 +214,47 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         .add_service(reflection()?);
 
     let (accepted, incoming) = mpsc::channel(1);
-    let known = known_peer(&parts);
+    let known = Arc::new(Known::new(Arc::clone(&parts.pipeline), parts.clients.clone()));
     let bounds = Bounds {
-        all: parts.limits.connections,
-        of_one_uid: parts.limits.connections_per_client,
+        all: Arc::new(Semaphore::new(parts.limits.connections)),
+        of_one: parts.limits.connections_per_client,
     };
-    let accepting = tokio::spawn(socket.accept(bounds, known, accepted));
+    let behind = tcp::Behind {
+        bounds: bounds.clone(),
+        known: Arc::clone(&known),
+        metrics: Arc::clone(counted),
+        accepted: accepted.clone(),
+        json_rpc: JsonRpc {
+            front: front.clone(),
+            payload_bytes,
+            sound: sound(&parts),
+        },
+    };
+    // Each ends with the others, whichever way this ends.
+    let mut accepting = Accepting(Vec::new());
+    for ready in &parts.listeners {
+        accepting.0.push(tcp::start(ready.clone(), behind.clone()).await?);
+    }
+    drop(behind);
+    let of_socket = socket.accept(
+        bounds,
+        move |peer| known.client(peer),
+        Arc::clone(counted),
+        sigwarden_telemetry::metrics::Listener::Socket,
+        accepted,
+    );
+    accepting.0.push(tokio::spawn(of_socket).abort_handle());
+    if !parts.listeners.is_empty() {
+        accepting
+            .0
+            .push(tokio::spawn(renew(parts.listeners.clone(), parts.limits.watch)).abort_handle());
+    }
+    let links = parts.privvals.iter();
+    let links = Accepting(
+        links
+            .map(|privval| privval::start(privval.clone(), front.clone(), Arc::clone(counted)))
+            .collect(),
+    );
     ready();
 
     let grace = parts.limits.stop_grace;
@@ -184,7 +265,7 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
             () = parts.fatal.happened() => tracing::error!("stopping: the ledger failed"),
         }
         parts.pipeline.stop();
-        accepting.abort();
+        drop(accepting);
         drop(admin_stops);
         // Nobody listens any more if serving ended by itself.
         let _ = stopped.send(());
@@ -195,40 +276,44 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         // Clients that neither finish nor hang up do not keep the daemon.
         () = async { if grace_begins.await.is_ok() { tokio::time::sleep(grace).await } else { std::future::pending().await } } => {}
     }
-    accepting.abort();
     administration::finish(admin, grace).await;
     if let Some(metrics) = metrics {
         metrics.abort();
     }
     let finished = tokio::task::block_in_place(|| pool.finish(grace));
+    // Until here a node got the answer to what was past its decision.
+    drop(links);
     if let Some(reason) = parts.fatal.reason() {
         return Err(ServeError::Ledger(reason));
     }
     if finished { Ok(()) } else { Err(ServeError::Unfinished) }
 }
 
-/// Lets configured clients stay. Others are closed at once, with a record.
-fn known_peer(parts: &Parts) -> impl Fn(&Peer) -> bool + Send + use<> {
-    let (pipeline, clients) = (Arc::clone(&parts.pipeline), parts.clients.clone());
-    let told = Mutex::new(Told::default());
-    move |peer| match sigwarden_core::stages::authenticate::authenticate(&clients, peer) {
-        Ok(_) => true,
-        Err(refusal) => {
-            let nothing = SignCall {
-                operation: String::new(),
-                key: String::new(),
-                format: String::new(),
-                scheme: String::new(),
-                request_id: String::new(),
-                payload: Vec::new(),
-                received: Instant::now(),
-            };
-            let refusal = pipeline.refuse(peer.clone(), &nothing, refusal);
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(before) = told.count() {
-                tracing::warn!(%peer, before, %refusal, "closed a connection; `before` more since the last line");
-            }
-            false
-        }
+/// Tasks that are ended when it is dropped.
+struct Accepting(Vec<tokio::task::AbortHandle>);
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+}
+
+/// Whether the ledger is sound and its disk has room.
+fn sound(parts: &Parts) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    let (condition, fatal) = (Arc::clone(&parts.condition), Arc::clone(&parts.fatal));
+    Arc::new(move || {
+        let condition = condition();
+        fatal.reason().is_none() && condition.trouble.is_none() && !condition.full
+    })
+}
+
+/// Looks at certificates, for ever.
+async fn renew(listeners: Vec<Ready>, every: Duration) {
+    let listeners = Arc::new(listeners);
+    loop {
+        tokio::time::sleep(every).await;
+        let listeners = Arc::clone(&listeners);
+        // Reads files.
+        drop(tokio::task::spawn_blocking(move || tcp::renew(&listeners)).await);
     }
 }

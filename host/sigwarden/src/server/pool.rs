@@ -8,12 +8,15 @@
 //! The thread that became idle last is woken first: its stack and its allocator's cache are still warm, and those of threads that no
 //! load needs are never touched.
 
+use super::admission::Admitted;
 use sigwarden_core::caller::Peer;
 use sigwarden_core::pipeline::{Asked, SignCall};
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Pipeline, Refusal, Signed};
+use sigwarden_telemetry::Metrics;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -25,18 +28,38 @@ pub const STACK_BYTES: usize = 2 * 1024 * 1024;
 /// Requests that a thread takes at once. More would gain nothing: at 32 the durable write is a small part of each.
 const TAKEN_MAX: usize = 32;
 
+/// Where an answer goes. The request's place among its client's is free again once it is answered, whether or not anybody listens.
+pub(super) struct Answer<T> {
+    sender: oneshot::Sender<T>,
+    _admitted: Admitted,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn new(sender: oneshot::Sender<T>, admitted: Admitted) -> Self {
+        Self {
+            sender,
+            _admitted: admitted,
+        }
+    }
+
+    fn send(self, answer: T) {
+        // A receiver that is gone hung up; the request was executed and recorded all the same.
+        drop(self.sender.send(answer));
+    }
+}
+
 /// One request, and where its answer goes.
 pub(super) enum Job {
     /// Sign.
-    Sign(Asked, oneshot::Sender<Result<Signed, Refusal>>),
+    Sign(Asked, Answer<Result<Signed, Refusal>>),
     /// Sign many; the answers are in their order.
-    SignAll(Vec<Asked>, oneshot::Sender<Vec<Result<Signed, Refusal>>>),
+    SignAll(Vec<Asked>, Answer<Vec<Result<Signed, Refusal>>>),
     /// Decapsulate.
-    Decapsulate(Peer, SignCall, oneshot::Sender<Result<Decapsulated, Refusal>>),
+    Decapsulate(Peer, SignCall, Answer<Result<Decapsulated, Refusal>>),
     /// Read a key.
-    PublicKey(Peer, String, oneshot::Sender<Result<Readable, Refusal>>),
+    PublicKey(Peer, String, Answer<Result<Readable, Refusal>>),
     /// List keys.
-    ListKeys(Peer, oneshot::Sender<Result<Vec<Readable>, Refusal>>),
+    ListKeys(Peer, Answer<Result<Vec<Readable>, Refusal>>),
 }
 
 /// The queue and its threads.
@@ -54,6 +77,9 @@ struct Shared {
     limit: usize,
     /// How many judge at once.
     judges: usize,
+    metrics: Arc<Metrics>,
+    /// How many wait, for a scrape.
+    told: Arc<AtomicU64>,
 }
 
 struct Waiting {
@@ -67,6 +93,7 @@ struct Waiting {
 
 struct Queued {
     job: Job,
+    since: Instant,
     /// Its key's backend is elsewhere.
     waits: bool,
 }
@@ -75,6 +102,10 @@ impl Shared {
     // A queue is valid after any panic: no code that can panic runs under the lock.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, waiting: &Waiting) {
+        self.told.store(waiting.jobs.len() as u64, Ordering::Relaxed);
     }
 }
 
@@ -90,7 +121,7 @@ impl Waiting {
     }
 
     /// One judge's share of what waits: requests that can be done together, or one that cannot.
-    fn share(&mut self, judges: usize) -> Vec<Job> {
+    fn share(&mut self, judges: usize, metrics: &Metrics) -> Vec<Job> {
         let free = judges.saturating_sub(self.judging) + 1;
         let most = self.jobs.len().div_ceil(free).clamp(1, TAKEN_MAX);
         let mut taken = Vec::with_capacity(most);
@@ -101,7 +132,10 @@ impl Waiting {
                 break;
             }
             let alone = !together(next);
-            taken.extend(self.jobs.pop_front().map(|queued| queued.job));
+            taken.extend(self.jobs.pop_front().map(|queued| {
+                metrics.queued(queued.since.elapsed());
+                queued.job
+            }));
             if alone {
                 break;
             }
@@ -132,7 +166,9 @@ impl Queue {
         if waiting.closed || waiting.jobs.len() >= self.0.limit {
             return Err(Box::new(job));
         }
-        waiting.jobs.push_back(Queued { job, waits });
+        let since = Instant::now();
+        waiting.jobs.push_back(Queued { job, since, waits });
+        self.0.tell(&waiting);
         let next = waiting.next(self.0.judges);
         drop(waiting);
         if let Some(next) = next {
@@ -149,7 +185,14 @@ impl Queue {
 
 impl Pool {
     /// Starts `threads` threads behind a queue of at most `limit` jobs, of which `judges` judge at once.
-    pub(super) fn start(pipeline: &Arc<Pipeline>, threads: usize, limit: usize, judges: usize) -> std::io::Result<Self> {
+    pub(super) fn start(
+        pipeline: &Arc<Pipeline>,
+        threads: usize,
+        limit: usize,
+        judges: usize,
+        metrics: Arc<Metrics>,
+        told: Arc<AtomicU64>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Waiting {
                 jobs: VecDeque::with_capacity(limit.min(1024)),
@@ -159,6 +202,8 @@ impl Pool {
             }),
             limit,
             judges: judges.max(1),
+            metrics,
+            told,
         });
         let mut pool = Self {
             shared: Arc::clone(&shared),
@@ -220,7 +265,8 @@ fn work(shared: &Shared, pipeline: &Pipeline) {
         }
         if waiting.judging < shared.judges && !waiting.jobs.is_empty() {
             waiting.judging += 1;
-            let taken = waiting.share(shared.judges);
+            let taken = waiting.share(shared.judges, &shared.metrics);
+            shared.tell(&waiting);
             // What is left is for the next place that is free.
             let next = waiting.next(shared.judges);
             drop(waiting);
@@ -260,8 +306,9 @@ fn run(taken: Vec<Job>, place: Place<'_>, pipeline: &Pipeline, judges: usize) {
         // The other cores have threads of their own.
         pipeline.sign_all(asked, 1, || drop(place), &|index, signed| {
             let answer = answers.get(index).and_then(|answer| lock(answer).take());
-            // A receiver that is gone hung up; the request is executed and recorded all the same.
-            drop(answer.map(|answer| answer.send(told(signed))));
+            if let Some(answer) = answer {
+                answer.send(told(signed));
+            }
         });
     });
     if std::panic::catch_unwind(run).is_err() {
@@ -274,7 +321,7 @@ fn alone(job: Job, place: Place<'_>, pipeline: &Pipeline, cores: usize) {
         Job::Sign(Asked { peer, call }, answer) => {
             // It waits for its backend: the pipeline's own permits bound how many judge.
             drop(place);
-            drop(answer.send(told(pipeline.sign(peer, call))));
+            answer.send(told(pipeline.sign(peer, call)));
         }
         Job::SignAll(asked, answer) => {
             let answers: Vec<_> = asked.iter().map(|_| Mutex::new(None)).collect();
@@ -286,14 +333,16 @@ fn alone(job: Job, place: Place<'_>, pipeline: &Pipeline, cores: usize) {
             pipeline.sign_all(asked, cores, || drop(place), &put);
             let all: Option<Vec<_>> = answers.iter().map(|slot| lock(slot).take()).collect();
             // Each was answered; if not, the caller is told of an internal error.
-            drop(all.map(|all| answer.send(all)));
+            if let Some(all) = all {
+                answer.send(all);
+            }
         }
         Job::Decapsulate(peer, call, answer) => {
             drop(place);
-            drop(answer.send(told(pipeline.decapsulate(peer, call))));
+            answer.send(told(pipeline.decapsulate(peer, call)));
         }
-        Job::PublicKey(peer, key, answer) => drop(answer.send(pipeline.public_key(peer, &key))),
-        Job::ListKeys(peer, answer) => drop(answer.send(pipeline.list_keys(peer))),
+        Job::PublicKey(peer, key, answer) => answer.send(pipeline.public_key(peer, &key)),
+        Job::ListKeys(peer, answer) => answer.send(pipeline.list_keys(peer)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The service: wire messages to calls of the pipeline and back. Decides nothing.
 
+use super::connection::ConnectedPeer;
 use super::front::Front;
-use super::listener::ConnectedPeer;
 use super::{Condition, Parts, to_status};
 use crate::fatal::Fatal;
 use crate::proto;

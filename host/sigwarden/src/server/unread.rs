@@ -1,7 +1,7 @@
 //! A message that never reaches the service: over the transport's own limit, which tonic answers with `OUT_OF_RANGE`, or no protobuf,
 //! which it answers with `INTERNAL`. Here those answers become refusals like any other, with their code and their record.
 
-use super::listener::ConnectedPeer;
+use super::connection::ConnectedPeer;
 use super::{CODE_KEY, to_status};
 use sigwarden_core::pipeline::SignCall;
 use sigwarden_core::{Code, Operation, Pipeline, Refusal};

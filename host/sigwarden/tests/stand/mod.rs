@@ -154,6 +154,15 @@ impl Stand {
             admin: None,
             backends: Vec::new(),
             metrics: None,
+            counted: Arc::new(sigwarden_telemetry::Metrics::new(sigwarden_telemetry::metrics::Build {
+                version: "test".into(),
+                revision: String::new(),
+                network: Network::Devnet,
+            })),
+            queued: Arc::default(),
+            admissions: BTreeMap::new(),
+            listeners: Vec::new(),
+            privvals: Vec::new(),
         };
         change(&mut parts);
         let (stop, stopped) = oneshot::channel::<()>();

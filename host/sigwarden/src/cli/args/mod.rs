@@ -69,6 +69,11 @@ pub(super) enum Command {
     /// Read and verify the audit log
     #[command(subcommand)]
     Audit(Audit),
+    /// Show rates, refusals, latencies and keys of the running daemon, live
+    Top(sigwarden_telemetry::top::TopArgs),
+    /// Make a private CA and certificates for a small deployment's TLS
+    #[command(subcommand)]
+    Certs(sigwarden_tls::cli::Certs),
     /// Write a completion script for a shell to standard output
     #[command(after_help = "Example:\n  sigwarden completions bash > /etc/bash_completion.d/sigwarden")]
     Completions {

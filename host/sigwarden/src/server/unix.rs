@@ -1,26 +1,17 @@
 //! The Unix socket: who may reach it, how many at once, and who they are, by the kernel's word.
 
+use super::connection::{Bounds, Connection, Open, Told, Wire};
 use sigwarden_core::caller::Peer;
-use std::collections::HashMap;
+use sigwarden_telemetry::Metrics;
+use sigwarden_telemetry::metrics::Listener;
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Sleep;
-use tonic::transport::server::Connected;
-
-/// How long a new connection may take to say the first bytes of HTTP/2. It is on this machine: 5 s is generous.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// Bytes of HTTP/2's connection preface (RFC 9113 §3.4).
-const PREFACE_BYTES: usize = 24;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 
 /// Bytes of a socket's path that the kernel takes (`sun_path`, with its NUL).
 const PATH_BYTES_MAX: usize = 107;
@@ -112,14 +103,20 @@ impl Socket {
         })
     }
 
-    /// Accepts for ever. At most `bounds.all` at once: the others wait in the kernel's backlog. At most `bounds.of_one_uid` of one uid:
-    /// more are closed. `known` says whether a peer may stay.
-    pub(super) async fn accept(self, bounds: Bounds, known: impl Fn(&Peer) -> bool, accepted: mpsc::Sender<io::Result<Connection>>) {
-        let free = Arc::new(Semaphore::new(bounds.all));
+    /// Accepts for ever. At most `bounds.all` at once, those of other listeners counted: more wait in the kernel's backlog. At most
+    /// `bounds.of_one` of one client: more are closed. `known` gives the name of a client that may stay.
+    pub(super) async fn accept(
+        self,
+        bounds: Bounds,
+        known: impl Fn(&Peer) -> Option<Arc<str>>,
+        metrics: Arc<Metrics>,
+        listener: Listener,
+        accepted: mpsc::Sender<io::Result<Connection>>,
+    ) {
         let open = Open::default();
         let mut told = Told::default();
         loop {
-            let Ok(permit) = Arc::clone(&free).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&bounds.all).acquire_owned().await else {
                 return;
             };
             let stream = match self.listener.accept().await {
@@ -134,20 +131,27 @@ impl Socket {
             let Ok(credentials) = stream.peer_cred() else { continue };
             let (uid, gid) = (credentials.uid(), credentials.gid());
             let peer = Peer::User { uid, gid };
-            if !known(&peer) {
+            let Some(name) = known(&peer) else {
+                metrics.turned_away(listener);
                 continue;
-            }
-            let Some(counted) = open.count(uid, bounds.of_one_uid) else {
+            };
+            let Some(counted) = open.count(&name, bounds.of_one) else {
+                metrics.turned_away(listener);
                 if let Some(before) = told.count() {
                     tracing::warn!(
                         uid,
                         before,
-                        "closed a connection: this uid has limits.connections_per_client already; `before` more since the last line"
+                        "closed a connection: this client has limits.connections_per_client already; `before` more since the last line"
                     );
                 }
                 continue;
             };
-            if accepted.send(Ok(Connection::new(stream, peer, permit, counted))).await.is_err() {
+            let counted = (counted, metrics.connected(listener));
+            if accepted
+                .send(Ok(Connection::new(Wire::Unix(stream), peer, permit, counted)))
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -182,137 +186,5 @@ fn prepare_directory(field: &'static str, dir: &Path) -> Result<(), SocketError>
             std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir).map_err(at)
         }
         Err(error) => Err(at(error)),
-    }
-}
-
-/// Log lines about closed connections: one a second, the others counted. Who fills the log hides in it.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    last: Option<std::time::Instant>,
-    unsaid: u64,
-}
-
-impl Told {
-    /// Counts one; how many were not told before it, if it may be told.
-    pub(super) fn count(&mut self) -> Option<u64> {
-        if self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
-            self.unsaid += 1;
-            return None;
-        }
-        self.last = Some(std::time::Instant::now());
-        Some(std::mem::take(&mut self.unsaid))
-    }
-}
-
-/// How many connections at once.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) all: usize,
-    pub(super) of_one_uid: usize,
-}
-
-/// How many connections each uid has open. Only configured clients are counted, so it stays small.
-#[derive(Debug, Clone, Default)]
-struct Open(Arc<Mutex<HashMap<u32, usize>>>);
-
-impl Open {
-    fn count(&self, uid: u32, most: usize) -> Option<Counted> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_uid = open.entry(uid).or_default();
-        if *of_uid >= most {
-            return None;
-        }
-        *of_uid += 1;
-        drop(open);
-        Some(Counted(self.clone(), uid))
-    }
-}
-
-/// One open connection of a uid, until it is dropped.
-#[derive(Debug)]
-struct Counted(Open, u32);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_uid) = open.get_mut(&self.1) {
-            *of_uid = of_uid.saturating_sub(1);
-        }
-    }
-}
-
-/// Who is at the other end of a connection; tonic hands it to each request.
-#[derive(Debug, Clone)]
-pub(super) struct ConnectedPeer(pub(super) Peer);
-
-/// An accepted connection. Closed if it does not speak in time; counted until it is dropped.
-pub(super) struct Connection {
-    stream: UnixStream,
-    peer: Peer,
-    /// Until the preface is read: how much is missing, and until when.
-    handshake: Option<(usize, Pin<Box<Sleep>>)>,
-    _permit: OwnedSemaphorePermit,
-    _counted: Counted,
-}
-
-impl Connection {
-    fn new(stream: UnixStream, peer: Peer, permit: OwnedSemaphorePermit, counted: Counted) -> Self {
-        Self {
-            stream,
-            peer,
-            handshake: Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(HANDSHAKE)))),
-            _permit: permit,
-            _counted: counted,
-        }
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ConnectedPeer;
-
-    fn connect_info(&self) -> ConnectedPeer {
-        ConnectedPeer(self.peer.clone())
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if let Some((missing, until)) = &mut self.handshake {
-            if polled.is_pending() {
-                return match until.as_mut().poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                    Poll::Pending => Poll::Pending,
-                };
-            }
-            *missing = missing.saturating_sub(buffer.filled().len() - before);
-            if *missing == 0 {
-                self.handshake = None;
-            }
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

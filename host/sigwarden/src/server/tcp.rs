@@ -1,0 +1,227 @@
+//! TCP listeners: the signing protocol over mutual TLS, JSON-RPC over mutual TLS or on loopback.
+
+use super::connection::{Bounds, Connection, Open, Told, Wire};
+use super::json_rpc::JsonRpc;
+use super::known::Known;
+use crate::config::{Access, Config, Listener, ListenerKind};
+use sigwarden_core::caller::Peer;
+use sigwarden_telemetry::Metrics;
+use sigwarden_telemetry::metrics::Listener as Kind;
+use sigwarden_tls::{Alpn, KeyExchange, ServerTls, TlsError};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::AbortHandle;
+
+/// How long a TLS handshake may take, from the first byte: over the ocean and on a loaded machine.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// A listener whose certificates are read.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// As it is configured.
+    pub listener: Listener,
+    /// Certificates; none on loopback for one client.
+    pub tls: Option<Arc<ServerTls>>,
+}
+
+/// A listener cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenerError {
+    /// Its certificates.
+    #[error("listener `{name}`: {error}")]
+    Tls {
+        /// The listener.
+        name: String,
+        /// Why.
+        error: TlsError,
+    },
+    /// Its address.
+    #[error("listener `{name}`: {listen}: {error}; name another address, or end who has it")]
+    Bind {
+        /// The listener.
+        name: String,
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Reads the certificates of every listener.
+///
+/// # Errors
+/// [`ListenerError::Tls`], of the first.
+pub fn load(config: &Config) -> Result<Vec<Ready>, ListenerError> {
+    let exchange = match config.pq_only {
+        true => KeyExchange::RequirePostQuantum,
+        false => KeyExchange::Preferred,
+    };
+    let ready = config.listeners.iter().map(|listener| {
+        let alpn = match listener.kind {
+            ListenerKind::Grpc => Alpn::Http2,
+            ListenerKind::JsonRpc { .. } => Alpn::Http1,
+        };
+        let tls = match &listener.access {
+            Access::Anybody(_) => None,
+            Access::MutualTls(files) => Some(
+                ServerTls::load(files.clone(), exchange, &[alpn]).map_err(|error| ListenerError::Tls {
+                    name: listener.name.clone(),
+                    error,
+                })?,
+            ),
+        };
+        Ok(Ready {
+            listener: listener.clone(),
+            tls: tls.map(Arc::new),
+        })
+    });
+    ready.collect()
+}
+
+/// What every listener is handed.
+#[derive(Clone)]
+pub(super) struct Behind {
+    pub(super) bounds: Bounds,
+    pub(super) known: Arc<Known>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Where connections of the signing protocol go.
+    pub(super) accepted: mpsc::Sender<io::Result<Connection>>,
+    /// What answers JSON-RPC, but for its chain.
+    pub(super) json_rpc: JsonRpc,
+}
+
+/// Binds a listener and accepts until it is aborted.
+pub(super) async fn start(ready: Ready, behind: Behind) -> Result<AbortHandle, ListenerError> {
+    let listen = ready.listener.listen;
+    let bound = TcpListener::bind(listen).await.map_err(|error| ListenerError::Bind {
+        name: ready.listener.name.clone(),
+        listen,
+        error,
+    })?;
+    tracing::info!(name = ready.listener.name, %listen, tls = ready.tls.is_some(), "listening");
+    Ok(tokio::spawn(accept(bound, Arc::new(ready), behind)).abort_handle())
+}
+
+/// One listener's own.
+struct Door {
+    ready: Arc<Ready>,
+    behind: Behind,
+    kind: Kind,
+    open: Open,
+    told: Mutex<Told>,
+}
+
+async fn accept(listener: TcpListener, ready: Arc<Ready>, behind: Behind) {
+    let kind = match ready.listener.kind {
+        ListenerKind::Grpc => Kind::Tls,
+        ListenerKind::JsonRpc { .. } => Kind::JsonRpc,
+    };
+    let door = Arc::new(Door {
+        ready,
+        behind,
+        kind,
+        open: Open::default(),
+        told: Mutex::default(),
+    });
+    loop {
+        // A handshake that hangs holds its place no longer than its deadline.
+        let Ok(permit) = Arc::clone(&door.behind.bounds.all).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let door = Arc::clone(&door);
+                tokio::spawn(async move { door.welcome(stream, from, permit).await });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+impl Door {
+    async fn welcome(&self, stream: TcpStream, from: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Answers are small and are waited for. It fails on a connection that is gone already.
+        drop(stream.set_nodelay(true));
+        match (&self.ready.tls, &self.ready.listener.access) {
+            (Some(tls), _) => match tls.accept(stream, HANDSHAKE).await {
+                Ok(accepted) => {
+                    let peer = Peer::Certificate(accepted.identity.texts());
+                    self.serve(Wire::Tls(Box::new(accepted.stream)), peer, from, permit).await;
+                }
+                Err(error) => {
+                    self.behind.metrics.handshake_failed(error.refusal().as_str());
+                    self.tell(|before| {
+                        tracing::warn!(listener = self.ready.listener.name, %from, before, "a handshake failed: {error}; `before` more since the last line");
+                    });
+                }
+            },
+            (None, Access::Anybody(client)) => {
+                let peer = Peer::Assigned(Arc::clone(client));
+                let Some(counted) = self.place(&peer, from) else { return };
+                let _held = (permit, counted);
+                self.behind.json_rpc.serve(stream, peer, self.ready.listener.kind, None).await;
+            }
+            // `load` reads certificates wherever they are configured.
+            (None, Access::MutualTls(_)) => {}
+        }
+    }
+
+    /// A place among the client's connections, if it is a client and has one left.
+    fn place(&self, peer: &Peer, from: SocketAddr) -> Option<(super::connection::Counted, sigwarden_telemetry::metrics::Open)> {
+        let place = self.behind.known.client(peer);
+        let counted = place.as_ref().and_then(|client| self.open.count(client, self.behind.bounds.of_one));
+        if counted.is_none() {
+            self.behind.metrics.turned_away(self.kind);
+        }
+        if let (Some(client), None) = (&place, &counted) {
+            self.tell(|before| {
+                tracing::warn!(%client, %from, before, "closed a connection: this client has limits.connections_per_client already; `before` more since the last line");
+            });
+        }
+        Some((counted?, self.behind.metrics.connected(self.kind)))
+    }
+
+    async fn serve(&self, wire: Wire, peer: Peer, from: SocketAddr, permit: OwnedSemaphorePermit) {
+        let Some(counted) = self.place(&peer, from) else { return };
+        match (self.ready.listener.kind, wire) {
+            (ListenerKind::Grpc, wire) => {
+                // The server is gone: so is the connection.
+                drop(self.behind.accepted.send(Ok(Connection::new(wire, peer, permit, counted))).await);
+            }
+            (kind @ ListenerKind::JsonRpc { .. }, Wire::Tls(stream)) => {
+                let _held = (permit, counted);
+                self.behind.json_rpc.serve(*stream, peer, kind, Some(())).await;
+            }
+            // TCP listeners make no such wire.
+            (ListenerKind::JsonRpc { .. }, Wire::Unix(_)) => {}
+        }
+    }
+
+    fn tell(&self, tell: impl FnOnce(u64)) {
+        let before = self.told.lock().unwrap_or_else(PoisonError::into_inner).count();
+        if let Some(before) = before {
+            tell(before);
+        }
+    }
+}
+
+/// Looks whether certificates have changed, and takes the new ones.
+pub(super) fn renew(listeners: &[Ready]) {
+    for Ready { listener, tls } in listeners {
+        let Some(tls) = tls.as_ref().filter(|tls| tls.changed()) else {
+            continue;
+        };
+        match tls.reload() {
+            Ok(reload) if reload.changed() => tracing::info!(listener = listener.name, "new certificates: {reload}"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(listener = listener.name, "the certificates in force stay: {error}"),
+        }
+    }
+}
