@@ -69,7 +69,11 @@ impl Connection {
         };
         match timeout_at(until, connection.health()).await {
             Ok(Ok(health)) => Ok((connection, health)),
-            Ok(Err(Unwell::Refused(reason) | Unwell::Silent(reason))) => Err(reason),
+            Ok(Err(Unwell::Refused(reason))) => Err(reason),
+            Ok(Err(Unwell::Silent(reason))) => Err(match remote {
+                Remote::Unix { .. } => format!("{reason}; a daemon closes connections of user ids that no `[[client]]` of its names"),
+                Remote::Tls { .. } => reason,
+            }),
             Err(_) => Err(late("the first Health call")),
         }
     }
