@@ -5,14 +5,32 @@ use std::sync::OnceLock;
 
 const FACTS: &str = include_str!("../../../wit/facts.md");
 
-/// Of each format, its facts, and whether they are always there.
-fn formats() -> &'static [BTreeMap<&'static str, bool>] {
-    static FORMATS: OnceLock<Vec<BTreeMap<&'static str, bool>>> = OnceLock::new();
-    FORMATS.get_or_init(|| {
-        let sections = FACTS.split("\n## ").skip(1);
-        let facts = sections.map(|section| section.lines().filter_map(row).collect::<BTreeMap<_, _>>());
-        facts.filter(|facts| !facts.is_empty()).collect()
+/// A chapter: some formats, and the facts that they have.
+struct Chapter {
+    formats: Vec<&'static str>,
+    /// What its first fact begins with: `evm` of transactions, `message` of messages for the same keys.
+    kind: &'static str,
+    /// Whether each is always there.
+    facts: BTreeMap<&'static str, bool>,
+}
+
+fn chapters() -> &'static [Chapter] {
+    static CHAPTERS: OnceLock<Vec<Chapter>> = OnceLock::new();
+    CHAPTERS.get_or_init(|| FACTS.split("\n## ").skip(1).filter_map(chapter).collect())
+}
+
+/// None of those that only introduce others.
+fn chapter(text: &'static str) -> Option<Chapter> {
+    let rows: Vec<(&str, bool)> = text.lines().filter_map(row).collect();
+    Some(Chapter {
+        formats: text.lines().next()?.split('`').skip(1).step_by(2).collect(),
+        kind: kind(rows.first()?.0),
+        facts: rows.into_iter().collect(),
     })
+}
+
+fn kind(fact: &str) -> &str {
+    fact.split('.').next().unwrap_or_default()
 }
 
 /// `` | `evm.to` | bytes20 | unless `evm.create` | the recipient | ``
@@ -24,14 +42,15 @@ fn row(line: &'static str) -> Option<(&'static str, bool)> {
 
 /// Every fact's name.
 pub(crate) fn names() -> BTreeSet<&'static str> {
-    formats().iter().flat_map(BTreeMap::keys).copied().collect()
+    chapters().iter().flat_map(|chapter| chapter.facts.keys()).copied().collect()
 }
 
-/// Whether some request of the fact's family lacks it: that one is absent says something, and a policy may go by it.
-pub(crate) fn may_be_absent(name: &str) -> bool {
-    let family = name.split('.').next().unwrap_or_default();
-    let of_family = |facts: &&BTreeMap<&str, bool>| facts.keys().any(|fact| fact.split('.').next() == Some(family));
-    formats().iter().filter(of_family).any(|facts| facts.get(name) != Some(&true))
+/// Whether an honest request in this format, or of its kind, may lack the fact: that it is absent says something, and a policy may go by it.
+pub(crate) fn may_be_absent(format: &str, name: &str) -> bool {
+    chapters()
+        .iter()
+        .filter(|chapter| chapter.kind == kind(name) || chapter.formats.contains(&format))
+        .any(|chapter| chapter.facts.get(name) != Some(&true))
 }
 
 #[cfg(test)]
@@ -65,15 +84,16 @@ mod tests {
         ] {
             assert!(!may_be_absent(sure), "{sure}");
         }
-        for unsure in [
-            "evm.to",
-            "evm.gas-price",
-            "cometbft.nil",
-            "cometbft.extension",
-            "hotstuff.block-hash",
-            "hotstuff.qc-hash",
+        for (format, unsure) in [
+            ("evm/legacy", "evm.to"),
+            ("evm/legacy", "evm.gas-price"),
+            ("cometbft/vote", "cometbft.nil"),
+            ("cometbft/vote-extension", "cometbft.extension"),
+            ("cometbft/raw-bytes", "cometbft.chain-id"),
+            ("hotstuff/vote", "hotstuff.block-hash"),
+            ("hotstuff/timeout", "hotstuff.qc-hash"),
         ] {
-            assert!(may_be_absent(unsure), "{unsure}");
+            assert!(may_be_absent(format, unsure), "{unsure}");
         }
     }
 }

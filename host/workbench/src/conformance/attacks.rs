@@ -256,7 +256,7 @@ fn facts(request: &RequestView, attacks: &mut Vec<Attack>) {
         attacks.push(attack(
             format!("`{name}` is missing"),
             with(without),
-            !crate::facts::may_be_absent(name),
+            !crate::facts::may_be_absent(request.format.name(), name),
         ));
         let replaced = |value: FactValue| {
             let mut facts = all.clone();

@@ -193,7 +193,9 @@ fn write_policy(text: &mut String, policy: &RecordedPolicy, file: &Path, beside:
 /// A module's path from the fixture's directory; a policy's name stays.
 fn module(module: &str, file: &Path) -> String {
     let path = Path::new(module);
-    let dir = file.parent().and_then(|dir| std::path::absolute(dir).ok());
+    // A bare name's parent is nothing, which has no absolute form.
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = std::path::absolute(dir).ok();
     let Some(dir) = dir.filter(|_| path.is_absolute()) else {
         return module.to_owned();
     };

@@ -145,7 +145,7 @@ fn what_was_recorded_comes_out_the_same_and_not_under_another_policy() {
     let written = recording::write(&recording, &file).unwrap();
     let text = &written.fixture;
     let left_out: Vec<(usize, &str)> = written.left_out.iter().map(|one| (one.request, one.why.as_str())).collect();
-    assert_eq!(left_out, [(23, "`ledger/full` is not the policies' doing")], "{text}");
+    assert_eq!(left_out, [(24, "`ledger/full` is not the policies' doing")], "{text}");
 
     let again = prepared(&file, text);
     let steps = |prepared: &Prepared| -> Vec<(u64, Vec<u8>)> {
@@ -226,8 +226,8 @@ fn the_command_writes_a_fixture_once_and_says_what_comes_out_otherwise() {
     let file = dir.path().join("seen.toml");
     let (outcome, out, err) = command(&file, &lines);
     assert_eq!(outcome, Ok(Outcome::Passed), "{err}");
-    assert_eq!(out, format!("{}: 22 steps, 1 request left out\n", file.display()));
-    assert_eq!(err, "request 23 is not in it: `ledger/full` is not the policies' doing\n");
+    assert_eq!(out, format!("{}: 23 steps, 1 request left out\n", file.display()));
+    assert_eq!(err, "request 24 is not in it: `ledger/full` is not the policies' doing\n");
 
     let before = std::fs::read_to_string(&file).unwrap();
     let (outcome, _, _) = command(&file, &lines);
