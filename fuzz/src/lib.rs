@@ -18,10 +18,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Any JSON as a wallet library's: what is made canonical is so, and decodes.
+fn typed_data(json: &[u8]) {
+    let Ok(canonical) = evm::typed_data::canonical(json) else { return };
+    assert_eq!(evm::typed_data::canonical(&canonical).as_ref(), Ok(&canonical), "there is one form");
+    assert!(decode(Format::EvmEip712, Scheme::Secp256k1Ecdsa, &canonical).is_ok(), "the one form decodes");
+}
+
 /// Every decoder on the same bytes: what decodes is what an encoder writes, and decodes to the same again.
 pub fn decoders(data: &[u8]) {
     let Some((&chosen, payload)) = data.split_first() else { return };
     let format = Format::ALL[usize::from(chosen) % Format::ALL.len()];
+    if format == Format::EvmEip712 {
+        typed_data(payload);
+    }
     for scheme in Scheme::ALL {
         let Ok(decoded) = decode(format, *scheme, payload) else { continue };
         assert_eq!(
@@ -34,14 +44,22 @@ pub fn decoders(data: &[u8]) {
             Format::EvmLegacy => peers::legacy(&evm::Legacy::parse(payload).expect("it decoded")),
             Format::EvmEip2930 => peers::eip2930(&evm::Eip2930::parse(payload).expect("it decoded")),
             Format::EvmEip1559 => peers::eip1559(&evm::Eip1559::parse(payload).expect("it decoded")),
+            Format::EvmEip4844 => peers::eip4844(&evm::Eip4844::parse(payload).expect("it decoded")),
+            Format::EvmEip7702 => peers::eip7702(&evm::Eip7702::parse(payload).expect("it decoded")),
+            Format::EvmEip712 => Some(peers::json(payload)),
             Format::CometBftVote => Some(peers::vote(&cometbft::Vote::parse(payload).expect("it decoded"))),
             Format::CometBftProposal => Some(peers::proposal(&cometbft::Proposal::parse(payload).expect("it decoded"))),
             Format::HotStuffProposal => Some(peers::hotstuff_proposal(&hotstuff::Proposal::parse(payload).expect("it decoded"))),
             Format::HotStuffVote => Some(peers::hotstuff_vote(&hotstuff::Vote::parse(payload).expect("it decoded"))),
             Format::HotStuffTimeout => Some(peers::hotstuff_timeout(&hotstuff::Timeout::parse(payload).expect("it decoded"))),
             Format::TaggedMessage => Some(peers::tagged(&tagged::Tagged::parse(payload).expect("it decoded"))),
+            Format::CometBftRawBytes if payload.starts_with(cometbft::RawBytes::PREFIX.as_bytes()) => {
+                Some(peers::raw_bytes(&cometbft::RawBytes::parse(payload).expect("it decoded")))
+            }
             // Two messages of which the parts are checked above and below.
             Format::CometBftVoteExtension
+            | Format::CometBftRawBytes
+            | Format::EvmEip191
             | Format::RawMessageSha256
             | Format::RawMessageKeccak256
             | Format::RawMessageNone
@@ -67,6 +85,11 @@ pub fn decoders(data: &[u8]) {
         if matches!(format.family(), Family::HotStuff | Family::Tagged) {
             let raw = decode(Format::RawMessageNone, Scheme::Ed25519, payload);
             assert_eq!(raw, Err(PayloadError::Structured(format)), "what has a format is no raw message");
+        }
+        if format == Format::CometBftRawBytes {
+            for other in [Format::CometBftVote, Format::CometBftProposal, Format::CometBftVoteExtension] {
+                assert!(decode(other, *scheme, payload).is_err(), "raw bytes are no {other}");
+            }
         }
         let mut names: Vec<_> = decoded.facts.iter().map(|fact| fact.name.to_string()).collect();
         names.sort();

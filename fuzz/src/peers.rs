@@ -1,10 +1,11 @@
 //! What others make of the values that were decoded: `alloy` for EVM, `prost` for CometBFT.
 
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxLegacy};
+use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
+use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Address, B256, TxKind};
 use prost::Message;
-use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, Vote, VoteType};
-use sigwarden_formats::evm::{AccessListItem, Eip1559, Eip2930, Legacy, U256};
+use sigwarden_formats::cometbft::{BlockId, MessageTime, Proposal, RawBytes, Vote, VoteType};
+use sigwarden_formats::evm::{self, AccessListItem, Eip1559, Eip2930, Eip4844, Eip7702, Legacy, U256};
 use sigwarden_formats::{hotstuff, tagged};
 
 /// What `alloy` takes for a price; more is more than there is of any coin.
@@ -64,6 +65,73 @@ pub(crate) fn eip1559(ours: &Eip1559) -> Option<Vec<u8>> {
         input: ours.data.clone().into(),
     };
     Some(theirs.encoded_for_signing())
+}
+
+pub(crate) fn eip4844(ours: &Eip4844) -> Option<Vec<u8>> {
+    let theirs = TxEip4844 {
+        chain_id: ours.chain_id,
+        nonce: ours.nonce,
+        gas_limit: ours.gas_limit,
+        max_fee_per_gas: price(&ours.max_fee_per_gas)?,
+        max_priority_fee_per_gas: price(&ours.max_priority_fee_per_gas)?,
+        to: Address::from(ours.to),
+        value: ours.value,
+        access_list: list(&ours.access_list),
+        blob_versioned_hashes: ours.blob_versioned_hashes.iter().map(|hash| B256::from(*hash)).collect(),
+        max_fee_per_blob_gas: price(&ours.max_fee_per_blob_gas)?,
+        input: ours.data.clone().into(),
+    };
+    Some(theirs.encoded_for_signing())
+}
+
+fn authorization(ours: &evm::Authorization) -> SignedAuthorization {
+    let inner = Authorization {
+        chain_id: ours.chain_id,
+        address: Address::from(ours.address),
+        nonce: ours.nonce,
+    };
+    SignedAuthorization::new_unchecked(inner, ours.y_parity, ours.r, ours.s)
+}
+
+pub(crate) fn eip7702(ours: &Eip7702) -> Option<Vec<u8>> {
+    let theirs = TxEip7702 {
+        chain_id: ours.chain_id,
+        nonce: ours.nonce,
+        gas_limit: ours.gas_limit,
+        max_fee_per_gas: price(&ours.max_fee_per_gas)?,
+        max_priority_fee_per_gas: price(&ours.max_priority_fee_per_gas)?,
+        to: Address::from(ours.to),
+        value: ours.value,
+        access_list: list(&ours.access_list),
+        authorization_list: ours.authorization_list.iter().map(authorization).collect(),
+        input: ours.data.clone().into(),
+    };
+    Some(theirs.encoded_for_signing())
+}
+
+/// What a JSON library writes of the text: keys in order, no white space.
+pub(crate) fn json(text: &[u8]) -> Vec<u8> {
+    let json: serde_json::Value = serde_json::from_slice(text).expect("it decoded");
+    json.to_string().into_bytes()
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SignRawBytesRequest {
+    #[prost(string, tag = "1")]
+    chain_id: String,
+    #[prost(bytes = "vec", tag = "2")]
+    raw_bytes: Vec<u8>,
+    #[prost(string, tag = "3")]
+    unique_id: String,
+}
+
+pub(crate) fn raw_bytes(ours: &RawBytes) -> Vec<u8> {
+    let theirs = SignRawBytesRequest {
+        chain_id: ours.chain_id.clone(),
+        raw_bytes: ours.raw_bytes.clone(),
+        unique_id: ours.unique_id.clone(),
+    };
+    [b"COMET::RAW_BYTES::SIGN".as_slice(), &theirs.encode_length_delimited_to_vec()].concat()
 }
 
 #[derive(Clone, PartialEq, Message)]

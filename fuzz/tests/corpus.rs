@@ -136,6 +136,49 @@ fn seeds() {
         }],
     };
     of(Format::EvmEip2930, listed.unsigned());
+    let blobs = evm::Eip4844 {
+        chain_id: 1337,
+        nonce: 3,
+        max_priority_fee_per_gas: evm::U256::from(1_u64),
+        max_fee_per_gas: evm::U256::from(2_u64),
+        gas_limit: 21_000,
+        to: [0xB2; 20],
+        value: evm::U256::ZERO,
+        data: vec![],
+        access_list: vec![],
+        max_fee_per_blob_gas: evm::U256::from(3_u64),
+        blob_versioned_hashes: vec![[1; 32]],
+    };
+    of(Format::EvmEip4844, blobs.unsigned());
+    let set_code = evm::Eip7702 {
+        chain_id: 1337,
+        nonce: 3,
+        max_priority_fee_per_gas: evm::U256::from(1_u64),
+        max_fee_per_gas: evm::U256::from(2_u64),
+        gas_limit: 21_000,
+        to: [0xB2; 20],
+        value: evm::U256::ZERO,
+        data: vec![],
+        access_list: vec![],
+        authorization_list: vec![evm::Authorization {
+            chain_id: evm::U256::from(1337_u64),
+            address: [0xC3; 20],
+            nonce: 1,
+            y_parity: 1,
+            r: evm::U256::from(5_u64),
+            s: evm::U256::from(6_u64),
+        }],
+    };
+    of(Format::EvmEip7702, set_code.unsigned());
+    of(Format::EvmEip191, b"log in".to_vec());
+    let typed = br#"{"types":{"EIP712Domain":[{"name":"chainId","type":"uint256"}],"Order":[{"name":"items","type":"Item[]"},{"name":"delta","type":"int64"}],"Item":[{"name":"token","type":"address"},{"name":"ok","type":"bool"},{"name":"data","type":"bytes"},{"name":"tag","type":"bytes4"}]},"primaryType":"Order","domain":{"chainId":1},"message":{"items":[{"token":"0xaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","ok":true,"data":"0x","tag":"0x01020304"}],"delta":-7}}"#;
+    of(Format::EvmEip712, evm::typed_data::canonical(typed).unwrap());
+    let raw = cometbft::RawBytes {
+        chain_id: "test-chain".into(),
+        unique_id: "id".into(),
+        raw_bytes: b"body".to_vec(),
+    };
+    of(Format::CometBftRawBytes, raw.sign_bytes());
     let timestamp = cometbft::MessageTime { seconds: 1, nanos: 2 };
     let vote = cometbft::Vote {
         vote_type: cometbft::VoteType::Precommit,

@@ -64,8 +64,10 @@ pub use scale::Scale;
 pub use state_name::state_name;
 pub use utc::{DAY_MS, TimeError, TimeOfDay, UtcTime, Weekday};
 pub use view::{AccessList, CometbftBlock, CometbftPosition, CometbftProposal, CometbftStep, CometbftVote};
+pub use view::{Authority, Authorization, Authorizations, AuthorizedChain, Blobs, Carries, Delegate, RawBytes, RawLayout};
 pub use view::{Erc20, Erc20Error, EvmTransaction, Fees, Input, PolRound, Recipient, Timestamp, VoteExtension};
 pub use view::{HotstuffPosition, HotstuffProposal, HotstuffQc, HotstuffStep, HotstuffTimeout, HotstuffVote};
+pub use view::{SignedMessage, TypedChain, TypedContract, TypedData, TypedDomain, TypedValue};
 pub use view::{TaggedDomain, TaggedMessage};
 pub use vocabulary::{FORMATS, Family, FormatPattern, FormatPatternError, UnknownName};
 

@@ -1,7 +1,9 @@
 //! For an author's unit tests: requests with every fact that their format has, and a policy that runs natively on a fake host.
 
+mod newer;
 mod trial;
 
+pub use newer::{evm_blobs, evm_set_code, opaque_raw_bytes, raw_bytes, signed_message, typed_permit};
 pub use trial::{Trial, codes};
 
 use crate::bindings::sigwarden::policy::types::{

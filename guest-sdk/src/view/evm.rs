@@ -4,8 +4,10 @@ use crate::address::Address;
 use crate::bindings::sigwarden::policy::types::{Request, Scalar, Value};
 use crate::facts::{FactError, wrong_type};
 use crate::number::U256;
+use crate::view::carries::{Authorizations, Blobs, Carries};
+use crate::vocabulary::Family;
 
-/// An unsigned EVM transaction: legacy with chain id (EIP-155), EIP-2930 or EIP-1559.
+/// An unsigned EVM transaction: legacy with chain id (EIP-155), EIP-2930, EIP-1559, EIP-4844 or EIP-7702.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EvmTransaction<'a> {
     /// The chain it is for.
@@ -24,6 +26,9 @@ pub struct EvmTransaction<'a> {
     pub data: &'a [u8],
     /// The storage it announces.
     pub access_list: AccessList<'a>,
+    /// Blobs or authorizations. A policy that lists [`Blobs::FORMAT`] or [`Authorizations::FORMAT`] in its manifest says what it
+    /// thinks of them.
+    pub carries: Carries<'a>,
 }
 
 /// Whom a transaction calls.
@@ -112,13 +117,18 @@ impl<'a> EvmTransaction<'a> {
         "evm.access-list.addresses",
         "evm.access-list.storage-keys",
     ];
-    /// The formats that `Request::evm` reads, for a manifest.
+    /// The formats of transactions that carry nothing besides their call, for a manifest. `Request::evm` reads those of [`Blobs::FORMAT`] and
+    /// [`Authorizations::FORMAT`] too; a manifest that lists them means to judge what they carry.
     pub const FORMATS: &'static [&'static str] = &["evm/legacy", "evm/eip-2930", "evm/eip-1559"];
 
-    /// The most that its gas can cost: limit by cap. None over 2^256-1.
+    /// The most that its gas can cost: limit by cap, and that of its blobs. None over 2^256-1.
     #[must_use]
     pub fn fees_at_most(&self) -> Option<U256> {
-        self.fees.cap().checked_mul(self.gas_limit.into())
+        let gas = self.fees.cap().checked_mul(self.gas_limit.into())?;
+        match self.carries {
+            Carries::Blobs(blobs) => gas.checked_add(blobs.fees_at_most()?),
+            Carries::Nothing | Carries::Authorizations(_) => Some(gas),
+        }
     }
 
     /// Its data, by what it is.
@@ -142,7 +152,7 @@ impl Request {
     /// # Errors
     /// It is none, or a fact of it is missing or of another type.
     pub fn evm(&self) -> Result<EvmTransaction<'_>, FactError> {
-        if !self.format.starts_with("evm/") {
+        if self.family() != Family::Evm {
             return Err(FactError::Format {
                 format: self.format.clone(),
                 wanted: "EVM transaction",
@@ -154,20 +164,22 @@ impl Request {
                 gas_price: self.u256_fact("evm.gas-price")?,
             })
         };
-        let (fees, has_access_list) = match kind {
-            0 => (legacy()?, false),
-            1 => (legacy()?, true),
-            2 => {
-                let fees = Fees::Eip1559 {
-                    max_fee_per_gas: self.u256_fact("evm.max-fee-per-gas")?,
-                    max_priority_fee_per_gas: self.u256_fact("evm.max-priority-fee-per-gas")?,
-                };
-                (fees, true)
-            }
+        let fee_market = || -> Result<Fees, FactError> {
+            Ok(Fees::Eip1559 {
+                max_fee_per_gas: self.u256_fact("evm.max-fee-per-gas")?,
+                max_priority_fee_per_gas: self.u256_fact("evm.max-priority-fee-per-gas")?,
+            })
+        };
+        let (fees, has_access_list, carries) = match kind {
+            0 => (legacy()?, false, Carries::Nothing),
+            1 => (legacy()?, true, Carries::Nothing),
+            2 => (fee_market()?, true, Carries::Nothing),
+            3 => (fee_market()?, true, Carries::Blobs(Blobs::of(self)?)),
+            4 => (fee_market()?, true, Carries::Authorizations(Authorizations::of(self)?)),
             _ => {
                 return Err(FactError::Value {
                     name: "evm.transaction-type".to_owned(),
-                    wanted: "0 (legacy), 1 (EIP-2930) or 2 (EIP-1559)",
+                    wanted: "0 (legacy), 1 (EIP-2930), 2 (EIP-1559), 3 (EIP-4844) or 4 (EIP-7702)",
                 });
             }
         };
@@ -185,6 +197,7 @@ impl Request {
             value: self.u256_fact("evm.value")?,
             data: self.bytes_fact("evm.data")?,
             access_list: if has_access_list { self.access_list()? } else { AccessList::Absent },
+            carries,
         })
     }
 
@@ -266,7 +279,7 @@ mod tests {
     fn a_fact_of_another_type_or_value_is_an_error() {
         let wrong = testing::evm_transfer().u64("evm.value", 1).build();
         assert!(matches!(wrong.evm(), Err(FactError::Type { wanted: "a u256", .. })));
-        let newer = testing::evm_transfer().u64("evm.transaction-type", 3).build();
+        let newer = testing::evm_transfer().u64("evm.transaction-type", 5).build();
         assert!(matches!(newer.evm(), Err(FactError::Value { .. })));
         let short = testing::evm_transfer().bytes("evm.to", &[0; 19]).build();
         assert!(matches!(short.evm(), Err(FactError::Type { .. })));

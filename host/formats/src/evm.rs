@@ -1,6 +1,5 @@
-//! EVM transactions before their signature: legacy with chain id (EIP-155), access list (EIP-2930), fee market (EIP-1559), blob (EIP-4844) and
-//! set-code (EIP-7702); and what an account signs besides: messages (EIP-191) and typed data
-//! (EIP-712).
+//! EVM transactions before their signature: legacy with chain id (EIP-155), access list (EIP-2930), fee market (EIP-1559), blob
+//! (EIP-4844) and set-code (EIP-7702); and what an account signs besides: messages (EIP-191) and typed data (EIP-712).
 //!
 //! A transaction's payload is the very preimage whose Keccak-256 is signed.
 

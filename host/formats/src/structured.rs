@@ -7,13 +7,13 @@
 //! - **CometBFT**: the message, or what a length prefix at its start delimits, is well-formed protobuf with fields in any order, repeated
 //!   or unknown ones included, and has a non-zero `height` (field 2, fixed64) and either a `type` (field 1, varint) of 1, 2 or 32, or
 //!   none and a `chain_id` (field 4, length-delimited, as in a vote extension). Or it begins with Celestia's prefix of raw bytes.
-//! - **EIP-191**: it begins with 0x19 and a version: 0x00 (a validator's data), 0x01 (the hashes of EIP-712) or `Ethereum Signed Message:\n`. Or it is the JSON of
-//!   typed data (EIP-712).
+//! - **EIP-191**: it begins with 0x19 and a version: 0x00 (a validator's data), 0x01 (the hashes of EIP-712) or `Ethereum Signed
+//!   Message:\n`. Or it is the JSON of typed data (EIP-712).
 //! - **QBIND**: it begins with the tag of a proposal, vote, timeout or tagged message, or with `QBIND_` and a tag that no format reads:
 //!   a later version's vote is a vote too.
 //!
-//! No ASCII text is any of them but the prefixes: each needs control characters or bytes above 0x7f. A ciphertext of ML-KEM is none of these,
-//! because a signature over it opens nothing.
+//! No printable ASCII text is any of them but the prefixes and typed data: the others need control characters or bytes above 0x7f. A
+//! ciphertext of ML-KEM is none of these, because a signature over it opens nothing.
 
 use crate::cometbft;
 use crate::evm::{MESSAGE_PREFIX, TypedData};
@@ -35,7 +35,8 @@ pub(crate) fn refuse(payload: &[u8]) -> Result<(), PayloadError> {
     }
 }
 
-/// Refuses bytes that are, or resemble, a consensus message, a tagged message or a transaction: what raw bytes with a prefix may not be either.
+/// Refuses bytes that are, or resemble, a consensus message, a tagged message or a transaction: what raw bytes with a prefix may not
+/// be either.
 pub(crate) fn refuse_positions(payload: &[u8]) -> Result<(), PayloadError> {
     if let Some(found) = qbind(payload).or_else(|| evm(payload)) {
         return Err(found);

@@ -32,7 +32,7 @@ fn without_rules_raw_payloads_are_signed_on_test_networks_only() {
 fn a_format_that_the_policy_does_not_know_is_denied_on_every_network() {
     let mut trial = trial("{}");
     for network in Network::ALL {
-        let request = testing::request("evm/eip-7702").network(*network).build();
+        let request = testing::request("evm/eip-9999").network(*network).build();
         assert_eq!(codes(&trial.evaluate(&request)), ["format"], "{network}");
     }
 }

@@ -16,6 +16,15 @@ pub struct Config {
     /// Raw messages.
     #[serde(default)]
     pub messages: Option<Messages>,
+    /// Messages of `personal_sign` and `eth_sign` (EIP-191).
+    #[serde(default)]
+    pub signed_messages: Option<SignedMessages>,
+    /// Typed data (EIP-712).
+    #[serde(default)]
+    pub typed_data: Option<TypedDataRules>,
+    /// Prefixed raw bytes of CometBFT validators.
+    #[serde(default)]
+    pub raw_bytes: Option<RawBytesRules>,
     /// CometBFT votes, proposals and vote extensions.
     #[serde(default)]
     pub cometbft: Option<Cometbft>,
@@ -71,10 +80,89 @@ pub struct Evm {
     /// Allows the creation of contracts.
     #[serde(default)]
     pub allow_creation: bool,
+    /// Blob transactions (EIP-4844); denied if left out.
+    #[serde(default)]
+    pub blobs: Option<BlobRules>,
+    /// Set-code transactions (EIP-7702); denied if left out.
+    #[serde(default)]
+    pub set_code: Option<SetCodeRules>,
 }
 
 fn data_bytes() -> u64 {
     DATA_BYTES
+}
+
+/// Rules for blob transactions, besides those for all.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct BlobRules {
+    /// The most wei for a unit of blob gas.
+    pub max_fee_per_blob_gas: U256,
+    /// The most blobs in one transaction, at least 1.
+    pub max_blobs: u64,
+}
+
+/// Rules for set-code transactions, besides those for all. Every authorization in a transaction must pass.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct SetCodeRules {
+    /// Whose code an account may get.
+    #[serde(default)]
+    pub delegates: AddressSet,
+    /// Allows authorizations that take an account's code away.
+    #[serde(default)]
+    pub allow_clearing: bool,
+    /// The accounts whose authorizations may be carried; any if left out.
+    #[serde(default)]
+    pub authorities: Option<AddressSet>,
+    /// Allows authorizations for every chain; else they must be for the transaction's own.
+    #[serde(default)]
+    pub dangerous_allow_every_chain: bool,
+}
+
+/// Rules for EIP-191 messages.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct SignedMessages {
+    /// The most bytes.
+    pub max_bytes: u64,
+    /// What a message begins with: one of these. Any beginning if left out.
+    #[serde(default)]
+    pub prefixes: Option<Vec<Prefix>>,
+    /// Allows messages that are no text, which are mostly hashes: of a Safe's transactions, of user operations.
+    #[serde(default)]
+    pub dangerous_allow_bytes: bool,
+}
+
+/// Rules for typed data.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct TypedDataRules {
+    /// What may be signed, at least one.
+    pub allow: Vec<TypedDataRule>,
+}
+
+/// Typed data for one contract.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct TypedDataRule {
+    /// The domain's chain.
+    pub chain_id: U256,
+    /// The domain's contract.
+    pub contract: Address,
+    /// The message's types, at least one. `*` is any but permits and authorizations, which are named if they are meant.
+    pub primary_types: Vec<String>,
+}
+
+/// Rules for prefixed raw bytes.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub struct RawBytesRules {
+    /// The most bytes of a body.
+    pub max_bytes: u64,
+    /// Chains of Celestia's raw bytes.
+    #[serde(default)]
+    pub chain_ids: Vec<String>,
+    /// What Celestia's raw bytes may be for.
+    #[serde(default)]
+    pub unique_ids: Vec<String>,
+    /// What bytes of other applications begin with: one of these. None are allowed if left out.
+    #[serde(default)]
+    pub opaque_prefixes: Vec<Prefix>,
 }
 
 /// Rules for raw messages.
@@ -166,16 +254,55 @@ pub(crate) fn problems(config: &Config) -> Vec<Problem> {
         empty(tagged.chain_ids.is_empty(), "tagged.chain_ids", "chain");
         empty(tagged.domains.is_empty(), "tagged.domains", "domain");
     }
-    let prefixes = config.messages.as_ref().and_then(|messages| messages.prefixes.as_ref());
-    for (index, prefix) in prefixes.into_iter().flatten().enumerate() {
-        if prefix.bytes().is_empty() {
+    prefix_problems(config, &mut problems);
+    typed_data_problems(config, &mut problems);
+    if let Some(raw) = &config.raw_bytes {
+        let celestia = !raw.chain_ids.is_empty() && !raw.unique_ids.is_empty();
+        if !celestia && raw.opaque_prefixes.is_empty() {
             problems.push(problem(
-                format!("messages.prefixes[{index}]"),
-                "an empty prefix allows every message; leave `prefixes` out to say that",
+                "raw_bytes",
+                "nothing is allowed; `chain_ids` and `unique_ids`, or `opaque_prefixes`, would allow something",
             ));
         }
     }
     problems
+}
+
+fn prefix_problems(config: &Config, problems: &mut Vec<Problem>) {
+    let messages = config.messages.as_ref().and_then(|messages| messages.prefixes.as_ref());
+    let signed = config.signed_messages.as_ref().and_then(|messages| messages.prefixes.as_ref());
+    let raw = config.raw_bytes.as_ref().map(|raw| &raw.opaque_prefixes);
+    let lists = [
+        ("messages.prefixes", messages),
+        ("signed_messages.prefixes", signed),
+        ("raw_bytes.opaque_prefixes", raw),
+    ];
+    for (path, list) in lists {
+        for (index, prefix) in list.into_iter().flatten().enumerate() {
+            if prefix.bytes().is_empty() {
+                problems.push(problem(
+                    format!("{path}[{index}]"),
+                    "an empty prefix allows every message; leave the list out to say that, where it may be",
+                ));
+            }
+        }
+    }
+}
+
+fn typed_data_problems(config: &Config, problems: &mut Vec<Problem>) {
+    let Some(rules) = &config.typed_data else { return };
+    if rules.allow.is_empty() {
+        problems.push(problem(
+            "typed_data.allow",
+            "there is no rule; at least one is right, or no `typed_data`",
+        ));
+    }
+    for (index, rule) in rules.allow.iter().enumerate() {
+        if rule.primary_types.is_empty() {
+            let path = format!("typed_data.allow[{index}].primary_types");
+            problems.push(problem(path, "there is no type; at least one is right: `Order`, or `*`"));
+        }
+    }
 }
 
 fn evm_problems(evm: &Evm, problems: &mut Vec<Problem>) {
@@ -198,6 +325,18 @@ fn evm_problems(evm: &Evm, problems: &mut Vec<Problem>) {
         problems.push(problem(
             "evm.selectors",
             "`dangerous_allow_any_call_data` makes `selectors` and `calls` mean nothing; keep one of them",
+        ));
+    }
+    if evm.blobs.as_ref().is_some_and(|blobs| blobs.max_blobs == 0) {
+        problems.push(problem("evm.blobs.max_blobs", "a blob transaction has one blob at least"));
+    }
+    if let Some(set_code) = &evm.set_code
+        && set_code.delegates.is_empty()
+        && !set_code.allow_clearing
+    {
+        problems.push(problem(
+            "evm.set_code",
+            "nothing is allowed; `delegates` or `allow_clearing` would allow something",
         ));
     }
     let mut selectors = |path: &str, list: &[HexBytes]| {

@@ -1,7 +1,8 @@
 //! EVM transactions against their rules. Every reason is told at once, so that a caller mends them together.
 
-use crate::config::Evm;
+use crate::config::{Evm, SetCodeRules};
 use crate::tagged::chain;
+use sigwarden_guest::{Authority, Authorization, AuthorizedChain, Carries, Delegate};
 use sigwarden_guest::{Denied, EvmTransaction, Fees, HexBytes, Input, Recipient, U256, Verdict, allow};
 
 /// Judges a transaction.
@@ -20,6 +21,7 @@ pub(crate) fn judge(rules: &Evm, transaction: &EvmTransaction<'_>) -> Verdict {
         fees(rules, &transaction.fees),
         data_size(rules, transaction),
         input(rules, transaction),
+        carries(rules, transaction),
     ]
     .into_iter()
     .flatten()
@@ -73,6 +75,78 @@ fn fees(rules: &Evm, fees: &Fees) -> Option<Denied> {
             [fee, priority].into_iter().flatten().reduce(Denied::and)
         }
     }
+}
+
+fn carries(rules: &Evm, transaction: &EvmTransaction<'_>) -> Option<Denied> {
+    match (&transaction.carries, &rules.blobs, &rules.set_code) {
+        (Carries::Nothing, _, _) => None,
+        (Carries::Blobs(blobs), Some(rules), _) => {
+            let fee = over(
+                "evm/blob-fee",
+                "the blob fee cap",
+                "wei",
+                blobs.max_fee_per_blob_gas,
+                rules.max_fee_per_blob_gas,
+            );
+            let count = over("evm/blobs", "the number", "blobs", blobs.count.into(), rules.max_blobs.into());
+            [fee, count].into_iter().flatten().reduce(Denied::and)
+        }
+        (Carries::Blobs(_), None, _) => Some(Denied::because(
+            "evm/blobs",
+            "the transaction carries blobs; `evm.blobs` would give rules for them",
+        )),
+        (Carries::Authorizations(list), _, Some(rules)) => {
+            let judged = list.iter().filter_map(|one| match one {
+                Ok(one) => set_code(rules, transaction.chain_id, &one),
+                Err(error) => Some(error.into()),
+            });
+            judged.reduce(Denied::and)
+        }
+        (Carries::Authorizations(_), _, None) => Some(Denied::because(
+            "evm/set-code",
+            "the transaction sets the code of accounts; `evm.set_code` would give rules for that",
+        )),
+    }
+}
+
+fn set_code(rules: &SetCodeRules, chain_id: u64, authorization: &Authorization) -> Option<Denied> {
+    let delegate = match authorization.delegate {
+        Delegate::Contract(address) if rules.delegates.contains(&address) => None,
+        Delegate::Contract(address) => {
+            let message = format!("{address} is not among the {} allowed delegates", rules.delegates.len());
+            Some(Denied::because("evm/delegate", message))
+        }
+        Delegate::Cleared if rules.allow_clearing => None,
+        Delegate::Cleared => Some(Denied::because(
+            "evm/delegate",
+            "an authorization takes an account's code away; `allow_clearing` would allow it",
+        )),
+    };
+    let chain = match authorization.chain {
+        AuthorizedChain::Every if rules.dangerous_allow_every_chain => None,
+        AuthorizedChain::One(chain) if chain == U256::from(chain_id) => None,
+        AuthorizedChain::Every => Some(Denied::because("evm/delegation-chain", "an authorization counts on every chain")),
+        AuthorizedChain::One(chain) => {
+            let message = format!("an authorization is for chain {chain}, the transaction for {chain_id}");
+            Some(Denied::because("evm/delegation-chain", message))
+        }
+    };
+    let authority = match (authorization.authority, &rules.authorities) {
+        (_, None) => None,
+        (Authority::Account(address), Some(allowed)) if allowed.contains(&address) => None,
+        (Authority::Account(address), Some(allowed)) => {
+            let message = format!(
+                "{address} is not among the {} accounts whose authorizations are allowed",
+                allowed.len()
+            );
+            Some(Denied::because("evm/authority", message))
+        }
+        (Authority::Invalid, Some(_)) => Some(Denied::because(
+            "evm/authority",
+            "nobody can be told from an authorization's signature, which no chain counts",
+        )),
+    };
+    [delegate, chain, authority].into_iter().flatten().reduce(Denied::and)
 }
 
 fn data_size(rules: &Evm, transaction: &EvmTransaction<'_>) -> Option<Denied> {

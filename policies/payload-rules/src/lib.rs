@@ -14,12 +14,15 @@
 mod config;
 mod evm;
 mod messages;
+mod raw_bytes;
+mod signed;
 mod tagged;
 
-pub use config::{Cometbft, Config, Encapsulation, Evm, Hotstuff, Messages, Prefix, Tagged};
+pub use config::{BlobRules, Cometbft, Config, Encapsulation, Evm, Hotstuff, Messages, Prefix, RawBytesRules, SetCodeRules};
+pub use config::{SignedMessages, Tagged, TypedDataRule, TypedDataRules};
 
 use sigwarden_guest::prelude::*;
-use sigwarden_guest::{FORMATS, Family};
+use sigwarden_guest::{FORMATS, Family, SignedMessage, TypedData};
 
 /// The policy.
 pub struct PayloadRules;
@@ -30,7 +33,7 @@ impl Policy for PayloadRules {
     const MANIFEST: Manifest = Manifest {
         name: "payload-rules",
         version: env!("CARGO_PKG_VERSION"),
-        purpose: "Says what payloads may hold: chains, recipients, value, gas, fees, call data, sizes and prefixes.",
+        purpose: "Says what payloads may hold: chains, recipients, value, gas, fees, call data, blobs, delegates, typed data, sizes and prefixes.",
         formats: FORMATS,
         facts: &[
             "evm.transaction-type",
@@ -46,6 +49,27 @@ impl Policy for PayloadRules {
             "evm.data",
             "evm.access-list.addresses",
             "evm.access-list.storage-keys",
+            "evm.blobs",
+            "evm.max-fee-per-blob-gas",
+            "evm.blob-versioned-hashes",
+            "evm.authorizations.chain-ids",
+            "evm.authorizations.delegates",
+            "evm.authorizations.nonces",
+            "evm.authorizations.authorities",
+            "message.length",
+            "message.text",
+            "typed-data.primary-type",
+            "typed-data.encode-type",
+            "typed-data.type-hash",
+            "typed-data.domain.name",
+            "typed-data.domain.version",
+            "typed-data.domain.chain-id",
+            "typed-data.domain.verifying-contract",
+            "typed-data.domain.salt",
+            "typed-data.message",
+            "raw-bytes.layout",
+            "raw-bytes.body",
+            "raw-bytes.unique-id",
             "cometbft.chain-id",
             "cometbft.height",
             "cometbft.round",
@@ -70,6 +94,24 @@ impl Policy for PayloadRules {
             "evm/gas-price",
             "evm/selector",
             "evm/data-size",
+            "evm/blobs",
+            "evm/blob-fee",
+            "evm/set-code",
+            "evm/delegate",
+            "evm/delegation-chain",
+            "evm/authority",
+            "signed-message/not-configured",
+            "signed-message/size",
+            "signed-message/prefix",
+            "signed-message/bytes",
+            "typed-data/not-configured",
+            "typed-data/domain",
+            "typed-data/primary-type",
+            "raw-bytes/not-configured",
+            "raw-bytes/size",
+            "raw-bytes/chain-id",
+            "raw-bytes/unique-id",
+            "raw-bytes/prefix",
             "message/not-configured",
             "message/size",
             "message/prefix",
@@ -98,7 +140,18 @@ impl Policy for PayloadRules {
                 Some(rules) => evm::judge(rules, &request.evm()?),
                 None => not_configured("evm/not-configured", request, "`evm`"),
             },
-            Family::EvmMessage | Family::PrefixedRaw => not_configured("format/not-configured", request, "a later release of this policy"),
+            Family::EvmMessage if request.format == SignedMessage::FORMAT => match &config.signed_messages {
+                Some(rules) => signed::message(rules, &request.signed_message()?),
+                None => not_configured("signed-message/not-configured", request, "`signed_messages`"),
+            },
+            Family::EvmMessage if request.format == TypedData::FORMAT => match &config.typed_data {
+                Some(rules) => signed::typed_data(rules, &request.typed_data()?),
+                None => not_configured("typed-data/not-configured", request, "`typed_data`"),
+            },
+            Family::PrefixedRaw => match &config.raw_bytes {
+                Some(rules) => raw_bytes::judge(rules, &request.raw_bytes()?),
+                None => not_configured("raw-bytes/not-configured", request, "`raw_bytes`"),
+            },
             Family::RawMessage => match &config.messages {
                 Some(rules) => messages::judge(rules, request.message()?),
                 None => not_configured("message/not-configured", request, "`messages`"),
@@ -123,7 +176,7 @@ impl Policy for PayloadRules {
                     not_configured("encapsulation/not-configured", request, "`encapsulation.allow`")
                 }
             },
-            Family::Unknown => not_configured("format/not-configured", request, "a later release of this policy"),
+            Family::EvmMessage | Family::Unknown => not_configured("format/not-configured", request, "a later release of this policy"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Raw messages against their rules.
 
-use crate::config::Messages;
+use crate::config::{Messages, Prefix};
 use sigwarden_guest::{Denied, Verdict, allow};
 
 /// Judges a message. What it holds is not repeated.
@@ -10,12 +10,16 @@ pub(crate) fn judge(rules: &Messages, message: &[u8]) -> Verdict {
         let text = format!("the message of {size} bytes is over the limit of {}", rules.max_bytes);
         Denied::because("message/size", text)
     });
-    let begins = |prefixes: &Vec<crate::Prefix>| prefixes.iter().any(|prefix| message.starts_with(prefix.bytes()));
-    let strange = (!rules.prefixes.as_ref().is_none_or(begins))
+    let strange = (!rules.prefixes.as_ref().is_none_or(|prefixes| begins(prefixes, message)))
         .then(|| Denied::because("message/prefix", "the message begins with none of the configured prefixes"));
     [too_long, strange]
         .into_iter()
         .flatten()
         .reduce(Denied::and)
         .map_or_else(allow, Err)
+}
+
+/// Whether the bytes begin with one of the prefixes.
+pub(crate) fn begins(prefixes: &[Prefix], bytes: &[u8]) -> bool {
+    prefixes.iter().any(|prefix| bytes.starts_with(prefix.bytes()))
 }

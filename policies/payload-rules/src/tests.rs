@@ -113,6 +113,9 @@ fn a_family_without_rules_is_denied() {
         (testing::message(b"m"), "message/not-configured"),
         (digest.clone(), "digest/not-configured"),
         (testing::cometbft_vote("prevote", 1, 0), "cometbft/not-configured"),
+        (testing::signed_message(b"login:"), "signed-message/not-configured"),
+        (testing::typed_permit(&[1; 20], 1), "typed-data/not-configured"),
+        (testing::raw_bytes("test-chain", "unique-id-123", b"b"), "raw-bytes/not-configured"),
     ] {
         assert_eq!(codes(&verdict("{}", &request)), [code]);
     }
@@ -123,7 +126,7 @@ fn a_family_without_rules_is_denied() {
 fn a_format_of_a_later_release_is_denied() {
     // The host would not run the policy; were it to, this must deny too.
     let policy: Config = sigwarden_guest::parse_config(EXAMPLE).unwrap();
-    let request = transfer().format("evm/eip-7702").build();
+    let request = transfer().format("evm/eip-9999").build();
     let verdict = PayloadRules::evaluate(&policy, &request, &mut Host::fake());
     assert_eq!(codes(&verdict), ["format/not-configured"]);
 }
@@ -131,7 +134,7 @@ fn a_format_of_a_later_release_is_denied() {
 #[test]
 fn messages_are_judged_by_size_and_beginning() {
     denied(testing::message(b"login:alice"), &[]);
-    denied(testing::message(&[0x19, 0x01, 7]), &[]);
+    denied(testing::message(&[0xc0, 0xde, 7]), &[]);
     denied(testing::message(b"logout"), &["message/prefix"]);
     denied(testing::message(b""), &["message/prefix"]);
     denied(testing::message(&[b"login:".as_slice(), &[b'a'; 250]].concat()), &[]);
@@ -279,3 +282,5 @@ fn decapsulation_is_allowed_by_its_flag_only() {
         assert_eq!(verdict(config, &request).unwrap_err().codes(), ["encapsulation/not-configured"]);
     }
 }
+
+mod newer;

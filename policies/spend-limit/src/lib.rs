@@ -6,7 +6,7 @@ mod limit;
 pub use limit::{Limit, Scope};
 
 use sigwarden_guest::prelude::*;
-use sigwarden_guest::{Denied, EvmTransaction, Input, OneOrMore, Problems, all};
+use sigwarden_guest::{Blobs, Carries, Denied, EvmTransaction, Input, OneOrMore, Problems, all};
 
 /// State calls that the host allows in one evaluation; each limit makes one at the most.
 const LIMITS_MAX: usize = 32;
@@ -58,9 +58,20 @@ impl Policy for SpendLimit {
         name: "spend-limit",
         version: env!("CARGO_PKG_VERSION"),
         purpose: "Limits what keys, callers and recipients get of coins and ERC-20 tokens in a time.",
-        formats: EvmTransaction::FORMATS,
+        // No set-code transactions: what an account does with another's code cannot be read from a call. No messages and typed data:
+        // what they permit, others spend.
+        formats: &["evm/legacy", "evm/eip-2930", "evm/eip-1559", Blobs::FORMAT],
         facts: EvmTransaction::FACTS,
-        denial_codes: &["exceeded", "too-large", "no-limit", "chain-id", "call-data", "contract", "creation"],
+        denial_codes: &[
+            "exceeded",
+            "too-large",
+            "no-limit",
+            "chain-id",
+            "call-data",
+            "contract",
+            "creation",
+            "set-code",
+        ],
     };
 
     fn prepare(config: &mut Config) -> Result<(), Vec<Problem>> {
@@ -109,6 +120,10 @@ impl Config {
     /// What a transaction spends, if all that it may spend can be read: coins, and maybe a token.
     fn spends(&self, transaction: &EvmTransaction<'_>) -> Result<Vec<Spend>, Denied> {
         let chain_id = transaction.chain_id;
+        if let Carries::Authorizations(_) = transaction.carries {
+            let message = "it sets the code of accounts, which may spend what no limit counts";
+            return Err(Denied::because("set-code", message));
+        }
         let of_chain = || self.limits.iter().filter(|limit| limit.chain_id == chain_id);
         if of_chain().next().is_none() {
             return Err(Denied::because("chain-id", format!("no limit is for chain {chain_id}")));

@@ -301,3 +301,20 @@ fn the_scale_is_in_the_digest_and_not_in_the_schema() {
     SpendLimit::prepare(&mut config).unwrap();
     assert_eq!(config.limits[0].scale.capacity(), 1_000_000_000_000);
 }
+
+#[test]
+fn blobs_cost_fees_and_set_code_is_denied() {
+    let mut counted = trial(&coins(r#","count_fees":true"#, ""));
+    // 9.9986 ether, and at most 0.001416432 for gas and two blobs.
+    let blobs = testing::evm_blobs(2).bytes("evm.to", &ALICE.0).now(START);
+    let fits = blobs.clone().u256("evm.value", 9_998_583_568_000_000_000u64);
+    let over = blobs.u256("evm.value", 9_998_583_568_000_000_001u64);
+    assert_eq!(denial(&mut counted, &over).unwrap().0, "too-large");
+    assert_eq!(denial(&mut counted, &fits), None);
+    // The host would not run the policy; were it to, this must deny too.
+    assert!(!SpendLimit::MANIFEST.formats.contains(&"evm/eip-7702"));
+    let config: Config = sigwarden_guest::parse_config(&coins("", "")).unwrap();
+    let set_code = testing::evm_set_code(&[0xcc; 20]).build();
+    let denied = config.spends(&set_code.evm().unwrap()).err().unwrap();
+    assert_eq!(denied.codes(), ["set-code"]);
+}

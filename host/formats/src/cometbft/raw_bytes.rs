@@ -27,8 +27,8 @@ pub struct RawBytes {
 /// key may sign is the host's to judge, which knows the key.
 ///
 /// # Errors
-/// They are empty, or resemble a consensus message, a tagged message or a transaction, or begin with Celestia's prefix and are not as Celestia
-/// writes them.
+/// They are empty, or resemble a consensus message, a tagged message or a transaction, or begin with Celestia's prefix and are not as
+/// Celestia writes them.
 pub fn decode_raw_bytes(scheme: Scheme, payload: &[u8]) -> Result<Decoded, PayloadError> {
     if payload.is_empty() {
         return Err(PayloadError::Malformed("raw bytes begin with their prefix; these are none".into()));

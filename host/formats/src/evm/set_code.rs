@@ -12,6 +12,10 @@ const EIP_7702: &str = "EIP-7702 transaction";
 /// `MAGIC` (EIP-7702), before what an authorization's signature is over.
 const MAGIC: u8 = 5;
 
+/// Authorizations at most: each takes 25000 gas before anything runs (EIP-7702), a transaction 2^24 in all (EIP-7825), and here each
+/// costs the recovery of a public key.
+const AUTHORIZATIONS_MAX: usize = 671;
+
 /// A set-code transaction, type 4 (EIP-7702).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Eip7702 {
@@ -203,6 +207,12 @@ fn authorization_list(item: Item<'_>) -> Result<Vec<Authorization>, PayloadError
     let mut entries = item.items()?;
     let mut list = Vec::new();
     while !entries.is_empty() {
+        if list.len() == AUTHORIZATIONS_MAX {
+            return Err(PayloadError::Malformed(format!(
+                "`authorizationList` at byte {} has more than {AUTHORIZATIONS_MAX} authorizations, for which no transaction has the gas (EIP-7825)",
+                item.offset
+            )));
+        }
         list.push(authorization(entries.next("authorizationList entry")?)?);
     }
     if list.is_empty() {

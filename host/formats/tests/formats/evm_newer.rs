@@ -239,6 +239,8 @@ fn authorizations_that_no_chain_takes_are_refused() {
         .unsigned()
     };
     assert_malformed(EvmEip7702, &with(vec![]), "has at least one authorization");
+    assert!(Eip7702::parse(&with(vec![authorization(); 671])).is_ok());
+    assert_malformed(EvmEip7702, &with(vec![authorization(); 672]), "more than 671 authorizations");
     let parity = Authorization {
         y_parity: 2,
         ..authorization()

@@ -14,6 +14,7 @@ mod alloy;
 mod cometbft;
 mod cometbft_vectors;
 mod eip712;
+mod eip712_limits;
 mod evm;
 mod evm_newer;
 mod facts_md;
@@ -22,6 +23,7 @@ mod qbind;
 mod raw;
 mod raw_bytes;
 mod samples;
+mod strategies;
 
 use sigwarden_core::fact::{Decoded, FactValue, PayloadError, Scalar, SigningInput};
 use sigwarden_core::{Format, Scheme};

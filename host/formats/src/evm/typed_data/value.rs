@@ -5,8 +5,8 @@ use super::json::{Node, shown, write_text};
 use super::types::{Field, Kind, Types};
 use sigwarden_core::fact::PayloadError;
 
-/// Values without parts at most, an empty list counting as one: each is a line of the fact that policies see. Orders of exchanges have under a
-/// hundred.
+/// Values without parts at most, an empty list counting as one: each is a line of the fact that policies see. Orders of exchanges have
+/// under a hundred.
 const LEAVES_MAX: usize = 256;
 
 /// A value.
