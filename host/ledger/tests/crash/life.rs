@@ -2,15 +2,18 @@
 
 use crate::model::Model;
 use crate::world::{ACCOUNT, NOW, VALIDATOR, World, floor_key, public_key};
+use sigwarden_core::caller::Peer;
 use sigwarden_core::floor::{Floor, Position, Taken};
 use sigwarden_core::key::KeyId;
+use sigwarden_core::pipeline::Asked;
 use sigwarden_core::state::Effect;
-use sigwarden_core::{Format, KeyState, Scheme};
+use sigwarden_core::{Format, KeyState, Scheme, SignCall};
 use sigwarden_ledger::disk::simulated::Random;
 use sigwarden_ledger::record::Kind;
 use sigwarden_ledger::{AdminKind, Administration};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Pins both keys and sets the validator's floor, as far as that was not done in an earlier life.
 pub(crate) fn set_up(world: &World, model: &Mutex<Model>) -> Result<(), String> {
@@ -72,7 +75,8 @@ fn set_floor(world: &World, model: &Mutex<Model>, position: Position) {
 /// One thing that somebody does. `administers` is for one thread at a time.
 pub(crate) fn step(world: &World, model: &Mutex<Model>, random: &mut Random, administers: bool) {
     match random.below(if administers { 32 } else { 26 }) {
-        0..=15 => vote(world, model, random),
+        0..=13 => vote(world, model, random),
+        14..=15 => batch(world, model, random),
         16..=24 => transfer(world, model, random),
         25 => {
             world.clock.fetch_add(random.below(3_000), Ordering::SeqCst);
@@ -106,8 +110,15 @@ pub(crate) fn step(world: &World, model: &Mutex<Model>, random: &mut Random, adm
     }
 }
 
-/// A new vote, the same with another time, another for the same position, or one for a position below; some with an extension.
 fn vote(world: &World, model: &Mutex<Model>, random: &mut Random) {
+    let signed = world.sign(VALIDATOR, Format::CometBftVote, some_vote(model, random));
+    if let Ok(signed) = signed {
+        model.lock().unwrap().released(&signed, false);
+    }
+}
+
+/// A new vote, the same with another time, another for the same position, or one for a position below; some with an extension.
+fn some_vote(model: &Mutex<Model>, random: &mut Random) -> Vec<u8> {
     let Position([height, ..]) = model.lock().unwrap().highest();
     let new = |random: &mut Random| match random.below(4) {
         0 => height.max(1),
@@ -121,17 +132,53 @@ fn vote(world: &World, model: &Mutex<Model>, random: &mut Random) {
     if step == 3 && random.one_in(3) {
         payload.push_str(&format!("+extension/{height}/{}", random.below(2)));
     }
-    let signed = world.sign(VALIDATOR, Format::CometBftVote, payload.into_bytes());
-    if let Ok(signed) = signed {
-        model.lock().unwrap().released(&signed, false);
-    }
+    payload.into_bytes()
 }
 
 fn transfer(world: &World, model: &Mutex<Model>, random: &mut Random) {
-    let nonce = (model.lock().unwrap().nonce() + 1 + random.below(2)).saturating_sub(random.below(2));
-    let payload = format!("transfer/{nonce}").into_bytes();
-    if let Ok(signed) = world.sign(ACCOUNT, Format::RawMessageNone, payload) {
+    if let Ok(signed) = world.sign(ACCOUNT, Format::RawMessageNone, some_transfer(model, random, 0)) {
         model.lock().unwrap().released(&signed, true);
+    }
+}
+
+fn some_transfer(model: &Mutex<Model>, random: &mut Random, more: u64) -> Vec<u8> {
+    let nonce = (model.lock().unwrap().nonce() + more + 1 + random.below(2)).saturating_sub(random.below(2));
+    format!("transfer/{nonce}").into_bytes()
+}
+
+/// Several at once; two votes among them, the validator's key under two of its names.
+fn batch(world: &World, model: &Mutex<Model>, random: &mut Random) {
+    let name = VALIDATOR.strip_suffix(".v1").unwrap();
+    let mut asked = Vec::new();
+    for key in [VALIDATOR, name] {
+        if random.one_in(2) {
+            asked.push(call(key, Format::CometBftVote, some_vote(model, random)));
+        }
+    }
+    let transfers = asked.len()..asked.len() + 1 + usize::try_from(random.below(4)).unwrap();
+    for more in 0..transfers.len() as u64 {
+        asked.push(call(ACCOUNT, Format::RawMessageNone, some_transfer(model, random, more)));
+    }
+    // On one thread, so that a seed determines what happens.
+    world.pipeline.sign_all(asked, 1, || {}, &|index, signed| {
+        if let Ok(signed) = signed {
+            model.lock().unwrap().released(&signed, transfers.contains(&index));
+        }
+    });
+}
+
+fn call(key: &str, format: Format, payload: Vec<u8>) -> Asked {
+    Asked {
+        peer: Peer::User { uid: 1, gid: 1 },
+        call: SignCall {
+            operation: "sign".into(),
+            key: key.into(),
+            format: format.name().into(),
+            scheme: String::new(),
+            request_id: String::new(),
+            payload,
+            received: Instant::now(),
+        },
     }
 }
 
