@@ -4,6 +4,7 @@ mod cargo;
 mod crash;
 mod fuzz;
 mod mutants;
+mod peers;
 mod policies;
 mod python;
 mod soak;
@@ -17,7 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask CHORE
 
   demo            runs the main job end to end: a throw-away deployment, a daemon, a client
-  test [NAME]     every test; with NAME those whose path (package::target::module::test) contains it
+  test [NAME]     every test; with NAME those whose path (package::target::module::test) contains it; `peers`: all with
+                  clients and nodes of others
   lint            rustfmt, clippy, and cargo deny, which is installed under the target directory
   crash [--seeds N] [--from SEED] [--exhaustive [N]] [--mutants [NAME]]
                   the ledger on a disk that lies: so many seeds; N workloads cut at every call; mutants of the
@@ -87,6 +89,7 @@ fn main() -> Result<()> {
         "install-deps" => {
             policies::build_all()?;
             softhsm::ready()?;
+            peers::ready()?;
             python::ready().map(|_| ())
         }
         "--help" | "-h" | "help" => {

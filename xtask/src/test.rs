@@ -1,6 +1,6 @@
 //! Runs the tests: all of them, or those whose path contains a name.
 
-use crate::{cargo, fuzz, mutants, policies, python, softhsm, without_env};
+use crate::{cargo, fuzz, mutants, peers, policies, python, softhsm, without_env};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ pub fn run(name: Option<&str>) -> Result<()> {
     policies::build_all()?;
     let python = python::ready()?;
     softhsm::ready()?;
+    peers::ready()?;
     let mut tally = Tally::default();
     match name {
         // The workspace as a whole, so that its dependencies compile once, and the binary that end-to-end tests start with them.
@@ -31,7 +32,8 @@ pub fn run(name: Option<&str>) -> Result<()> {
                 // The whole suite if its own path matches, else its tests that do.
                 let mut command = Command::new(&suite.executable);
                 command.current_dir(&suite.package_dir).arg("--quiet").env(PYTHON, &python);
-                if !suite.path.contains(name) {
+                let whole = suite.path.contains(name) || (name == "peers" && peers::SUITES.contains(&suite.path.as_str()));
+                if !whole {
                     let filter = name.strip_prefix(&format!("{}::", suite.path)).unwrap_or(name);
                     if !suite.has(filter)? {
                         continue;

@@ -77,6 +77,10 @@ rules! {
     MockHsmLibrary = "mock-hsm-library",                  [Silent, Silent, Warn,   Refuse];
     /// Every token answers and takes its PIN.
     HsmAnswers = "hsm-answers",                           [Warn,   Warn,   Warn,   Refuse];
+    /// Every remote answers, and signs.
+    RemoteAnswers = "remote-answers",                     [Warn,   Warn,   Warn,   Refuse];
+    /// No TCP listener without client certificates: whoever reaches the port would be the caller.
+    PlainListener = "plain-listener",                     [Silent, Silent, Warn,   Refuse];
     /// Consensus keys live in hardware.
     ConsensusInHsm = "consensus-in-hsm",                  [Silent, Silent, Silent, Warn];
     /// A passphrase of the strength that the network wants: it is judged when it is given.
@@ -89,6 +93,8 @@ rules! {
     RawMessages = "raw-messages",                         [Silent, Warn,   Warn,   Warn];
     /// No key signs raw digests, which nobody can read.
     RawDigests = "raw-digests",                           [Silent, Warn,   Warn,   Refuse];
+    /// No consensus key signs raw bytes, which no floor guards.
+    RawPrefixes = "raw-prefixes",                         [Silent, Warn,   Warn,   Warn];
     /// A rotation rule speaks of every key.
     RotationRule = "rotation-rule",                       [Silent, Silent, Warn,   Warn];
     /// No chain id or address of another network stands in the configuration.
@@ -153,7 +159,7 @@ impl std::fmt::Display for Finding {
 #[must_use]
 pub fn examine_tokens(surroundings: &Surroundings<'_>, network: Network) -> Vec<Finding> {
     let mut findings = examine(surroundings, network);
-    findings.retain(|finding| matches!(finding.rule, Rule::MockHsmLibrary | Rule::HsmAnswers));
+    findings.retain(|finding| matches!(finding.rule, Rule::MockHsmLibrary | Rule::HsmAnswers | Rule::RemoteAnswers));
     findings
 }
 

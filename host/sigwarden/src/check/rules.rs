@@ -1,7 +1,7 @@
 //! Each rule: what it found, and if that is not right, what is wanted and what mends it.
 
 use super::{FileMode, Rule, Surroundings, identifiers, pin_files};
-use crate::config::{BackendKind, Key, PassphraseSource};
+use crate::config::{Access, BackendKind, Key, PassphraseSource};
 use sigwarden_core::{Network, Role};
 use sigwarden_pkcs11::{Provider, TokenState, TokenStatus};
 
@@ -30,6 +30,43 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             "tokens that do not answer",
             "every token ready",
             "mend what the reason says; `sigwarden keys status` shows it; after a refused PIN, `sigwarden keys retry-login`",
+        ),
+        Rule::RemoteAnswers => match &around.remotes {
+            None => ("no remote was looked at".to_owned(), None),
+            Some(remotes) if remotes.is_empty() => ("no `remote` backend".to_owned(), None),
+            Some(remotes) => {
+                let away = remotes.iter().filter(|remote| !remote.up);
+                let found: Vec<String> = away
+                    .map(|remote| format!("{}: {}", remote.address, remote.reason.as_deref().unwrap_or("not asked yet")))
+                    .collect();
+                list(
+                    &found,
+                    "every remote answers",
+                    "remotes that do not sign",
+                    "every remote up",
+                    "mend what the reason says (docs/remote-signer.md)",
+                )
+            }
+        },
+        Rule::PlainListener => {
+            let plain = config
+                .listeners
+                .iter()
+                .filter(|listener| matches!(listener.access, Access::Anybody(_)));
+            let found: Vec<String> = plain.map(|listener| format!("{} ({})", listener.name, listener.listen)).collect();
+            list(
+                &found,
+                "no TCP listener without client certificates",
+                "TCP listeners without client certificates",
+                "callers known by their certificates",
+                "`sigwarden certs` makes them; give the listener `certificate`, `key` and `client_ca`, and the client `san` (docs/tls.md)",
+            )
+        }
+        Rule::RawPrefixes => flagged(
+            around,
+            |key| !key.dangerous_allow_prefixed_raw.is_empty(),
+            "raw bytes with a prefix",
+            "dangerous_allow_prefixed_raw",
         ),
         Rule::ConsensusInHsm => {
             let in_files = |key: &&Key| {

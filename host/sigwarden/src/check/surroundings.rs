@@ -2,6 +2,7 @@
 
 use crate::config::{BackendKind, Config, PassphraseSource};
 use sigwarden_pkcs11::TokenStatus;
+use sigwarden_remote::RemoteStatus;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub struct Surroundings<'c> {
     pub pin_modes: Vec<FileMode>,
     /// What every token is like; none if they were not looked at.
     pub tokens: Option<Vec<TokenStatus>>,
+    /// What every remote is like; none if they were not looked at.
+    pub remotes: Option<Vec<RemoteStatus>>,
     /// Why the process might leave a core dump, if it might.
     pub core_dumps: Option<String>,
 }
@@ -61,6 +64,7 @@ impl<'c> Surroundings<'c> {
             state_mode: mode(&config.state_dir),
             pin_modes: pin_files(config).filter_map(mode).collect(),
             tokens: None,
+            remotes: None,
             core_dumps: core_dumps(),
             config,
         }

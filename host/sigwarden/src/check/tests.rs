@@ -1,8 +1,9 @@
 use super::Severity::{Refuse, Silent, Warn};
 use super::*;
-use crate::config::{Backend, BackendKind, Config, Pkcs11, PolicyConfig};
+use crate::config::{Access, Backend, BackendKind, Config, Listener, ListenerKind, Pkcs11, PolicyConfig};
 use sigwarden_core::Scheme;
 use sigwarden_pkcs11::{Provider, TokenInfo, TokenState, TokenStatus};
+use sigwarden_remote::{Counts, RemoteStatus};
 use std::path::Path;
 
 const GOOD: &str = r#"
@@ -42,6 +43,7 @@ fn around(config: &Config) -> Surroundings<'_> {
             mode: 0o600,
         }],
         tokens: Some(vec![token()]),
+        remotes: Some(vec![remote()]),
         core_dumps: None,
     }
 }
@@ -68,6 +70,21 @@ fn token() -> TokenStatus {
         sessions_in_use: 0,
         sessions: 4,
         calls_overdue: 0,
+    }
+}
+
+/// A remote that is as it should be.
+fn remote() -> RemoteStatus {
+    RemoteStatus {
+        address: "signer-1.example:9443".into(),
+        up: true,
+        reason: None,
+        network: Some("devnet".into()),
+        version: Some("0.1.0".into()),
+        deployment_id: None,
+        last_answer: None,
+        connections: 2,
+        counts: Counts::default(),
     }
 }
 
@@ -174,6 +191,23 @@ fn a_passphrase_beside_what_it_opens_is_for_devnets() {
 fn core_dumps_are_refused_where_money_is() {
     let dumps = |around: &mut Surroundings<'_>| around.core_dumps = Some("dumpable".into());
     assert_eq!(row(Rule::CoreDumps, |_| {}, dumps), [Warn, Warn, Refuse, Refuse]);
+}
+
+#[test]
+fn remotes_that_are_away_and_ports_that_know_nobody_are_refused_on_mainnet() {
+    let away = |around: &mut Surroundings<'_>| around.remotes.as_mut().unwrap()[0].up = false;
+    assert_eq!(row(Rule::RemoteAnswers, |_| {}, away), [Warn, Warn, Warn, Refuse]);
+    let plain = |config: &mut Config| {
+        config.listeners.push(Listener {
+            name: "evm".into(),
+            listen: "127.0.0.1:9545".parse().unwrap(),
+            kind: ListenerKind::JsonRpc { chain_id: 1 },
+            access: Access::Anybody("node".into()),
+        });
+    };
+    assert_eq!(row(Rule::PlainListener, plain, |_| {}), [Silent, Silent, Warn, Refuse]);
+    let raw = |config: &mut Config| config.keys[0].dangerous_allow_prefixed_raw = vec!["COMET::RAW_BYTES::SIGN".parse().unwrap()];
+    assert_eq!(row(Rule::RawPrefixes, raw, |_| {}), [Silent, Warn, Warn, Warn]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The backends of a configuration, opened.
 
 use super::read_passphrase;
-use super::tokens;
+use super::{remotes, tokens};
 use crate::config::{BackendKind, Config, PassphraseSource};
 use crate::proto;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use sigwarden_keys::{
     check_passphrase,
 };
 use sigwarden_pkcs11::{Distrusted, Pkcs11Backend, TokenInfo, TokenState, TokenStatus};
+use sigwarden_remote::{RemoteBackend, RemoteStatus};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +58,14 @@ pub enum BackendError {
     /// A PKCS#11 backend cannot be made.
     #[error("{0}")]
     Pkcs11(String),
+    /// A backend of remotes cannot be made.
+    #[error("backend `{backend}`: {what}")]
+    Remote {
+        /// The backend.
+        backend: String,
+        /// Why.
+        what: String,
+    },
     /// The mock's script is wrong.
     #[error("backend `{backend}`: its script: {}", error.message())]
     Script {
@@ -82,6 +91,7 @@ enum Open {
     Env(Arc<sigwarden_keys::EnvBackend>),
     Keystore(Arc<Keystore>, Arc<KeystoreBackend>),
     Pkcs11(Arc<Pkcs11Backend>),
+    Remote(Arc<RemoteBackend>),
     MockHsm(Arc<MockHsm>),
 }
 
@@ -124,12 +134,13 @@ impl Backends {
         for backend in &config.backends {
             let name = &backend.name;
             let opened = match &backend.kind {
+                BackendKind::Remote(remote) => Open::Remote(Arc::new(remotes::open(config, name, remote)?)),
                 BackendKind::SealedFile { .. } => match &vault {
                     Some(vault) => Open::SealedFile(Arc::new(SealedFileBackend::with_ttl(Arc::clone(vault), config.secret_cache_ttl))),
                     // `open_vault` opens one whenever a backend of this kind is configured.
                     None => continue,
                 },
-                BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::Remote(_) | BackendKind::Keystore { .. } => continue,
+                BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::Keystore { .. } => continue,
                 BackendKind::MockHsm { script } => Open::MockHsm(Arc::new(open_mock(config, name, script)?)),
             };
             open.insert(name.clone(), opened);
@@ -179,7 +190,7 @@ impl Backends {
     pub(crate) fn keystore(&self, name: &str) -> Option<&Arc<Keystore>> {
         match self.open.get(name)? {
             Open::Keystore(keystore, _) => Some(keystore),
-            Open::SealedFile(_) | Open::Pkcs11(_) | Open::MockHsm(_) => None,
+            Open::SealedFile(_) | Open::Pkcs11(_) | Open::Remote(_) | Open::MockHsm(_) => None,
             #[cfg(feature = "env-secrets")]
             Open::Env(_) => None,
         }
@@ -192,7 +203,7 @@ impl Backends {
     pub(super) fn mock_hsm(&self, name: &str) -> Option<&Arc<MockHsm>> {
         match self.open.get(name)? {
             Open::MockHsm(mock) => Some(mock),
-            Open::SealedFile(_) | Open::Keystore(..) | Open::Pkcs11(_) => None,
+            Open::SealedFile(_) | Open::Keystore(..) | Open::Pkcs11(_) | Open::Remote(_) => None,
             #[cfg(feature = "env-secrets")]
             Open::Env(_) => None,
         }
@@ -202,10 +213,26 @@ impl Backends {
     pub(crate) fn pkcs11(&self) -> impl Iterator<Item = (&String, &Arc<Pkcs11Backend>)> {
         self.open.iter().filter_map(|(name, open)| match open {
             Open::Pkcs11(backend) => Some((name, backend)),
-            Open::SealedFile(_) | Open::Keystore(..) | Open::MockHsm(_) => None,
+            Open::SealedFile(_) | Open::Keystore(..) | Open::Remote(_) | Open::MockHsm(_) => None,
             #[cfg(feature = "env-secrets")]
             Open::Env(_) => None,
         })
+    }
+
+    /// The `remote` backends by name.
+    pub(crate) fn remotes(&self) -> impl Iterator<Item = (&String, &Arc<RemoteBackend>)> {
+        self.open.iter().filter_map(|(name, open)| match open {
+            Open::Remote(backend) => Some((name, backend)),
+            Open::SealedFile(_) | Open::Keystore(..) | Open::Pkcs11(_) | Open::MockHsm(_) => None,
+            #[cfg(feature = "env-secrets")]
+            Open::Env(_) => None,
+        })
+    }
+
+    /// What every remote is like, once each was looked at; none if there is no `remote` backend.
+    pub(crate) fn remote_statuses(&self) -> Vec<RemoteStatus> {
+        let looked = |(_, backend): (&String, &Arc<RemoteBackend>)| backend.wait_until_looked(remotes::PATIENCE);
+        self.remotes().flat_map(looked).collect()
     }
 
     /// What every token is like; none if there is no `pkcs11` backend.
@@ -217,6 +244,7 @@ impl Backends {
     pub(super) fn is_up(&self, name: &str) -> bool {
         match self.open.get(name) {
             Some(Open::Pkcs11(backend)) => backend.tokens().iter().any(|token| token.state == TokenState::Ready),
+            Some(Open::Remote(backend)) => backend.status().iter().any(|remote| remote.up),
             Some(Open::SealedFile(_) | Open::Keystore(..) | Open::MockHsm(_)) => true,
             #[cfg(feature = "env-secrets")]
             Some(Open::Env(_)) => true,
@@ -246,7 +274,7 @@ impl Backends {
                 Open::Keystore(_, backend) => {
                     backend.evict();
                 }
-                Open::Pkcs11(_) | Open::MockHsm(_) => {}
+                Open::Pkcs11(_) | Open::Remote(_) | Open::MockHsm(_) => {}
                 #[cfg(feature = "env-secrets")]
                 Open::Env(_) => {}
             }
@@ -283,6 +311,8 @@ impl Backends {
                     ("pkcs11", signs.map(|scheme| scheme.name().to_owned()).collect(), generates, derives)
                 }
                 Open::Keystore(..) => ("keystore", all(), true, false),
+                // What they can is theirs to say, and changes with them.
+                Open::Remote(_) => ("remote", all(), false, false),
                 Open::MockHsm(_) => ("mock-hsm", all(), false, false),
             };
             proto::BackendInfo {
@@ -307,7 +337,7 @@ impl Backends {
                 Open::Keystore(_, backend) => backend.forget(id),
                 #[cfg(feature = "env-secrets")]
                 Open::Env(_) => {}
-                Open::Pkcs11(_) | Open::MockHsm(_) => {}
+                Open::Pkcs11(_) | Open::Remote(_) | Open::MockHsm(_) => {}
             }
         }
     }
@@ -330,7 +360,7 @@ impl Backends {
             let has = match open {
                 Open::SealedFile(_) => self.vault.as_ref().is_some_and(|vault| vault.entry(id).is_some()),
                 Open::Keystore(..) => true,
-                Open::Pkcs11(_) | Open::MockHsm(_) => false,
+                Open::Pkcs11(_) | Open::Remote(_) | Open::MockHsm(_) => false,
                 #[cfg(feature = "env-secrets")]
                 Open::Env(_) => false,
             };
@@ -359,6 +389,12 @@ impl Backends {
                 Err(failure) if failure.is_passing() => Held::Unreachable(failure.to_string()),
                 Err(failure) => Held::Wrong(failure.to_string()),
             },
+            Some(Open::Remote(backend)) => match backend.public_key(id) {
+                Ok(key) if key.scheme == scheme => Held::Public(key.public_key),
+                Ok(key) => Held::Wrong(format!("the remote's key is of {}, not of {scheme}", key.scheme)),
+                Err(failure) if failure.is_passing() => Held::Unreachable(failure.to_string()),
+                Err(failure) => Held::Wrong(failure.to_string()),
+            },
             Some(Open::MockHsm(mock)) => public(mock.public_key(id)),
             None => Held::Missing,
         }
@@ -372,6 +408,7 @@ impl Backends {
                 Open::Env(backend) => Arc::clone(backend) as _,
                 Open::Keystore(_, backend) => Arc::clone(backend) as _,
                 Open::Pkcs11(backend) => Arc::clone(backend) as _,
+                Open::Remote(backend) => Arc::clone(backend) as _,
                 Open::MockHsm(backend) => Arc::clone(backend) as _,
             };
             (name.clone(), backend)

@@ -167,6 +167,13 @@ impl Told {
                 expires,
             }));
         }
+        for (backend, remote) in self.backends.remotes() {
+            let installed = remote.certificates().into_iter();
+            facts.extend(installed.map(|(address, installed)| CertificateFact {
+                name: format!("{backend}/{address}"),
+                expires: installed.certificate.not_after,
+            }));
+        }
         facts
     }
 }

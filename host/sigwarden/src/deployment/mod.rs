@@ -7,6 +7,7 @@ mod machine;
 mod marker;
 mod metrics;
 mod policies;
+mod remotes;
 mod tend;
 mod ticker;
 pub(crate) mod tokens;
@@ -64,7 +65,7 @@ pub struct Deployment {
     fatal: Arc<Fatal>,
     place: Place,
     watch: Option<Ticker>,
-    tending: Option<[Ticker; 3]>,
+    tending: Option<[Ticker; 4]>,
     administrator: Arc<Administrator>,
     // Last, so that it is released last.
     _lock: DeploymentLock,
@@ -164,7 +165,8 @@ impl Deployment {
             engine: engine.clone(),
         };
         let administrator = Arc::new(Administrator::of_daemon(config.clone(), daemon));
-        let tending = tend::start(&pipeline, Arc::clone(&backends), Arc::clone(&administrator)).map_err(OpenError::Watch)?;
+        let tending =
+            tend::start(&pipeline, Arc::clone(&backends), Arc::clone(&administrator), config.limits.watch).map_err(OpenError::Watch)?;
         Ok(Self {
             config,
             pipeline,
@@ -412,6 +414,7 @@ fn admitted_at_rest(config: &Config) -> Result<(), OpenError> {
 fn refuse_tokens(config: &Config, backends: &Backends) -> Result<Vec<Finding>, OpenError> {
     let surroundings = Surroundings {
         tokens: Some(backends.tokens()),
+        remotes: Some(backends.remote_statuses()),
         ..Surroundings::of(config)
     };
     refuse(config, examine_tokens(&surroundings, config.network))

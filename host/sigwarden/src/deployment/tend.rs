@@ -1,4 +1,5 @@
-//! What a running daemon tends to: secrets that have been in memory long enough, and tokens that were caught lying.
+//! What a running daemon tends to: secrets that have been in memory long enough, tokens that were caught lying, certificates that
+//! were replaced.
 
 use super::backends::Backends;
 use super::ticker::Ticker;
@@ -20,15 +21,35 @@ const SHADOWS_EVERY: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn start(pipeline: &Arc<Pipeline>, backends: Arc<Backends>, administrator: Arc<Administrator>) -> io::Result<[Ticker; 3]> {
+pub(super) fn start(
+    pipeline: &Arc<Pipeline>,
+    backends: Arc<Backends>,
+    administrator: Arc<Administrator>,
+    watch: Duration,
+) -> io::Result<[Ticker; 4]> {
     let shown = Arc::clone(pipeline);
     let shadows = Ticker::start("shadow", SHADOWS_EVERY, move || shown.run_shadows())?;
     let evicting = Arc::clone(&backends);
     // Apart: a suspension may wait for another command, and a secret's time does not.
     let evict = Ticker::start("evict", EVERY, move || evicting.evict())?;
+    let renewing = Arc::clone(&backends);
+    let renew = Ticker::start("renew", watch, move || renew(&renewing))?;
     let mut told = BTreeSet::new();
     let tend = Ticker::start("tend", EVERY, move || suspend_distrusted(&backends, &administrator, &mut told))?;
-    Ok([evict, tend, shadows])
+    Ok([evict, tend, shadows, renew])
+}
+
+/// Takes new certificates for the remotes.
+fn renew(backends: &Backends) {
+    for (backend, remote) in backends.remotes().filter(|(_, remote)| remote.certificates_changed()) {
+        for reloaded in remote.reload() {
+            let remotes = reloaded.remotes.join(", ");
+            match reloaded.outcome {
+                Ok(reload) => tracing::info!(backend, remotes, "new certificates: {reload}"),
+                Err(error) => tracing::error!(backend, remotes, "the certificates in force stay: {error}"),
+            }
+        }
+    }
 }
 
 /// Records what the backends found out by themselves. One that an operator trusts again may be found out again.

@@ -186,8 +186,8 @@ impl Checker<'_> {
 
     pub(super) fn traces_endpoint(&mut self, text: Option<&str>) -> Option<String> {
         let text = text?;
-        if !text.starts_with("http://") && !text.starts_with("https://") {
-            let message = "the address of a collector is wanted, `http://127.0.0.1:4318` for one";
+        if !text.starts_with("http://") {
+            let message = "the address of a collector is wanted, `http://127.0.0.1:4317` for one";
             self.wrong(way!["traces", "endpoint"], message);
         }
         Some(text.to_owned())
