@@ -47,8 +47,9 @@ impl Backoff {
 }
 
 impl Default for Backoff {
-    /// From 100 ms to 3 s: a validator without its signer misses blocks, and a refused attempt costs the node nothing.
+    /// From 100 ms to 1 s: a node that starts waits 3 s for its signer and then exits (CometBFT, `defaultTimeoutAcceptSeconds`), and a refused
+    /// attempt costs nobody anything.
     fn default() -> Self {
-        Self::new(Duration::from_millis(100), Duration::from_secs(3))
+        Self::new(Duration::from_millis(100), Duration::from_secs(1))
     }
 }

@@ -18,7 +18,7 @@ const PREFIX_MAX: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Between two requests. A node pings at two thirds of its own time limit, each 3.3 s by default; a connection that is silent for
-    /// much longer is dead, and the node perhaps listens for a new one. Default 15 s.
+    /// much longer is dead, and the node perhaps listens for a new one. Default 10 s, three pings.
     pub idle: Duration,
     /// From a message's first byte to its last, and for a response to be taken off our hands. Default 5 s, as CometBFT's own.
     pub message: Duration,
@@ -27,7 +27,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            idle: Duration::from_secs(15),
+            idle: Duration::from_secs(10),
             message: Duration::from_secs(5),
         }
     }

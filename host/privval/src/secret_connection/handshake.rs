@@ -93,7 +93,7 @@ async fn with_ephemeral<S: AsyncRead + AsyncWrite + Unpin>(
     if !shared.was_contributory() {
         return Err(HandshakeError::LowOrderPoint);
     }
-    let (receive, send) = ciphers(&shared, own.as_bytes() < other.as_bytes());
+    let (receive, send) = ciphers(&shared, own.as_bytes() < other.as_bytes())?;
     let challenge = challenge(&own, &other, &shared);
     let mut connection = SecretConnection::new(stream, receive, send);
     connection.peer = exchange_auth(&mut connection, identity, &challenge).await?;
@@ -124,26 +124,27 @@ async fn exchange_ephemeral<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// For receiving and for sending.
-fn ciphers(shared: &SharedSecret, own_is_lower: bool) -> (Cipher, Cipher) {
-    let (lower, upper) = keys(shared.as_bytes());
-    match own_is_lower {
-        true => (Cipher::new(&lower), Cipher::new(&upper)),
-        false => (Cipher::new(&upper), Cipher::new(&lower)),
-    }
+fn ciphers(shared: &SharedSecret, own_is_lower: bool) -> Result<(Cipher, Cipher), HandshakeError> {
+    let (lower, upper) = keys(shared.as_bytes())?;
+    Ok(if own_is_lower {
+        (Cipher::new(&lower), Cipher::new(&upper))
+    } else {
+        (Cipher::new(&upper), Cipher::new(&lower))
+    })
 }
 
-/// The key that the lower end receives with, and the one that it sends with.
-fn keys(shared: &[u8; 32]) -> (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>) {
+/// The key that the lower end receives with, and the one that it sends with. The first 64 bytes of HKDF are the same, however many are asked for.
+fn keys(shared: &[u8; 32]) -> Result<(Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>), HandshakeError> {
     let mut lower = Zeroizing::new([0; 32]);
     let mut upper = Zeroizing::new([0; 32]);
     let mut both = Zeroizing::new([0; 64]);
-    // HKDF-SHA256 expands to 8,160 bytes at most; 64 never fail. The first 64 bytes are the same, however many are asked for.
-    let expanded = Hkdf::<Sha256>::new(None, shared).expand(b"TENDERMINT_SECRET_CONNECTION_KEY_AND_CHALLENGE_GEN", both.as_mut_slice());
-    debug_assert!(expanded.is_ok(), "64 bytes are within HKDF's limit");
+    Hkdf::<Sha256>::new(None, shared)
+        .expand(b"TENDERMINT_SECRET_CONNECTION_KEY_AND_CHALLENGE_GEN", both.as_mut_slice())
+        .map_err(|error| io::Error::other(error.to_string()))?;
     let (first, second) = both.split_at(32);
     lower.copy_from_slice(first);
     upper.copy_from_slice(second);
-    (lower, upper)
+    Ok((lower, upper))
 }
 
 fn challenge(own: &EphemeralPublic, other: &EphemeralPublic, shared: &SharedSecret) -> [u8; 32] {

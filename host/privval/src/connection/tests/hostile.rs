@@ -26,7 +26,7 @@ async fn end_of(bytes: &[u8], stays: bool) -> (Ended, Vec<u8>, DuplexStream) {
 #[tokio::test(start_paused = true)]
 async fn silence_and_slowness_end_a_connection() {
     let (ended, _, _node) = end_of(b"", true).await;
-    assert!(matches!(ended.why, ConnectionError::Idle(limit) if limit == Duration::from_secs(15)));
+    assert!(matches!(ended.why, ConnectionError::Idle(limit) if limit == Duration::from_secs(10)));
     let (ended, _, _node) = end_of(b"\x02\x3a", true).await;
     assert!(
         matches!(
