@@ -249,7 +249,12 @@ fn title(frame: &mut Frame, view: &View) {
 fn middle(frame: &mut Frame, view: &View) {
     let (ledger, edges, process) = (&view.ledger, &view.edges, &view.process);
     let total = edges.connections.values().fold(0.0, |sum, open| sum + open);
-    let by_listener: Vec<_> = edges.connections.iter().map(|(name, open)| format!("{name} {open:.0}")).collect();
+    let open: Vec<_> = edges.connections.iter().map(|(name, open)| format!("{name} {open:.0}")).collect();
+    let by_listener = if open.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", open.join(", "))
+    };
     let down: Vec<_> = edges.up.iter().filter(|(_, up)| !**up).map(|(name, _)| name.as_str()).collect();
     let plain = |text: String| (Style::Plain, text);
     let warn = |bad: bool, text: String| (if bad { Style::Bad } else { Style::Plain }, text);
@@ -261,7 +266,7 @@ fn middle(frame: &mut Frame, view: &View) {
             count(ledger.lag)
         )),
         warn(ledger.room != "plenty", format!("disk         {}", ledger.room)),
-        plain(format!("connections  {total:.0} ({})", by_listener.join(", "))),
+        plain(format!("connections  {total:.0}{by_listener}")),
         plain(format!(
             "queue        {} of {}, handshakes failed {}/s",
             count(edges.queue.0),
@@ -311,7 +316,7 @@ fn sorted(keys: &[Key], sort: Sort) -> Vec<&Key> {
 
 fn keys(frame: &mut Frame, view: &View, sort: Sort, rows: usize) {
     // What is left of the width beside the other columns, at least a short name.
-    let name = frame.width.saturating_sub(58).clamp(16, 48);
+    let name = frame.width.saturating_sub(61).clamp(16, 48);
     let line = |cells: [&str; 7]| {
         let [key, role, state, uses, per_second, refused, floor] = cells;
         [left(key, name), left(" ", 1), left(role, 12), left(" ", 1), left(state, 10)].concat()

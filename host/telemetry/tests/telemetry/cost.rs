@@ -31,7 +31,7 @@ impl Ledger for Nothing {
 #[test]
 #[ignore = "prints figures"]
 fn cost_of_an_outcome_and_of_a_refusal() {
-    const TIMES: u32 = 200_000;
+    const TIMES: u32 = 20_000;
     let world = World::new();
     world.message("hello").unwrap();
     world.message("deny:no").unwrap_err();
@@ -39,12 +39,16 @@ fn cost_of_an_outcome_and_of_a_refusal() {
     let observed = Observed::new(Arc::new(Nothing), Arc::clone(&world.metrics));
     for entry in entries {
         let run = |ledger: &dyn Ledger| {
-            let copies: Vec<_> = (0..TIMES).map(|_| entry.clone()).collect();
-            let begun = Instant::now();
-            for copy in copies {
-                ledger.append(copy);
-            }
-            begun.elapsed() / TIMES
+            let round = || {
+                let copies: Vec<_> = (0..TIMES).map(|_| entry.clone()).collect();
+                let begun = Instant::now();
+                for copy in copies {
+                    ledger.append(copy);
+                }
+                begun.elapsed() / TIMES
+            };
+            // What others do on the machine only adds.
+            (0..10).map(|_| round()).min().unwrap_or_default()
         };
         let (bare, heard) = (run(&Nothing), run(&observed));
         println!(

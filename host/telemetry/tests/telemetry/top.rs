@@ -153,6 +153,12 @@ fn every_size_fits() {
     }
     let text = draw(&view, Sort::Name, 80, 30).text();
     println!("{text}");
+    // Every column has its place in eighty.
+    assert!(
+        text.lines()
+            .any(|line| line.starts_with("cosmos.validator.v1 ") && line.ends_with(" 23456789")),
+        "{text}"
+    );
     assert!(text.starts_with("sigwarden 0.1.0   mainnet"));
     assert_eq!(text.lines().count(), 30, "{text}");
     // Both tables are there, each with what is missing of it.
