@@ -87,7 +87,7 @@ pub(crate) fn step(world: &World, model: &Mutex<Model>, random: &mut Random, adm
                 true => KeyState::Suspended,
                 false => KeyState::Active,
             };
-            model.lock().unwrap().account_asked = Some(state);
+            model.lock().unwrap().account_asked.push(state);
             let effect = Effect::KeyState {
                 key: ACCOUNT.parse().unwrap(),
                 state,
@@ -95,7 +95,8 @@ pub(crate) fn step(world: &World, model: &Mutex<Model>, random: &mut Random, adm
             };
             if administer(world, model, AdminKind::Lifecycle, Kind::Lifecycle, vec![effect], "state") {
                 let mut model = model.lock().unwrap();
-                (model.account, model.account_asked) = (Some(state), None);
+                model.account = Some(state);
+                model.account_asked.clear();
             }
         }
         30 => {

@@ -22,9 +22,9 @@ pub(crate) struct Model {
     nonce: u64,
     transfers: u64,
     arrival_ns: u64,
-    /// The acknowledged state of the account key, and one that was asked for later without an answer.
+    /// The acknowledged state of the account key, and those that were asked for later without an answer: any of them may have survived.
     pub(crate) account: Option<KeyState>,
-    pub(crate) account_asked: Option<KeyState>,
+    pub(crate) account_asked: Vec<KeyState>,
     pub(crate) deployment: Option<String>,
     /// What an operator took out of the archive.
     pub(crate) taken_away: Vec<u8>,
@@ -120,8 +120,9 @@ impl Model {
             return Err(format!("the stored count is {count}, {} transfers were released", self.transfers));
         }
         let of_account = state.keys.get(&ACCOUNT.parse::<KeyId>().unwrap()).map(|status| status.state);
-        if self.account.is_some() && of_account != self.account && of_account != self.account_asked {
-            let wanted = (self.account, self.account_asked);
+        let asked = of_account.is_some_and(|state| self.account_asked.contains(&state));
+        if self.account.is_some() && of_account != self.account && !asked {
+            let wanted = (self.account, &self.account_asked);
             return Err(format!("the account's key is {of_account:?}, {wanted:?} was told"));
         }
         if let (Some(_), Some(uses)) = (self.account, state.keys.get(&VALIDATOR.parse::<KeyId>().unwrap())) {
@@ -131,7 +132,8 @@ impl Model {
             }
         }
         // What is known now was durable before, and must stay.
-        (self.account, self.account_asked) = (of_account.or(self.account), None);
+        self.account = of_account.or(self.account);
+        self.account_asked.clear();
         self.arrival_ns = arrival;
         self.floor = self.floor.max(floor(MessageClass::CometBft));
         self.extension_floor = self.extension_floor.max(floor(MessageClass::CometBftExtension));
