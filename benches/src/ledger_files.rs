@@ -7,7 +7,7 @@ use crate::table::{Row, Target};
 use anyhow::{Context, Result, anyhow};
 use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::Effect;
-use sigwarden_core::{Role, Scheme};
+use sigwarden_core::{Ledger, Role, Scheme};
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, verify};
 use sigwarden_tests::payload::COMETBFT_CHAIN;
 use std::path::Path;
@@ -157,4 +157,35 @@ pub fn start_with_floors(dir: &Path, floors: u32) -> Result<Row> {
         Some(Target::AtMost(3.0)),
         note,
     ))
+}
+
+/// Memory of this process that is not on the disk, in MiB.
+fn resident() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024)
+}
+
+/// `start-1m-ids`: seconds of a start from a checkpoint with so many remembered request ids, and the memory they take.
+///
+/// # Errors
+/// The ledger does not start.
+pub fn start_with_ids(dir: &Path, ids: u32) -> Result<Row> {
+    let dir = tempfile::tempdir_in(dir)?;
+    let state = dir.path().join("state");
+    let before = resident()?;
+    ledger_log::write_ids(&state, u64::from(ids)).map_err(|error| anyhow!("{error}"))?;
+    let ledger = EmbeddedLedger::open(&state, settings())?;
+    ledger.close().context("closing")?;
+    drop(ledger);
+    let begun = Instant::now();
+    let ledger = EmbeddedLedger::open(&state, settings())?;
+    let took = begun.elapsed().as_secs_f64();
+    let memory = resident()?.saturating_sub(before);
+    let remembered = ledger.snapshot().requests.len();
+    anyhow::ensure!(remembered == ids as usize, "{remembered} ids are remembered");
+    let each = took * 1e6 / f64::from(ids);
+    let note = format!("seconds to start from a checkpoint with {ids} request ids; {memory} MiB, with what the allocator keeps");
+    Ok(Row::new("start-1m-ids", took, (each, each), 0.0, None, note))
 }

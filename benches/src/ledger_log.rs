@@ -4,6 +4,7 @@ use sigwarden_core::floor::{Floor, FloorKey, MessageClass, Position, Taken};
 use sigwarden_core::state::Effect;
 use sigwarden_core::{KeyState, Scheme};
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Settings};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,50 @@ pub fn settings() -> Settings {
 /// # Errors
 /// The disk's.
 pub fn write(state_dir: &Path, requests: u64) -> Result<u64, Box<dyn std::error::Error>> {
+    filled(state_dir, |chain, file| {
+        for n in 0..requests {
+            chain.request(n);
+            if (n + 1) % FRAME == 0 || n + 1 == requests {
+                chain.end_frame_into(file)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Makes a deployment whose checkpoint is followed by so many request ids with their signatures, forty in a record. Returns the bytes of
+/// its log.
+///
+/// # Errors
+/// The disk's.
+pub fn write_ids(state_dir: &Path, ids: u64) -> Result<u64, Box<dyn std::error::Error>> {
+    const AT_ONCE: u64 = 40;
+    filled(state_dir, |chain, file| {
+        for begin in (0..ids).step_by(usize::try_from(AT_ONCE)?) {
+            let effects: Vec<_> = (begin..ids.min(begin + AT_ONCE)).map(remembered).collect();
+            chain.line("decision", &effects.join(","), "");
+            chain.end_frame_into(file)?;
+        }
+        Ok(())
+    })
+}
+
+/// A request id and what was signed for it, as effects.
+fn remembered(n: u64) -> String {
+    let (tag, signature) = (blake3::hash(&n.to_be_bytes()).to_hex(), "5e".repeat(64));
+    format!(
+        "{{\"effect\":\"request\",\"tag\":\"{tag}\",\"version\":1,\"identity\":\"{tag}\",\"payload\":\"{tag}\",\"decision\":\"{n:032x}\",\
+         \"at-ms\":\"{}\"}},{{\"effect\":\"request-signed\",\"tag\":\"{tag}\",\"signatures\":[{{\"bytes\":\"{signature}\"}}]}}",
+        NOW_MS + n,
+    )
+}
+
+type Fill<'a> = &'a mut BufWriter<File>;
+
+fn filled(
+    state_dir: &Path,
+    fill: impl FnOnce(&mut Chain, Fill<'_>) -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<u64, Box<dyn std::error::Error>> {
     let public_key = vec![7; 32];
     let key = KEY.parse()?;
     let pinned = Effect::KeyPinned {
@@ -74,14 +119,7 @@ pub fn write(state_dir: &Path, requests: u64) -> Result<u64, Box<dyn std::error:
         frame: Vec::new(),
         first: health.last_sequence + 1,
     };
-    for n in 0..requests {
-        chain.request(n);
-        if (n + 1) % FRAME == 0 || n + 1 == requests {
-            chain.end_frame();
-            file.write_all(&chain.frame)?;
-            chain.frame.clear();
-        }
-    }
+    fill(&mut chain, &mut file)?;
     file.into_inner()?.sync_all()?;
     let lengths = names.iter().map(|path| path.metadata().map(|metadata| metadata.len()));
     Ok(lengths.sum::<Result<u64, _>>()?)
@@ -106,12 +144,15 @@ impl Chain {
         self.frame.push(b'\n');
     }
 
-    fn end_frame(&mut self) {
+    fn end_frame_into(&mut self, file: Fill<'_>) -> std::io::Result<()> {
         let (first, last, bytes, hash) = (self.first, self.sequence, self.frame.len(), blake3::hash(&self.frame).to_hex());
         let terminator =
             format!("{{\"frame\":{{\"first\":\"{first}\",\"last\":\"{last}\",\"bytes\":\"{bytes}\",\"blake3\":\"{hash}\"}}}}\n");
         self.frame.extend_from_slice(terminator.as_bytes());
         self.first = last + 1;
+        file.write_all(&self.frame)?;
+        self.frame.clear();
+        Ok(())
     }
 
     /// A precommit of a height of its own, with three policies; and its signature.
