@@ -342,7 +342,7 @@ impl<'f> Ground<'f> {
                 backend: BACKEND.to_owned(),
                 dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
                 dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
-                dangerous_allow_prefixed_raw: vec![],
+                dangerous_allow_prefixed_raw: key.dangerous_allow_prefixed_raw.clone(),
                 bound: key.bound.clone(),
                 rotation: None,
             });
