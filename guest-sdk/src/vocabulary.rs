@@ -210,7 +210,8 @@ impl Family {
     }
 }
 
-/// Formats in a configuration: one (`evm/eip-1559`), a family (`evm/*`), or all (`*`).
+/// Formats in a configuration: one (`evm/eip-1559`), a family (`evm/*`), or all (`*`). A family is of one kind: `evm/*` means transactions,
+/// `cometbft/*` consensus messages. Messages, typed data and raw bytes are no less than permissions, and so are named one by one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FormatPattern(String);
 
@@ -238,7 +239,8 @@ impl FormatPattern {
     #[must_use]
     pub fn matches(&self, format: &str) -> bool {
         match self.0.strip_suffix('*') {
-            Some(family) => format.starts_with(family),
+            Some("") => true,
+            Some(family) => format.starts_with(family) && !matches!(Family::of(format), Family::EvmMessage | Family::PrefixedRaw),
             None => self.0 == format,
         }
     }
@@ -266,7 +268,7 @@ impl fmt::Display for FormatPattern {
 }
 
 serde_text!(FormatPattern, "a format such as `evm/eip-1559` or `evm/*`", {
-    "description": "A format such as evm/eip-1559, a family such as evm/*, or * for all.",
+    "description": "A format such as evm/eip-1559, a family such as evm/* (transactions) or cometbft/* (consensus messages), or * for all.",
     "type": "string"
 });
 
@@ -280,8 +282,15 @@ mod tests {
             let pattern: FormatPattern = pattern.parse().unwrap();
             FORMATS.iter().copied().filter(|format| pattern.matches(format)).collect()
         };
-        let evm = ["legacy", "eip-2930", "eip-1559", "eip-4844", "eip-7702", "eip-191", "eip-712"].map(|name| format!("evm/{name}"));
+        let evm = ["legacy", "eip-2930", "eip-1559", "eip-4844", "eip-7702"].map(|name| format!("evm/{name}"));
         assert_eq!(matching("evm/*"), evm);
+        assert_eq!(
+            matching("cometbft/*"),
+            ["cometbft/vote", "cometbft/proposal", "cometbft/vote-extension"]
+        );
+        for named in ["evm/eip-191", "evm/eip-712", "cometbft/raw-bytes"] {
+            assert_eq!(matching(named), [named]);
+        }
         assert_eq!(matching("raw-digest"), ["raw-digest"]);
         assert_eq!(matching("*"), FORMATS);
         for wrong in ["", "evm", "evm/", "evm/eip*", "cosmos/*", "**", "*/legacy"] {

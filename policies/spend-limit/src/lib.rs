@@ -62,16 +62,7 @@ impl Policy for SpendLimit {
         // what they permit, others spend.
         formats: &["evm/legacy", "evm/eip-2930", "evm/eip-1559", Blobs::FORMAT],
         facts: EvmTransaction::FACTS,
-        denial_codes: &[
-            "exceeded",
-            "too-large",
-            "no-limit",
-            "chain-id",
-            "call-data",
-            "contract",
-            "creation",
-            "set-code",
-        ],
+        denial_codes: &["exceeded", "too-large", "no-limit", "chain-id", "call-data", "contract", "creation"],
     };
 
     fn prepare(config: &mut Config) -> Result<(), Vec<Problem>> {
@@ -122,7 +113,7 @@ impl Config {
         let chain_id = transaction.chain_id;
         if let Carries::Authorizations(_) = transaction.carries {
             let message = "it sets the code of accounts, which may spend what no limit counts";
-            return Err(Denied::because("set-code", message));
+            return Err(Denied::because("call-data", message));
         }
         let of_chain = || self.limits.iter().filter(|limit| limit.chain_id == chain_id);
         if of_chain().next().is_none() {

@@ -316,5 +316,5 @@ fn blobs_cost_fees_and_set_code_is_denied() {
     let config: Config = sigwarden_guest::parse_config(&coins("", "")).unwrap();
     let set_code = testing::evm_set_code(&[0xcc; 20]).build();
     let denied = config.spends(&set_code.evm().unwrap()).err().unwrap();
-    assert_eq!(denied.codes(), ["set-code"]);
+    assert_eq!(denied.codes(), ["call-data"]);
 }
