@@ -95,6 +95,20 @@ fn the_workbench_knows_the_pipelines_parts_and_component_nobody() {
 }
 
 #[test]
+fn what_speaks_to_others_knows_core_and_what_it_speaks_of() {
+    let all = dependencies();
+    let known = |name: &str| ours(&all[name]);
+    assert_eq!(known("sigwarden-tls"), BTreeSet::new());
+    assert_eq!(known("sigwarden-protocol"), BTreeSet::from(["sigwarden-core"]));
+    assert_eq!(known("sigwarden-telemetry"), BTreeSet::from(["sigwarden-core"]));
+    for name in ["sigwarden-privval", "sigwarden-eth-rpc"] {
+        assert_eq!(known(name), BTreeSet::from(["sigwarden-core", "sigwarden-formats"]), "{name}");
+    }
+    let remote = BTreeSet::from(["sigwarden-core", "sigwarden-protocol", "sigwarden-tls"]);
+    assert_eq!(known("sigwarden-remote"), remote);
+}
+
+#[test]
 fn only_policy_names_wasmtime() {
     for (name, dependencies) in dependencies() {
         let wasmtime = dependencies.iter().any(|dependency| dependency.starts_with("wasmtime"));

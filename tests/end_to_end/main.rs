@@ -23,6 +23,7 @@ mod peers_cometbft;
 mod peers_evm;
 mod policies;
 mod races;
+mod remote;
 mod request_ids;
 mod softhsm;
 mod start;

@@ -29,15 +29,27 @@ fn a_nodes_votes_are_signed_once_and_an_old_height_is_refused_with_the_floor() {
     let address = format!("tcp://127.0.0.1:{port}");
     let mut node = node(&address, "v0.38");
     floor(&node, 10);
-    let mut listener = Peer::start(Version::V0_38, &["listener", "-listen", &address, "-chain", COMETBFT_CHAIN, "-accept", "60s"]);
+    let mut listener = Peer::start(
+        Version::V0_38,
+        &["listener", "-listen", &address, "-chain", COMETBFT_CHAIN, "-accept", "60s"],
+    );
     assert!(listener.line()["address"].is_string());
     node.start().unwrap();
     assert_eq!(listener.ask(&json!({ "do": "connected" }))["ok"], true);
     let first = listener.ask(&vote(11, 1, "2026-01-01T00:00:00Z"));
-    assert_eq!((&first["ok"], &first["verified"]), (&json!(true), &json!(true)), "{first}\n{}", node.log());
+    assert_eq!(
+        (&first["ok"], &first["verified"]),
+        (&json!(true), &json!(true)),
+        "{first}\n{}",
+        node.log()
+    );
     // The node asks again with another clock: it gets the first signature, with the first timestamp.
     let again = listener.ask(&vote(11, 1, "2026-01-01T00:00:09Z"));
-    assert_eq!((&again["signature"], &again["time"]), (&first["signature"], &first["time"]), "{again}");
+    assert_eq!(
+        (&again["signature"], &again["time"]),
+        (&first["signature"], &first["time"]),
+        "{again}"
+    );
     let conflict = listener.ask(&vote(11, 2, "2026-01-01T00:00:00Z"));
     assert!(conflict["error"].as_str().unwrap().contains("floor/conflict"), "{conflict}");
     let old = listener.ask(&vote(9, 1, "2026-01-01T00:00:00Z"));
@@ -57,7 +69,10 @@ fn a_node_of_another_dialect_is_told_the_setting_to_change() {
     let home = tempfile::tempdir().unwrap();
     let address = format!("unix://{}", home.path().join("privval.sock").display());
     let mut node = node(&address, "v0.38");
-    let mut listener = Peer::start(Version::V1, &["listener", "-listen", &address, "-chain", COMETBFT_CHAIN, "-accept", "60s"]);
+    let mut listener = Peer::start(
+        Version::V1,
+        &["listener", "-listen", &address, "-chain", COMETBFT_CHAIN, "-accept", "60s"],
+    );
     listener.line();
     node.start().unwrap();
     assert_eq!(listener.ask(&json!({ "do": "connected" }))["ok"], true);
@@ -89,7 +104,20 @@ fn a_chain_with_one_validator_goes_on_whoever_is_killed() {
     floor(&node, 0);
     node.start().unwrap();
     let key = hex::encode(node.caller().unwrap().public_key("demo.validator").unwrap().public_key);
-    let init = Peer::start(Version::V0_38, &["init", "-home", &dir, "-chain", COMETBFT_CHAIN, "-key-type", "ed25519", "-key", &key]);
+    let init = Peer::start(
+        Version::V0_38,
+        &[
+            "init",
+            "-home",
+            &dir,
+            "-chain",
+            COMETBFT_CHAIN,
+            "-key-type",
+            "ed25519",
+            "-key",
+            &key,
+        ],
+    );
     init.line();
     let start = || Peer::start(Version::V0_38, &["chain", "-home", &dir, "-privval", &address, "-commit", "20ms"]);
 

@@ -36,7 +36,12 @@ pub(crate) fn free_port() -> u16 {
 fn request(port: u16, head: &str, body: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "{head}\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write!(
+        stream,
+        "{head}\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -68,15 +73,32 @@ fn viem_and_ethers_get_signatures_that_they_verify_themselves() {
     let output = output.expect("node starts: install node 18 or later");
     let lines = String::from_utf8_lossy(&output.stdout);
     let wrong: Vec<_> = lines.lines().filter(|line| line.contains("\"ok\":false")).take(5).collect();
-    assert!(output.status.success(), "{wrong:#?}\n{}\n{}", String::from_utf8_lossy(&output.stderr), node.log());
+    assert!(
+        output.status.success(),
+        "{wrong:#?}\n{}\n{}",
+        String::from_utf8_lossy(&output.stderr),
+        node.log()
+    );
     let summary: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     assert!(summary["passed"].as_u64().unwrap() > 40, "{summary}");
     // Every signature has its decision, with the caller that the listener stands for.
     let audit = node.audit(500).unwrap();
     let decided: Vec<_> = audit.iter().filter(|line| line["kind"] == "decision").collect();
-    assert!(decided.len() > 20 && decided.iter().all(|line| line["body"]["caller"] == "operator"), "{}", decided.len());
+    assert!(
+        decided.len() > 20 && decided.iter().all(|line| line["body"]["caller"] == "operator"),
+        "{}",
+        decided.len()
+    );
     let formats: std::collections::BTreeSet<_> = decided.iter().map(|line| line["body"]["format"].as_str().unwrap()).collect();
-    for format in ["evm/legacy", "evm/eip-2930", "evm/eip-1559", "evm/eip-4844", "evm/eip-7702", "evm/eip-191", "evm/eip-712"] {
+    for format in [
+        "evm/legacy",
+        "evm/eip-2930",
+        "evm/eip-1559",
+        "evm/eip-4844",
+        "evm/eip-7702",
+        "evm/eip-191",
+        "evm/eip-712",
+    ] {
         assert!(formats.contains(format), "{format} in {formats:?}");
     }
 }
@@ -98,7 +120,11 @@ fn refusals_have_their_code_and_bad_input_the_standards() {
     let nested = answered(&format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)));
     assert_eq!(nested["error"]["code"], -32700, "{nested}");
     // A browser's page, and a name that is not the host's own.
-    let origin = request(port, "POST / HTTP/1.1\r\nContent-Type: application/json\r\nOrigin: https://example.org", "{}");
+    let origin = request(
+        port,
+        "POST / HTTP/1.1\r\nContent-Type: application/json\r\nOrigin: https://example.org",
+        "{}",
+    );
     assert!(origin.starts_with("HTTP/1.1 403"), "{origin}");
     let huge = request(port, "POST / HTTP/1.1\r\nContent-Type: application/json", &" ".repeat(600_000));
     assert!(huge.starts_with("HTTP/1.1 413"), "{huge}");

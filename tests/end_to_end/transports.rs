@@ -20,15 +20,32 @@ const OUT: &str = "certs";
 
 /// Runs a command of the binary that needs no deployment.
 fn certs(arguments: &[&str]) {
-    let output = std::process::Command::new(sigwarden_tests::binary().unwrap()).arg("certs").args(arguments).output().unwrap();
-    assert!(output.status.success(), "certs {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = std::process::Command::new(sigwarden_tests::binary().unwrap())
+        .arg("certs")
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "certs {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A CA, a server's certificate and that of a caller of this name.
 fn authority(dir: &Path, caller: &str) {
     let path = |name: &str| dir.join(name).display().to_string();
     certs(&["new", "--ca", &path("ca"), "--name", "test CA"]);
-    certs(&["issue", "server", "localhost", "127.0.0.1", "--ca", &path("ca"), "--out", &path("server")]);
+    certs(&[
+        "issue",
+        "server",
+        "localhost",
+        "127.0.0.1",
+        "--ca",
+        &path("ca"),
+        "--out",
+        &path("server"),
+    ]);
     certs(&["issue", "client", caller, "--ca", &path("ca"), "--out", &path("client")]);
 }
 
@@ -117,7 +134,10 @@ fn a_certificates_name_is_the_caller_and_other_certificates_are_nobodys() {
     certs(&["issue", "client", "node-b.example", "--ca", &authority, "--out", &out]);
     runtime().block_on(async {
         if let Ok(channel) = connect(port, tls(&stranger, &own)).await {
-            assert!(Client::over(channel).sign(request(3)).await.is_err(), "a name that is no client's signed");
+            assert!(
+                Client::over(channel).sign(request(3)).await.is_err(),
+                "a name that is no client's signed"
+            );
         }
     });
     // No TLS at all.
@@ -201,7 +221,13 @@ fn a_batch_has_a_verdict_for_each_in_order_and_one_durable_write() {
     }
     // The refusal was recorded before; the decisions follow each other without a gap.
     let first = sequences[0];
-    assert!(sequences.iter().enumerate().all(|(index, sequence)| *sequence == first + index as u64), "{sequences:?}");
+    assert!(
+        sequences
+            .iter()
+            .enumerate()
+            .all(|(index, sequence)| *sequence == first + index as u64),
+        "{sequences:?}"
+    );
     let too_many = runtime().block_on(async {
         let mut client = Client::connect(&node.socket()).await.unwrap();
         client.sign_batch((0..257).map(request).collect()).await.unwrap_err()
@@ -214,7 +240,10 @@ fn four_keys_of_a_slow_backend_are_waited_for_side_by_side() {
     let keys: String = (0..4)
         .map(|key| format!("[[key]]\nname = \"slow.k{key}\"\nroles = [\"account\"]\nscheme = \"secp256k1-ecdsa\"\nbackend = \"slow\"\n\n"))
         .collect();
-    let slow = format!("[[backend]]\nname = \"slow\"\nkind = \"mock-hsm\"\nscript = {{ seed = \"s\", faults = {{ latency_ms = 200 }} }}\n\n{keys}{}", example::OPEN);
+    let slow = format!(
+        "[[backend]]\nname = \"slow\"\nkind = \"mock-hsm\"\nscript = {{ seed = \"s\", faults = {{ latency_ms = 200 }} }}\n\n{keys}{}",
+        example::OPEN
+    );
     let mut node = Node::init(|config| example::with_rules(&config, &slow).replace("\"demo.*\"", "\"*\"")).unwrap();
     node.start().unwrap();
     let of = |key: usize| {
@@ -234,7 +263,10 @@ fn four_keys_of_a_slow_backend_are_waited_for_side_by_side() {
         let batch = client.sign_batch((0..4).map(of).collect()).await.unwrap();
         (batch, begun.elapsed())
     });
-    assert!(batch.iter().all(|result| matches!(result.result, Some(Either::Signed(_)))), "{batch:?}");
+    assert!(
+        batch.iter().all(|result| matches!(result.result, Some(Either::Signed(_)))),
+        "{batch:?}"
+    );
     // One after the other they take 800 ms at least, whatever the machine does.
     assert!(spent < Duration::from_millis(800), "{spent:?}");
     assert!(micros(&node) <= 4);
@@ -250,7 +282,10 @@ fn a_stream_answers_each_by_its_index() {
             let socket = socket.clone();
             async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
         });
-        let channel = Endpoint::from_static("http://sigwarden").connect_with_connector(connector).await.unwrap();
+        let channel = Endpoint::from_static("http://sigwarden")
+            .connect_with_connector(connector)
+            .await
+            .unwrap();
         let mut client = SignerClient::new(channel);
         let mut bad = request(1);
         bad.format = "evm/unheard-of".into();
@@ -262,7 +297,10 @@ fn a_stream_answers_each_by_its_index() {
         }
         seen
     });
-    assert_eq!(seen, std::collections::BTreeMap::from([(0, true), (1, false), (2, true), (3, true)]));
+    assert_eq!(
+        seen,
+        std::collections::BTreeMap::from([(0, true), (1, false), (2, true), (3, true)])
+    );
 }
 
 fn get(port: u16, path: &str) -> String {
@@ -285,7 +323,10 @@ fn health_metrics_and_top_tell_what_happens() {
     assert!(matches!(refused, CallError::Refused(refusal) if refusal.code == "format/raw-not-allowed"));
     assert!(get(port, "/livez").starts_with("HTTP/1.1 200"));
     let ready = get(port, "/readyz");
-    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("[+] ledger: ok") && ready.contains("[+] policies: ok"), "{ready}");
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && ready.contains("[+] ledger: ok") && ready.contains("[+] policies: ok"),
+        "{ready}"
+    );
     let page = get(port, "/metrics");
     for part in ["format/raw-not-allowed", "evm/eip-1559", "sigwarden_", "accounts"] {
         assert!(page.contains(part), "{part} is not in {page}");

@@ -25,7 +25,9 @@ pub fn ready() -> Result<()> {
         // Without an update the index may be absent; if the update fails, the install says more than it would.
         let _ = Command::new("apt-get").args(["update", "-qq"]).status();
         let mut install = Command::new("apt-get");
-        install.args(NODE_BY_HAND.split(' ').skip(1)).env("DEBIAN_FRONTEND", "noninteractive");
+        install
+            .args(NODE_BY_HAND.split(' ').skip(1))
+            .env("DEBIAN_FRONTEND", "noninteractive");
         let _ = install.stdout(Stdio::null()).status();
         if !runs("node", "--version") || !runs("npm", "--version") {
             bail!("`{NODE_BY_HAND}` did not give Node.js; install it by hand and run this again");
@@ -42,7 +44,9 @@ pub fn ready() -> Result<()> {
 fn packages(peers: &Path) -> Result<()> {
     let newer = |installed: &Path, wanted: &Path| {
         let time = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
-        time(installed).zip(time(wanted)).is_some_and(|(installed, wanted)| installed >= wanted)
+        time(installed)
+            .zip(time(wanted))
+            .is_some_and(|(installed, wanted)| installed >= wanted)
     };
     if newer(&peers.join("node_modules/.package-lock.json"), &peers.join("package-lock.json")) {
         return Ok(());

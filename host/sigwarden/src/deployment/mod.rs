@@ -329,7 +329,11 @@ fn watchers(config: &Config, ledger: &EmbeddedLedger, loaded: &[Loaded]) -> Resu
         network: config.network,
     };
     let metrics = Arc::new(Metrics::new(build.clone()));
-    let names: Vec<String> = config.keys.iter().map(|key| key.id.name.to_string()).collect();
+    let names: Vec<String> = config
+        .keys
+        .iter()
+        .flat_map(|key| [key.id.name.to_string(), key.id.to_string()])
+        .collect();
     metrics.keys(names.iter().map(String::as_str));
     for loaded in loaded {
         metrics.policy(&loaded.instance, loaded.manifest.denial_codes.iter().map(String::as_str));
