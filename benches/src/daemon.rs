@@ -9,7 +9,7 @@ use sigwarden::proto::signer_client::SignerClient;
 use sigwarden::proto::signer_server::{Signer, SignerServer};
 use sigwarden::proto::{
     DecapsulateRequest, DecapsulateResponse, HealthRequest, HealthResponse, ListKeysRequest, ListKeysResponse, PublicKeyRequest,
-    PublicKeyResponse, SignBatchRequest, SignBatchResponse, SignRequest, SignResult, SignResponse, Signature,
+    PublicKeyResponse, SignBatchRequest, SignBatchResponse, SignRequest, SignResponse, SignResult, Signature,
 };
 use sigwarden_core::Scheme;
 use sigwarden_tests::Node;

@@ -22,6 +22,8 @@ pub mod ledger_log;
 pub mod machine;
 pub mod measure;
 pub mod policies;
+pub mod policy_expressions;
+pub mod policy_reload;
 pub mod raw;
 pub mod rig;
 pub mod stages;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use sigwarden_benches::custody_tokens::Module;
 use sigwarden_benches::table::{Row, head};
 use sigwarden_benches::{custody_many, custody_ml_dsa, custody_secrets, custody_tokens};
-use sigwarden_benches::{daemon, group, in_process, ledger_files, machine, policies, start};
+use sigwarden_benches::{daemon, group, in_process, ledger_files, machine, policies, policy_expressions, policy_reload, start};
 use sigwarden_core::Scheme;
 use std::io::Write;
 use std::path::PathBuf;
@@ -62,6 +62,8 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
             Box::new(move || one(policies::one("policy-100k", 100_000, 0.5, 20_000))),
         ),
         ("policies-3", Box::new(move || one(policies::three_row(20_000)))),
+        ("expressions-10", Box::new(|| one(policy_expressions::ten_rules(20_000)))),
+        ("policy-reload-4", Box::new(|| one(policy_reload::reload_4(8)))),
         (
             "request-1",
             Box::new(move || one(in_process::request_1(&a, "request-1", ecdsa, 4_000))),
@@ -94,7 +96,14 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
         ("catch-up", Box::new(move || one(ledger_files::catch_up(&h, 500_000)))),
         (
             "start-1m-floors",
-            Box::new(move || one(ledger_files::start_with_floors(&i, 1_000_000))),
+            Box::new({
+                let i = i.clone();
+                move || one(ledger_files::start_with_floors(&i, 1_000_000))
+            }),
+        ),
+        (
+            "start-1m-ids",
+            Box::new(move || one(ledger_files::start_with_ids(&i, 1_000_000))),
         ),
         (
             "request-1m-floors",

@@ -2,12 +2,13 @@
 //! breaks it stays broken: another one takes its place.
 
 use crate::message::{Question, Reply};
+use crate::overheard::{Heard, Overheard};
 use crate::settings::Remote;
 use crate::text::shown;
 use hyper_util::rt::TokioIo;
 use sigwarden_protocol::proto::signer_client::SignerClient;
 use sigwarden_protocol::{from_status, proto};
-use sigwarden_tls::{Alpn, HandshakeError};
+use sigwarden_tls::Alpn;
 use std::error::Error;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +61,8 @@ impl Connection {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let until = Instant::now() + deadline;
         let late = |what: &str| format!("{what} took longer than {} ms", deadline.as_millis());
-        let channel = timeout_at(until, dial(remote, deadline)).await;
+        let heard = Heard::default();
+        let channel = timeout_at(until, dial(remote, &heard, deadline)).await;
         let channel = channel.unwrap_or_else(|_| Err(late("connecting")))?;
         let connection = Self {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
@@ -70,9 +72,12 @@ impl Connection {
         match timeout_at(until, connection.health()).await {
             Ok(Ok(health)) => Ok((connection, health)),
             Ok(Err(Unwell::Refused(reason))) => Err(reason),
-            Ok(Err(Unwell::Silent(reason))) => Err(match remote {
-                Remote::Unix { .. } => format!("{reason}; a daemon closes connections of user ids that no `[[client]]` of its names"),
-                Remote::Tls { .. } => reason,
+            Ok(Err(Unwell::Silent(reason))) => Err(match (remote, heard.get()) {
+                (_, Some(tls)) => tls.to_string(),
+                (Remote::Tls { .. }, None) => format!("{reason}; if it does not take this deployment's certificate, its own log says so"),
+                (Remote::Unix { .. }, None) => {
+                    format!("{reason}; a daemon closes connections of user ids that no `[[client]]` of its names")
+                }
             }),
             Err(_) => Err(late("the first Health call")),
         }
@@ -122,7 +127,7 @@ impl Connection {
     }
 }
 
-async fn dial(remote: &Remote, deadline: Duration) -> Result<Channel, String> {
+async fn dial(remote: &Remote, heard: &Heard, deadline: Duration) -> Result<Channel, String> {
     match remote {
         Remote::Unix { socket } => {
             let connected = UnixStream::connect(socket).await;
@@ -135,7 +140,7 @@ async fn dial(remote: &Remote, deadline: Duration) -> Result<Channel, String> {
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
             let dialed = tls.connect(stream, deadline).await.map_err(|error| error.to_string())?;
             match dialed.alpn {
-                Some(Alpn::Http2) => over(dialed.stream).await,
+                Some(Alpn::Http2) => over(Overheard::new(dialed.stream, heard)).await,
                 Some(Alpn::Http1) | None => Err("it does not speak gRPC (h2) on this port; is it the right one?".to_owned()),
             }
         }
@@ -180,13 +185,10 @@ fn judge(status: &Status) -> Answer {
     }
 }
 
-/// A status for people: the refusal, what TLS said, or the innermost error.
+/// A status for people: the refusal, or the innermost error.
 pub(crate) fn explain(status: &Status) -> String {
     if let Some(refusal) = from_status(status) {
         return format!("{}: {}", shown(&refusal.code), shown(&refusal.message));
-    }
-    if let Some(tls) = HandshakeError::within(status) {
-        return tls.to_string();
     }
     match status.source() {
         Some(source) => deepest(source),

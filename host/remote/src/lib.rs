@@ -22,6 +22,7 @@ mod connection;
 mod failure;
 mod link;
 mod message;
+mod overheard;
 mod settings;
 mod status;
 mod text;
