@@ -72,13 +72,7 @@ impl Connection {
         match timeout_at(until, connection.health()).await {
             Ok(Ok(health)) => Ok((connection, health)),
             Ok(Err(Unwell::Refused(reason))) => Err(reason),
-            Ok(Err(Unwell::Silent(reason))) => Err(match (remote, heard.get()) {
-                (_, Some(tls)) => tls.to_string(),
-                (Remote::Tls { .. }, None) => format!("{reason}; if it does not take this deployment's certificate, its own log says so"),
-                (Remote::Unix { .. }, None) => {
-                    format!("{reason}; a daemon closes connections of user ids that no `[[client]]` of its names")
-                }
-            }),
+            Ok(Err(Unwell::Silent(reason))) => Err(likely(remote, &heard, &reason)),
             Err(_) => Err(late("the first Health call")),
         }
     }
@@ -127,11 +121,21 @@ impl Connection {
     }
 }
 
+/// Why a connection that stood was closed before it was of any use: the other side seldom says.
+fn likely(remote: &Remote, heard: &Heard, reason: &str) -> String {
+    match (remote, heard.get()) {
+        (_, Some(tls)) => tls.to_string(),
+        (Remote::Tls { .. }, None) => format!("{reason}; if it does not take this deployment's certificate, its own log says so"),
+        (Remote::Unix { .. }, None) => format!("{reason}; a daemon closes connections of user ids that no `[[client]]` of its names"),
+    }
+}
+
 async fn dial(remote: &Remote, heard: &Heard, deadline: Duration) -> Result<Channel, String> {
     match remote {
         Remote::Unix { socket } => {
             let connected = UnixStream::connect(socket).await;
-            over(connected.map_err(|error| format!("cannot connect: {error}; is the daemon running?"))?).await
+            let stream = connected.map_err(|error| format!("cannot connect: {error}; is the daemon running?"))?;
+            over(stream).await.map_err(|reason| likely(remote, heard, &reason))
         }
         Remote::Tls { address, tls } => {
             let connected = TcpStream::connect(address.as_str()).await;
@@ -140,7 +144,10 @@ async fn dial(remote: &Remote, heard: &Heard, deadline: Duration) -> Result<Chan
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
             let dialed = tls.connect(stream, deadline).await.map_err(|error| error.to_string())?;
             match dialed.alpn {
-                Some(Alpn::Http2) => over(Overheard::new(dialed.stream, heard)).await,
+                Some(Alpn::Http2) => {
+                    let channel = over(Overheard::new(dialed.stream, heard)).await;
+                    channel.map_err(|reason| likely(remote, heard, &reason))
+                }
                 Some(Alpn::Http1) | None => Err("it does not speak gRPC (h2) on this port; is it the right one?".to_owned()),
             }
         }

@@ -29,21 +29,8 @@ pub enum Failure {
         message: String,
     },
     /// A remote signed with another key than the one that is pinned here.
-    #[error(
-        "{remote} signs `{name}` with the public key {found}, and {pinned} is pinned for `{key}`; set the key's label to its name there"
-    )]
-    WrongKey {
-        /// Its address.
-        remote: String,
-        /// The key here.
-        key: KeyId,
-        /// The key's name there.
-        name: String,
-        /// Its public key there, hex, cut.
-        found: String,
-        /// The one that is pinned, hex, cut.
-        pinned: String,
-    },
+    #[error("{0}")]
+    WrongKey(Box<WrongKey>),
     /// A remote's answer does not fit what it was asked.
     #[error("{remote}: {what}")]
     Answer {
@@ -73,13 +60,29 @@ pub enum Failure {
     Stopped,
 }
 
+/// A remote signed with another key than the one that is pinned here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{remote} signs `{name}` with the public key {found}, and {pinned} is pinned for `{key}`; set the key's label to its name there")]
+pub struct WrongKey {
+    /// The remote's address.
+    pub remote: String,
+    /// The key here.
+    pub key: KeyId,
+    /// The key's name there.
+    pub name: String,
+    /// Its public key there, hex, cut.
+    pub found: String,
+    /// The one that is pinned, hex, cut.
+    pub pinned: String,
+}
+
 impl Failure {
     /// Whether it passes by itself: somebody who is away comes back.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Stopped => true,
-            Self::Refused { .. } | Self::Reused { .. } | Self::WrongKey { .. } => false,
+            Self::Refused { .. } | Self::Reused { .. } | Self::WrongKey(_) => false,
             Self::Answer { .. } | Self::Differ { .. } | Self::Request(_) => false,
         }
     }

@@ -29,6 +29,6 @@ mod text;
 mod weigh;
 
 pub use backend::{OpenError, Reloaded, RemoteBackend, RemoteKey};
-pub use failure::Failure;
+pub use failure::{Failure, WrongKey};
 pub use settings::{Pace, Remote, Settings, SettingsError};
 pub use status::{Counts, RemoteStatus};

@@ -1,7 +1,7 @@
 //! What a remote is asked, and what its answer has to be. For one decision it is always the same: the decision's id and the bytes that
 //! were decided first, whatever this attempt's request carries.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, WrongKey};
 use crate::text::shown;
 use secrecy::SecretBox;
 use sigwarden_core::Operation;
@@ -160,13 +160,13 @@ pub(crate) fn secret(committed: &Committed, question: &Question, remote: &str, o
 fn check(committed: &Committed, question: &Question, remote: &str, public_key: &[u8], request_id: &str) -> Result<(), Failure> {
     let key = committed.key();
     if public_key != key.public_key {
-        return Err(Failure::WrongKey {
+        return Err(Failure::WrongKey(Box::new(WrongKey {
             remote: remote.to_owned(),
             key: key.id.clone(),
             name: question.name().to_owned(),
             found: brief(public_key),
             pinned: brief(&key.public_key),
-        });
+        })));
     }
     if request_id != question.request_id() {
         return Err(Failure::Answer {
