@@ -49,9 +49,10 @@ fn a_key_is_learnt_from_the_remote() {
 #[test]
 fn two_remotes_must_hold_the_same_key() {
     let folder = tempfile::tempdir().unwrap();
-    let mut script = MockScript::default();
-    script.seed = "another".into();
-    let mock = MockHsm::new(script);
+    let mock = MockHsm::new(MockScript {
+        seed: "another".into(),
+        ..MockScript::default()
+    });
     let other = mock.generate(&id(VALIDATOR), Scheme::Ed25519).unwrap();
     let (a, b) = (
         Daemon::new(),
