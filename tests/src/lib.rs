@@ -7,4 +7,4 @@ pub mod node;
 pub mod payload;
 
 pub use caller::Caller;
-pub use node::Node;
+pub use node::{Node, binary};

@@ -4,6 +4,7 @@ use crate::permits::Permits;
 use crate::policy::{Binding, Denial, EvaluationFailure, FailureKind, Job, PolicySet, Report, Verdict};
 use crate::proof::{Evaluation, PolicyReport, Request};
 use crate::refusal::{Code, Refusal};
+use crate::state::State;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -61,7 +62,11 @@ pub fn evaluate(request: Request, policies: Arc<PolicySet>, evaluations: &Permit
     match failure {
         Some(refusal) => Err(refusal),
         None => Ok(Evaluation {
-            request,
+            // Nobody looks at it any more, and as long as it is held every change of the state copies what both share.
+            request: Request {
+                snapshot: State::default(),
+                ..request
+            },
             policies,
             reports,
         }),

@@ -4,7 +4,7 @@ use super::args::Check;
 use super::output::{Failure, Output, Style, table};
 use crate::check::{Finding, Rule, Severity, Surroundings, examine};
 use crate::config::{BackendKind, Config, PassphraseSource};
-use crate::deployment::{Backends, Deployment, OpenError};
+use crate::deployment::{Backends, Deployment, Looked, OpenError};
 use serde_json::json;
 use sigwarden_core::Network;
 use sigwarden_pkcs11::TokenStatus;
@@ -38,7 +38,11 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
     // Tokens are opened once, whoever opens them: a wrong PIN counts.
     match refuses(&examine(&around, network)) {
         true => around.tokens = look_at_tokens(&config),
-        false => start = try_start(&config, &mut around.tokens)?,
+        false => {
+            let mut looked = Looked::default();
+            start = try_start(&config, &mut looked)?;
+            (around.tokens, around.remotes) = (looked.tokens, looked.remotes);
+        }
     }
     let findings = examine(&around, network);
     if refuses(&findings) {
@@ -94,7 +98,7 @@ fn report_unusable(why: &str, output: &Output) -> Result<(), Failure> {
 }
 
 /// Opens what a start would, records nothing, and lets it go.
-fn try_start(config: &Config, tokens: &mut Option<Vec<TokenStatus>>) -> Result<Start, Failure> {
+fn try_start(config: &Config, looked: &mut Looked) -> Result<Start, Failure> {
     // Loading policies leaves compiled code behind; made by another user, it would stop the daemon.
     if let Ok(metadata) = std::fs::metadata(&config.state_dir) {
         let me = rustix::process::geteuid().as_raw();
@@ -107,7 +111,7 @@ fn try_start(config: &Config, tokens: &mut Option<Vec<TokenStatus>>) -> Result<S
             )));
         }
     }
-    Ok(match Deployment::rehearse(config, tokens) {
+    Ok(match Deployment::rehearse(config, looked) {
         Ok(()) => Start::Would,
         Err(OpenError::Lock(error @ sigwarden_ledger::LockError::Held { .. })) => Start::Running(error.to_string()),
         Err(error) => Start::WouldNot(error.to_string()),

@@ -40,6 +40,7 @@ use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, PassphraseFor, Vault,
 use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, Room, VerifyError};
 use sigwarden_pkcs11::TokenStatus;
 use sigwarden_policy::{Engine, Loaded};
+use sigwarden_remote::RemoteStatus;
 use sigwarden_telemetry::metrics::{Build, PolicyFact};
 use sigwarden_telemetry::trace::Traces;
 use sigwarden_telemetry::{Metrics, Observed};
@@ -89,6 +90,15 @@ impl Default for Options {
             passphrase: None,
         }
     }
+}
+
+/// What others in whose hands keys are were like when a start was rehearsed; none if they were not looked at.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Tokens of `pkcs11` backends.
+    pub tokens: Option<Vec<TokenStatus>>,
+    /// Remotes of `remote` backends.
+    pub remotes: Option<Vec<RemoteStatus>>,
 }
 
 impl Deployment {
@@ -193,12 +203,13 @@ impl Deployment {
     ///
     /// # Errors
     /// The first step that does not hold.
-    pub fn rehearse(config: &Config, tokens: &mut Option<Vec<TokenStatus>>) -> Result<(), OpenError> {
+    pub fn rehearse(config: &Config, looked: &mut Looked) -> Result<(), OpenError> {
         let _lock = DeploymentLock::acquire(&config.state_dir)?;
         refuse_what_the_network_refuses(config)?;
         server::load_listeners(config)?;
         let backends = Backends::open(config, open_vault(config, None)?)?;
-        *tokens = Some(backends.tokens());
+        looked.tokens = Some(backends.tokens());
+        looked.remotes = Some(backends.remote_statuses());
         refuse_tokens(config, &backends)?;
         let state = state_at_rest(config)?;
         admitted_at_rest(config)?;
