@@ -77,13 +77,13 @@ fn a_node_of_another_dialect_is_told_the_setting_to_change() {
     let address = format!("unix://{}", home.path().join("privval.sock").display());
     let mut node = node(&address, "v0.38");
     let mut listener = Peer::start(
-        Version::V1,
+        Version::Celestia,
         &["listener", "-listen", &address, "-chain", COMETBFT_CHAIN, "-accept", "60s"],
     );
     listener.line();
     node.start().unwrap();
     assert_eq!(listener.ask(&json!({ "do": "connected" }))["ok"], true);
-    let answer = listener.ask(&json!({ "do": "bytes", "value": hex::encode(b"anything") }));
+    let answer = listener.ask(&json!({ "do": "rawbytes", "value": hex::encode(b"anything"), "unique_id": "1" }));
     let error = answer["error"].as_str().unwrap_or_else(|| panic!("{answer}"));
     assert!(error.contains("privval.dialect"), "{answer}");
     assert!(node.log().contains("privval.dialect"), "{answer}\n{}", node.log());

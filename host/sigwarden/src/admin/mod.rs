@@ -27,6 +27,7 @@ use sigwarden_core::state::Effect;
 use sigwarden_keys::Vault;
 use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger};
 use sigwarden_policy::Engine;
+use sigwarden_telemetry::metrics::PolicyFact;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// The commands, and what each takes and gives: a method of [`Administrator`], of [`reach::Reach`], and a call of the service.
@@ -115,6 +116,8 @@ pub(crate) struct Daemon {
     pub(crate) ledger: Arc<EmbeddedLedger>,
     pub(crate) backends: Arc<Backends>,
     pub(crate) engine: Engine,
+    /// What a scrape is told of the policies.
+    pub(crate) told_policies: Arc<RwLock<Vec<PolicyFact>>>,
 }
 
 /// What a command opens when it needs it.

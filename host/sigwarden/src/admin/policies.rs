@@ -2,7 +2,7 @@
 
 use super::{Administrator, Daemon, NotDone, edit, wanted};
 use crate::config::{Config, Policy};
-use crate::deployment::{LoadedPolicies, changed_policies, load_policies, refuse_what_the_network_refuses};
+use crate::deployment::{LoadedPolicies, changed_policies, load_policies, refuse_what_the_network_refuses, told_policies};
 use crate::embedded;
 use crate::proto::admin as wire;
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use sigwarden_core::Ledger;
 use sigwarden_core::state::{Effect, State};
 use sigwarden_ledger::AdminKind;
 use sigwarden_policy::{Engine, EngineSettings, Loaded};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 impl Administrator {
     /// Pins a policy's module in sigwarden.toml. In a daemon it runs from then on: whatever would stop a start stops this first, and the
@@ -161,6 +161,8 @@ impl Administrator {
     fn bring_policies_into_force(&self, daemon: &Daemon, next: Next) {
         daemon.pipeline.replace_policies(Arc::new(next.policies.set));
         daemon.pipeline.replace_shadows(next.policies.shadows);
+        let told = told_policies(&next.policies.loaded, &next.config);
+        *daemon.told_policies.write().unwrap_or_else(PoisonError::into_inner) = told;
         // The rest may have changed while they were loaded.
         self.replace_config(|config| config.policies = next.config.policies);
     }

@@ -97,11 +97,92 @@ fn a_syntax_error_and_a_wrong_type_are_placed() {
     let syntax = error("network = \"devnet\"", "network = devnet");
     assert_eq!((syntax.line, syntax.column), (2, 11));
     let missing = error("uid = 1000\n", "");
-    assert_eq!(missing.field, "client[0]");
+    assert_eq!(missing.field, "client[0].name");
     assert!(missing.message.contains("uid"), "{}", missing.message);
     let wrong = error("uid = 1000", "uid = \"hunter2\"");
     assert_eq!(place(&wrong), (25, 7, "client[0].uid"));
     assert!(!wrong.to_string().contains("hunter2"), "{wrong}");
+}
+
+/// GOOD with more tables at its end, and the field and message of its first fault.
+fn fault(more: &str) -> (String, String) {
+    let errors = parse(&format!("{GOOD}\n{more}")).expect_err("a fault");
+    (errors[0].field.clone(), errors[0].message.clone())
+}
+
+#[test]
+fn listeners_nodes_and_remotes_are_read_and_their_faults_placed() {
+    let more = r#"
+[[listener]]
+name = "evm"
+kind = "json-rpc"
+listen = "127.0.0.1:9545"
+client = "operator"
+chain_id = 1
+
+[[privval]]
+name = "node-a"
+client = "operator"
+address = "unix:///run/privval.sock"
+dialect = "v0.38"
+chain_id = "chain-1"
+key = "demo.validator"
+
+[[client]]
+name = "far"
+san = ["Node-B.example"]
+requests_per_second = 5
+
+[[backend]]
+name = "behind"
+kind = "remote"
+[[backend.remote]]
+address = "signer-1.example:9443"
+ca = "ca.crt"
+certificate = "front.crt"
+key = "front.key"
+"#;
+    let config = parse(&format!("{GOOD}\n{more}")).unwrap();
+    assert_eq!(config.listeners[0].kind, ListenerKind::JsonRpc { chain_id: 1 });
+    assert_eq!(config.listeners[0].access, Access::Anybody("operator".into()));
+    assert_eq!(config.privvals[0].key, "demo.validator");
+    assert_eq!(*config.clients[1].san, ["node-b.example".into()], "in lower case");
+    assert_eq!(config.admissions["far"].per_second, Some(5));
+    let BackendKind::Remote(remotes) = &config.backends[1].kind else {
+        panic!("a remote")
+    };
+    let RemoteAddress::Tls { files, .. } = &remotes.remotes[0].address else {
+        panic!("over TLS")
+    };
+    assert_eq!(
+        (files.server_name.as_str(), files.ca.as_path()),
+        ("signer-1.example", Path::new("dep/ca.crt"))
+    );
+
+    for (from, to, field) in [
+        ("kind = \"json-rpc\"", "kind = \"grpc\"", "listener[0].chain_id"),
+        ("127.0.0.1:9545", "0.0.0.0:9545", "listener[0].client"),
+        (
+            "client = \"operator\"\nchain_id",
+            "certificate = \"a\"\nchain_id",
+            "listener[0].key",
+        ),
+        ("dialect = \"v0.38\"", "dialect = \"v2\"", "privval[0].dialect"),
+        ("key = \"demo.validator\"", "key = \"demo.account\"", "privval[0].key"),
+        ("unix:///run/privval.sock", "unix://privval.sock", "privval[0].address"),
+        ("Node-B.example", "*.example", "client[1].san[0]"),
+        ("san = [\"Node-B.example\"]", "", "client[1].name"),
+        (
+            "requests_per_second = 5",
+            "requests_per_second = 0",
+            "client[1].requests_per_second",
+        ),
+        ("signer-1.example:9443", "signer-1.example", "backend[1].remote[0].address"),
+        ("ca = \"ca.crt\"", "", "backend[1].remote[0].ca"),
+    ] {
+        assert_eq!(more.matches(from).count(), 1, "{from}");
+        assert_eq!(fault(&more.replacen(from, to, 1)).0, field, "{to}");
+    }
 }
 
 #[test]

@@ -29,15 +29,17 @@ pub(super) struct Told {
     pub(super) stopping: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// A policy as it is told of.
-pub(crate) fn policy(loaded: &Loaded, shadow: bool) -> PolicyFact {
-    PolicyFact {
+/// Policies as they are told of.
+pub(crate) fn policies(loaded: &[Loaded], config: &Config) -> Vec<PolicyFact> {
+    let is_shadow = |name: &str| config.policies.iter().any(|policy| policy.name == name && policy.shadow);
+    let facts = loaded.iter().map(|loaded| PolicyFact {
         instance: loaded.instance.clone(),
         version: loaded.manifest.version.clone(),
         module_digest: loaded.module_digest.clone(),
         config_digest: loaded.config_digest.clone(),
-        shadow,
-    }
+        shadow: is_shadow(&loaded.instance),
+    });
+    facts.collect()
 }
 
 /// The pages.

@@ -20,6 +20,7 @@ pub use keys::{KeyFault, PublicKeySource};
 use machine::engine_settings;
 pub(crate) use machine::{bare_settings, default_marker_dir, marker_place, operator, settings};
 pub use machine::{boot_ms, now_ms, settle};
+pub(crate) use metrics::policies as told_policies;
 pub use policies::PolicyError;
 pub(crate) use policies::{LoadedPolicies, MODULE_BYTES_MAX, changed as changed_policies, load as load_policies, read_module_file};
 pub use sigwarden_keys::MockScript;
@@ -138,7 +139,7 @@ impl Deployment {
         record(&ledger, AdminKind::PolicySet, "the policies of this start", now_ms, changed)?;
         mark(&place, &ledger).map_err(OpenError::Marker)?;
         let (metrics, traces) = watchers(&config, &ledger, &loaded)?;
-        let told_policies = Arc::new(RwLock::new(loaded.iter().map(|loaded| metrics::policy(loaded, false)).collect()));
+        let told = Arc::new(RwLock::new(told_policies(&loaded, &config)));
         let observed = Observed::new(Arc::clone(&ledger), Arc::clone(&metrics)).with_traces(traces.clone());
         let mut process_id = [0; 8];
         getrandom::fill(&mut process_id).map_err(OpenError::Random)?;
@@ -173,6 +174,7 @@ impl Deployment {
             ledger: Arc::clone(&ledger),
             backends: Arc::clone(&backends),
             engine: engine.clone(),
+            told_policies: Arc::clone(&told),
         };
         let administrator = Arc::new(Administrator::of_daemon(config.clone(), daemon));
         let tending =
@@ -187,7 +189,7 @@ impl Deployment {
             listeners,
             metrics,
             traces,
-            told_policies,
+            told_policies: told,
             queued: Arc::default(),
             fatal,
             place,

@@ -53,6 +53,20 @@ impl Checker<'_> {
         clients
     }
 
+    /// A client without a uid and a name is somebody only by a connection that is given to it.
+    pub(super) fn clients_that_nobody_is(&mut self, clients: &[raw::Client], listeners: &[raw::Listener], privvals: &[raw::Privval]) {
+        for (index, client) in clients.iter().enumerate() {
+            let is_somebody = client.uid.is_some() || client.san.as_ref().is_some_and(|names| !names.is_empty());
+            let of_listener = listeners.iter().any(|listener| listener.client.as_ref() == Some(&client.name));
+            let of_node = privvals.iter().any(|privval| privval.client == client.name);
+            if !is_somebody && !of_listener && !of_node {
+                let message =
+                    "nobody is this client: give it a `uid` (Unix socket) or `san` (TLS), or name it in a `[[listener]]` or `[[privval]]`";
+                self.wrong(way!["client", index, "name"], message);
+            }
+        }
+    }
+
     /// Names of certificates, in lower case as certificates are read.
     fn san(&mut self, way: &[Step], texts: &[String]) -> Vec<Box<str>> {
         let mut names: Vec<Box<str>> = Vec::with_capacity(texts.len());

@@ -202,6 +202,7 @@ impl Checker<'_> {
         let admissions = self.admissions(&root.client);
         let listeners = self.listeners(&root.listener, &clients);
         let privvals = self.privvals(&root.privval, &clients, &keys);
+        self.clients_that_nobody_is(&root.client, &root.listener, &root.privval);
         let traces_endpoint = self.traces_endpoint(root.traces.endpoint.as_deref());
         let rotations = self.rotations(&root.rotation, &names);
         let pq_only = self.pq_only(root.cryptography.as_deref(), &keys, root.key.len());
