@@ -62,8 +62,8 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
             Box::new(move || one(policies::one("policy-100k", 100_000, 0.5, 20_000))),
         ),
         ("policies-3", Box::new(move || one(policies::three_row(20_000)))),
-        ("expressions-10", Box::new(|| one(policy_expressions::ten_rules(20_000)))),
-        ("policy-reload-4", Box::new(|| one(policy_reload::reload_4(8)))),
+        ("expressions-10", Box::new(move || one(policy_expressions::ten_rules(20_000)))),
+        ("policy-reload-4", Box::new(move || one(policy_reload::reload_4(8)))),
         (
             "request-1",
             Box::new(move || one(in_process::request_1(&a, "request-1", ecdsa, 4_000))),
@@ -101,10 +101,7 @@ fn measures(dir: PathBuf) -> Vec<(&'static str, Measure)> {
                 move || one(ledger_files::start_with_floors(&i, 1_000_000))
             }),
         ),
-        (
-            "start-1m-ids",
-            Box::new(move || one(ledger_files::start_with_ids(&i, 1_000_000))),
-        ),
+        ("start-1m-ids", Box::new(move || one(ledger_files::start_with_ids(&i, 1_000_000)))),
         (
             "request-1m-floors",
             Box::new(move || one(ledger_files::request_with_floors(&j, 1_000_000, 2_000))),

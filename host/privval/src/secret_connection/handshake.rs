@@ -133,8 +133,11 @@ fn ciphers(shared: &SharedSecret, own_is_lower: bool) -> Result<(Cipher, Cipher)
     })
 }
 
+/// A key for each direction.
+type Keys = (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>);
+
 /// The key that the lower end receives with, and the one that it sends with. The first 64 bytes of HKDF are the same, however many are asked for.
-fn keys(shared: &[u8; 32]) -> Result<(Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>), HandshakeError> {
+fn keys(shared: &[u8; 32]) -> Result<Keys, HandshakeError> {
     let mut lower = Zeroizing::new([0; 32]);
     let mut upper = Zeroizing::new([0; 32]);
     let mut both = Zeroizing::new([0; 64]);

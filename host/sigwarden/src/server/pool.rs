@@ -298,7 +298,9 @@ fn run(taken: Vec<Job>, place: Place<'_>, pipeline: &Pipeline, judges: usize) {
         for job in taken {
             match job {
                 Job::Sign(asked, answer) => together.push((asked, answer)),
-                other => return alone(other, place, pipeline, judges),
+                other @ (Job::SignAll(..) | Job::Decapsulate(..) | Job::PublicKey(..) | Job::ListKeys(..)) => {
+                    return alone(other, place, pipeline, judges);
+                }
             }
         }
         let (asked, answers): (Vec<_>, Vec<_>) = together.into_iter().unzip();

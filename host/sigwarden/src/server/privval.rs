@@ -59,9 +59,10 @@ impl Link {
                     if ended.answered > 0 {
                         backoff.succeeded();
                     }
-                    match &ended.why {
-                        ConnectionError::Closed => gauge.closed(),
-                        _ => gauge.failed(),
+                    if matches!(ended.why, ConnectionError::Closed) {
+                        gauge.closed();
+                    } else {
+                        gauge.failed();
                     }
                     tracing::warn!(node = %name, answered = ended.answered, "the connection ended: {}; it is dialled again", ended.why);
                 }
