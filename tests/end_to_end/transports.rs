@@ -167,6 +167,21 @@ fn a_certificates_name_is_the_caller_and_other_certificates_are_nobodys() {
 }
 
 #[test]
+fn connections_that_say_nothing_on_a_port_keep_nobody_from_the_socket() {
+    let port = free_port();
+    let mut node = secured(port, "");
+    let config = node.dir().join("sigwarden.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}\n[limits]\nconnections = 4\nconnections_per_client = 4\n")).unwrap();
+    node.start().unwrap();
+    let silent: Vec<_> = (0..16)
+        .map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    node.caller().unwrap().call(request(1)).unwrap();
+    drop(silent);
+}
+
+#[test]
 fn new_certificates_are_taken_without_a_restart() {
     let port = free_port();
     let mut node = secured(port, "");

@@ -128,9 +128,14 @@ impl Pipeline {
         }
     }
 
-    /// Whether signing with the key of this name is a wait for somebody else, as far as it can be told without asking who asks.
+    /// Whether a request is better done by itself than together with other clients': a consensus message, which must not wait until the
+    /// others are judged, or a key whose backend is waited for. As far as it can be told without asking who asks.
     #[must_use]
-    pub fn waits_for_backend(&self, key: &str) -> bool {
+    pub fn goes_alone(&self, call: &SignCall) -> bool {
+        has_floor(call) || self.waits_for_backend(&call.key)
+    }
+
+    fn waits_for_backend(&self, key: &str) -> bool {
         // Most deployments have no such backend.
         if !self.parts.backends.values().any(|backend| backend.waits()) {
             return false;
@@ -147,6 +152,10 @@ impl Pipeline {
     }
 }
 
+fn has_floor(call: &SignCall) -> bool {
+    call.format.parse().is_ok_and(|format: Format| format.family().has_floor())
+}
+
 type Numbered = Vec<(usize, Asked)>;
 
 /// Those that may run at once, and those whose answer depends on an earlier one's: the same id again, or another message of a key that
@@ -154,9 +163,11 @@ type Numbered = Vec<(usize, Asked)>;
 fn lanes(asked: Vec<Asked>) -> (Numbered, Numbered) {
     let mut taken = HashSet::new();
     asked.into_iter().enumerate().partition(|(_, Asked { call, .. })| {
-        let has_floor = call.format.parse().is_ok_and(|format: Format| format.family().has_floor());
         // No id is empty.
-        let lanes = [has_floor.then_some(""), (!call.request_id.is_empty()).then_some(&*call.request_id)];
+        let lanes = [
+            has_floor(call).then_some(""),
+            (!call.request_id.is_empty()).then_some(&*call.request_id),
+        ];
         let mut first = true;
         for lane in lanes.into_iter().flatten() {
             first &= taken.insert((call.key.clone(), lane.to_owned()));

@@ -43,7 +43,7 @@ impl Told {
 /// How many connections at once.
 #[derive(Debug, Clone)]
 pub(super) struct Bounds {
-    /// Of all clients and all listeners.
+    /// Of all clients.
     pub(super) all: Arc<Semaphore>,
     /// Of one client.
     pub(super) of_one: usize,

@@ -48,10 +48,10 @@ impl Front {
 
     pub(super) async fn sign(&self, peer: Peer, call: SignCall) -> Result<Signed, Refusal> {
         let admitted = self.admit(&peer, &call, 1)?;
-        let waits = self.pipeline.waits_for_backend(&call.key);
+        let alone = self.pipeline.goes_alone(&call);
         let (sender, answer) = oneshot::channel();
         let job = Job::Sign(Asked { peer, call }, Answer::new(sender, admitted));
-        self.run(job, waits, answer).await?
+        self.run(job, alone, answer).await?
     }
 
     /// Each with its own verdict, in order.
@@ -96,8 +96,8 @@ impl Front {
     }
 
     /// Queues a job and waits for its answer. If the client hangs up, this future is dropped and the job runs all the same.
-    async fn run<T>(&self, job: Job, waits: bool, answer: oneshot::Receiver<T>) -> Result<T, Refusal> {
-        if let Err(job) = self.queue.put(job, waits) {
+    async fn run<T>(&self, job: Job, alone: bool, answer: oneshot::Receiver<T>) -> Result<T, Refusal> {
+        if let Err(job) = self.queue.put(job, alone) {
             return Err(self.refuse_unqueued(*job));
         }
         // The sender is gone if its thread panicked, which no path of a request may.

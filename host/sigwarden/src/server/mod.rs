@@ -233,7 +233,13 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
     // Each ends with the others, whichever way this ends.
     let mut accepting = Accepting(Vec::new());
     for ready in &parts.listeners {
-        accepting.0.push(tcp::start(ready.clone(), behind.clone()).await?);
+        // A port's own: whoever opens connections there and says nothing keeps nobody from the Unix socket.
+        let bounds = Bounds {
+            all: Arc::new(Semaphore::new(parts.limits.connections)),
+            of_one: parts.limits.connections_per_client,
+        };
+        let behind = tcp::Behind { bounds, ..behind.clone() };
+        accepting.0.push(tcp::start(ready.clone(), behind).await?);
     }
     drop(behind);
     let of_socket = socket.accept(

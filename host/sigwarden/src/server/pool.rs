@@ -3,7 +3,8 @@
 //!
 //! As many threads judge at once as there are cores. A thread that begins takes its share of what waits by then, has it judged, hands
 //! its place on, and commits and signs it together: under load requests come in batches, and a batch costs the wake-ups, the locks and
-//! the durable write of one request. Requests whose backend is elsewhere are taken one by one, since each keeps its thread.
+//! the durable write of one request. Consensus messages are taken
+//! one by one, so that no other client's policies hold up a vote, and so are requests whose backend is elsewhere, since each keeps its thread.
 //!
 //! The thread that became idle last is woken first: its stack and its allocator's cache are still warm, and those of threads that no
 //! load needs are never touched.
@@ -94,8 +95,8 @@ struct Waiting {
 struct Queued {
     job: Job,
     since: Instant,
-    /// Its key's backend is elsewhere.
-    waits: bool,
+    /// It is not done together with others.
+    alone: bool,
 }
 
 impl Shared {
@@ -126,7 +127,7 @@ impl Waiting {
         let most = self.jobs.len().div_ceil(free).clamp(1, TAKEN_MAX);
         let mut taken = Vec::with_capacity(most);
         while taken.len() < most {
-            let together = |queued: &Queued| matches!(queued.job, Job::Sign(..)) && !queued.waits;
+            let together = |queued: &Queued| matches!(queued.job, Job::Sign(..)) && !queued.alone;
             let Some(next) = self.jobs.front() else { break };
             if !taken.is_empty() && !together(next) {
                 break;
@@ -160,14 +161,14 @@ impl Drop for Place<'_> {
 }
 
 impl Queue {
-    /// Puts a job at the end; `waits` says that its key's backend is elsewhere. Gives it back if the queue is full or closed.
-    pub(super) fn put(&self, job: Job, waits: bool) -> Result<(), Box<Job>> {
+    /// Puts a job at the end; `alone` keeps it from being done together with others. Gives it back if the queue is full or closed.
+    pub(super) fn put(&self, job: Job, alone: bool) -> Result<(), Box<Job>> {
         let mut waiting = self.0.lock();
         if waiting.closed || waiting.jobs.len() >= self.0.limit {
             return Err(Box::new(job));
         }
         let since = Instant::now();
-        waiting.jobs.push_back(Queued { job, since, waits });
+        waiting.jobs.push_back(Queued { job, since, alone });
         self.0.tell(&waiting);
         let next = waiting.next(self.0.judges);
         drop(waiting);
@@ -321,7 +322,7 @@ fn run(taken: Vec<Job>, place: Place<'_>, pipeline: &Pipeline, judges: usize) {
 fn alone(job: Job, place: Place<'_>, pipeline: &Pipeline, cores: usize) {
     match job {
         Job::Sign(Asked { peer, call }, answer) => {
-            // It waits for its backend: the pipeline's own permits bound how many judge.
+            // It may wait for its backend: the pipeline's own permits bound how many judge.
             drop(place);
             answer.send(told(pipeline.sign(peer, call)));
         }

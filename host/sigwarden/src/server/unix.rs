@@ -103,7 +103,7 @@ impl Socket {
         })
     }
 
-    /// Accepts for ever. At most `bounds.all` at once, those of other listeners counted: more wait in the kernel's backlog. At most
+    /// Accepts for ever. At most `bounds.all` at once: more wait in the kernel's backlog. At most
     /// `bounds.of_one` of one client: more are closed. `known` gives the name of a client that may stay.
     pub(super) async fn accept(
         self,
