@@ -60,11 +60,12 @@ struct ErrorObject {
 }
 
 /// Answers `POST /`.
-pub(crate) async fn answer<B, A, F>(request: &Request<B>, endpoint: &Endpoint<'_>, ask: A) -> Response<Vec<u8>>
+pub(crate) async fn answer<B, A, F, T>(request: &Request<B>, endpoint: &Endpoint<'_>, ask: A, told: T) -> Response<Vec<u8>>
 where
     B: AsRef<[u8]>,
     A: Fn(Ask) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
+    T: Fn(&str, bool),
 {
     if !gate::content_type(request, &MEDIA_TYPES) {
         return gate::problem(
@@ -75,16 +76,17 @@ where
     if !gate::accepts_json(request) {
         return gate::not_acceptable();
     }
-    match body(request.body().as_ref(), endpoint, ask).await {
+    match body(request.body().as_ref(), endpoint, ask, told).await {
         Some(body) => gate::with_body(StatusCode::OK, Some("application/json"), body.into_bytes()),
         None => gate::with_body(StatusCode::NO_CONTENT, None, Vec::new()),
     }
 }
 
-async fn body<A, F>(bytes: &[u8], endpoint: &Endpoint<'_>, ask: A) -> Option<String>
+async fn body<A, F, T>(bytes: &[u8], endpoint: &Endpoint<'_>, ask: A, told: T) -> Option<String>
 where
     A: Fn(Ask) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
+    T: Fn(&str, bool),
 {
     // Checks the syntax of the whole, without recursion; what is inside is read one level at a time.
     let parsed = std::str::from_utf8(bytes)
@@ -95,7 +97,7 @@ where
         Err(problem) => return Some(written(None, Err(Failure::Parse(problem)))),
     };
     if !raw.get().starts_with('[') {
-        return call(raw, endpoint, &ask).await;
+        return call(raw, endpoint, &ask, &told).await;
     }
     let calls = match elements("the batch", raw, BATCH_MAX) {
         Ok(calls) if calls.is_empty() => {
@@ -106,23 +108,26 @@ where
     };
     let mut answers = Vec::with_capacity(calls.len());
     for raw in calls {
-        answers.extend(call(raw, endpoint, &ask).await);
+        answers.extend(call(raw, endpoint, &ask, &told).await);
     }
     (!answers.is_empty()).then(|| format!("[{}]", answers.join(",")))
 }
 
 /// Answers one call; none if it is a notification.
-async fn call<A, F>(raw: &RawValue, endpoint: &Endpoint<'_>, ask: &A) -> Option<String>
+async fn call<A, F, T>(raw: &RawValue, endpoint: &Endpoint<'_>, ask: &A, told: &T) -> Option<String>
 where
     A: Fn(Ask) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
+    T: Fn(&str, bool),
 {
     let call = match Call::read(raw) {
         Ok(call) => call,
         Err((id, problem)) => return Some(written(id, Err(Failure::Request(problem)))),
     };
     let id = call.id?;
-    Some(written(Some(id), result(&call, endpoint, ask).await))
+    let result = result(&call, endpoint, ask).await;
+    told(&call.method, result.is_ok());
+    Some(written(Some(id), result))
 }
 
 async fn result<A, F>(call: &Call<'_>, endpoint: &Endpoint<'_>, ask: &A) -> Result<Value, Failure>

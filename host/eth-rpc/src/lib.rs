@@ -75,31 +75,35 @@ pub struct Health {
 }
 
 /// Answers one HTTP request. `health` is called for `/healthcheck` only. `ask` signs: it returns the key's signature over the payload's
-/// signing input, R‖S with low S, or why there is none. The calls of a batch are asked for one after the other.
+/// signing input, R‖S with low S, or why there is none. The calls of a batch are asked for one after the other. `told` hears of each call:
+/// its method, or what a path of Web3Signer's is for, as the caller wrote it, and whether it had a result.
 ///
 /// Dropping the future while `ask` runs drops the closure's future too; to carry a request to its end, let `ask` hand it to a task.
-pub async fn answer<B, H, A, F>(request: &Request<B>, endpoint: &Endpoint<'_>, health: H, ask: A) -> Response<Vec<u8>>
+pub async fn answer<B, H, A, F, T>(request: &Request<B>, endpoint: &Endpoint<'_>, health: H, ask: A, told: T) -> Response<Vec<u8>>
 where
     B: AsRef<[u8]>,
     H: Fn() -> Health,
     A: Fn(Ask) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
+    T: Fn(&str, bool),
 {
     if let Some(refused) = gate::refuse(request, endpoint.hosts) {
         return refused;
     }
     let path = request.uri().path();
-    match (request.method(), path) {
-        (&Method::POST, "/") => json_rpc::answer(request, endpoint, ask).await,
-        (&Method::GET, "/api/v1/eth1/publicKeys") => web3signer::public_keys(request, endpoint),
-        (&Method::GET, "/upcheck") => gate::text("OK"),
-        (&Method::GET, "/healthcheck") => web3signer::healthcheck(&health()),
-        (&Method::POST, "/reload") => web3signer::reload(),
+    let (call, response) = match (request.method(), path) {
+        (&Method::POST, "/") => return json_rpc::answer(request, endpoint, ask, told).await,
+        (&Method::GET, "/api/v1/eth1/publicKeys") => ("publicKeys", web3signer::public_keys(request, endpoint)),
+        (&Method::GET, "/upcheck") => ("upcheck", gate::text("OK")),
+        (&Method::GET, "/healthcheck") => ("healthcheck", web3signer::healthcheck(&health())),
+        (&Method::POST, "/reload") => ("reload", web3signer::reload()),
         (method, _) => match path.strip_prefix(web3signer::SIGN_PATH) {
-            Some(identifier) if method == Method::POST => web3signer::sign(request, identifier, endpoint, ask).await,
-            _ => not_here(path),
+            Some(identifier) if method == Method::POST => ("sign", web3signer::sign(request, identifier, endpoint, ask).await),
+            _ => ("", not_here(path)),
         },
-    }
+    };
+    told(call, response.status().is_success());
+    response
 }
 
 /// A path that is none, or one that wants another method.

@@ -154,6 +154,7 @@ impl Inner {
                     next.hand_over();
                 }
                 batch.gate.durable();
+                (self.wrote)(batch.last.saturating_add(1).saturating_sub(batch.first), sync);
                 true
             }
             Err(error) => {

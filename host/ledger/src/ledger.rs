@@ -31,6 +31,9 @@ pub struct Settings {
     /// Called once, with the reason, when a durable write has failed: the process should refuse all and exit non-zero. Called on the
     /// thread that failed, under no lock.
     pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Told of every durable write, on the thread that wrote and under no lock, once those who waited for it may go: how many records
+    /// went with it, and how long its `fdatasync` took. Tells nobody by default.
+    pub wrote: Wrote,
     /// With fewer bytes free than this nothing is decided any more; with fewer than four times as many only consensus keys are
     /// decided for; with fewer than sixteen times as many refusals are only counted. 64 MiB by default: room for every request in
     /// flight, a checkpoint and a segment's reserve of blocks.
@@ -64,6 +67,7 @@ impl Settings {
         Self {
             now_ms,
             fatal,
+            wrote: Arc::new(|_, _| ()),
             reserve_bytes: 64 * 1024 * 1024,
             flush_every: Duration::from_millis(250),
             checkpoint_every: Duration::from_secs(10),
@@ -76,6 +80,9 @@ impl Settings {
         }
     }
 }
+
+/// Is told of a durable write: its records, and how long its `fdatasync` took.
+pub type Wrote = Arc<dyn Fn(u64, Duration) + Send + Sync>;
 
 /// A deployment's ledger as it was found, before anything is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +151,7 @@ pub(crate) struct Inner {
     pub(crate) state_dir: PathBuf,
     pub(crate) log: PathBuf,
     pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
+    pub(crate) wrote: Wrote,
     pub(crate) reserve_bytes: u64,
     pub(crate) flush_every: Duration,
     pub(crate) checkpoint_every: Duration,
@@ -214,6 +222,7 @@ impl EmbeddedLedger {
             state_dir: state_dir.to_owned(),
             log: state_dir.join("log"),
             fatal: settings.fatal,
+            wrote: settings.wrote,
             reserve_bytes: settings.reserve_bytes,
             flush_every: settings.flush_every,
             checkpoint_every: settings.checkpoint_every,

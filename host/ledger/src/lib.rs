@@ -52,7 +52,7 @@ pub use administer::{AdminKind, AdministerError, Administration};
 pub use counters::Counters;
 pub use error::OpenError;
 pub use export::{ExportError, Exported, export};
-pub use ledger::{Admit, EmbeddedLedger, Found, Health, Opening, Settings};
+pub use ledger::{Admit, EmbeddedLedger, Found, Health, Opening, Settings, Wrote};
 pub use lock::{DeploymentLock, LockError};
 pub use probe::AppendProbe;
 pub use record::Record;

@@ -309,6 +309,7 @@ impl Link {
             let news = seen.state != State::Up;
             if news {
                 tracing::info!(backend = self.backend, remote = self.address, "the remote is up");
+                self.tally.came_up();
                 seen.state = State::Up;
             }
             news

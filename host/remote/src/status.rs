@@ -39,6 +39,8 @@ pub struct Counts {
     pub refused: u64,
     /// Calls whose answer was lost.
     pub lost: u64,
+    /// Times that the remote came up.
+    pub came_up: u64,
     /// Times that the remote went down.
     pub went_down: u64,
 }
@@ -50,6 +52,7 @@ pub(crate) struct Tally {
     answered: AtomicU64,
     refused: AtomicU64,
     lost: AtomicU64,
+    came_up: AtomicU64,
     went_down: AtomicU64,
 }
 
@@ -73,6 +76,9 @@ impl Tally {
     pub(crate) fn lost(&self) {
         add(&self.lost);
     }
+    pub(crate) fn came_up(&self) {
+        add(&self.came_up);
+    }
     pub(crate) fn went_down(&self) {
         add(&self.went_down);
     }
@@ -85,6 +91,7 @@ impl Tally {
             answered: of(&self.answered),
             refused: of(&self.refused),
             lost: of(&self.lost),
+            came_up: of(&self.came_up),
             went_down: of(&self.went_down),
         }
     }

@@ -272,10 +272,11 @@ fn a_notification_is_not_answered_and_nothing_is_signed_for_it() {
     };
     for body in [notification.clone(), format!("[{notification},{notification}]")] {
         let request = Request::post("/").header("content-type", "application/json").body(body).unwrap();
-        let response = now(sigwarden_eth_rpc::answer(&request, &endpoint, Default::default, |ask| {
+        let ask = |ask| {
             asked.set(asked.get() + 1);
             async move { Signer::new().sign(&ask) }
-        }));
+        };
+        let response = now(sigwarden_eth_rpc::answer(&request, &endpoint, Default::default, ask, |_, _| ()));
         assert_eq!((response.status(), response.body().len()), (StatusCode::NO_CONTENT, 0));
     }
     assert_eq!(asked.get(), 0);
@@ -322,4 +323,39 @@ fn a_batch_is_answered_in_order_each_call_by_itself() {
         (&refused["error"]["code"], &refused["error"]["message"]),
         (&json!(-32600), &json!("invalid request: `the batch` has over 100 elements"))
     );
+}
+
+#[test]
+fn each_call_is_told_of_by_its_method() {
+    let signer = Signer::new();
+    let told = |request: Request<String>| {
+        now(signer.answer(&request));
+        std::mem::take(&mut *signer.told.lock().unwrap())
+    };
+    let json = |body: Value| {
+        Request::post("/")
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .unwrap()
+    };
+    let of = |calls: &[(&str, bool)]| {
+        calls
+            .iter()
+            .map(|(method, answered)| ((*method).to_owned(), *answered))
+            .collect::<Vec<_>>()
+    };
+    let batch = json!([
+        call("eth_chainId", json!([])),
+        call("eth_signTransaction", transaction(DENIED)),
+        call("nothing", json!([])),
+        { "jsonrpc": "2.0", "method": "eth_accounts" },
+    ]);
+    assert_eq!(
+        told(json(batch)),
+        of(&[("eth_chainId", true), ("eth_signTransaction", false), ("nothing", false)])
+    );
+    let get = |path: &str| Request::get(path).body(String::new()).unwrap();
+    assert_eq!(told(get("/upcheck")), of(&[("upcheck", true)]));
+    assert_eq!(told(get("/api/v1/eth1/publicKeys")), of(&[("publicKeys", true)]));
+    assert_eq!(told(get("/nothing")), of(&[("", false)]));
 }

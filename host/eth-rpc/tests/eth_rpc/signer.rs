@@ -10,6 +10,7 @@ use sigwarden_core::refusal::Denied;
 use sigwarden_core::{Code, RawSignature, Refusal, Scheme};
 use sigwarden_eth_rpc::{Account, Ask, Endpoint, Health, Hosts};
 use std::pin::pin;
+use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 /// EIP-155's example key, an account that the caller may use.
@@ -30,6 +31,8 @@ pub(crate) const DETAIL: &str = "pkcs11 slot 3 on backend hsm-rack-7";
 
 pub(crate) struct Signer {
     keys: Vec<(Account, SecretKey)>,
+    /// The calls it was told of, and whether they had a result.
+    pub(crate) told: Mutex<Vec<(String, bool)>>,
 }
 
 impl Signer {
@@ -44,7 +47,10 @@ impl Signer {
             let public_key = PublicKey::from_secret_key(&secret).serialize();
             (Account::new(name, &public_key).unwrap(), secret)
         });
-        Self { keys: keys.collect() }
+        Self {
+            keys: keys.collect(),
+            told: Mutex::default(),
+        }
     }
 
     pub(crate) fn accounts(&self) -> Vec<Account> {
@@ -98,7 +104,8 @@ impl Signer {
         let health = || Health {
             checks: vec![("ledger", true), ("policies", true)],
         };
-        sigwarden_eth_rpc::answer(request, &endpoint, health, |ask| async move { self.sign(&ask) }).await
+        let told = |method: &str, answered| self.told.lock().unwrap().push((method.to_owned(), answered));
+        sigwarden_eth_rpc::answer(request, &endpoint, health, |ask| async move { self.sign(&ask) }, told).await
     }
 }
 

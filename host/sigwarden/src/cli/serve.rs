@@ -3,7 +3,7 @@
 use super::output::{Failure, Output};
 use crate::admin::Administrator;
 use crate::check::Severity;
-use crate::deployment::Deployment;
+use crate::deployment::{Certificates, Deployment};
 use crate::proto::admin::ReloadPoliciesRequest;
 use crate::server::{Parts, ServeError, serve};
 use sigwarden_telemetry::notify::{Notify, watchdog as watchdog_interval};
@@ -11,14 +11,18 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What SIGHUP asks for: `policy reload`.
-async fn reload(administrator: Arc<Administrator>) {
+/// What SIGHUP asks for: certificates are read again, then `policy reload`.
+async fn reload(administrator: Arc<Administrator>, certificates: Certificates) {
     let request = ReloadPoliciesRequest {
         reason: "SIGHUP".to_owned(),
         allow_downgrade: false,
     };
     // Its own thread: modules are compiled.
-    let done = tokio::task::spawn_blocking(move || administrator.reload_policies(request)).await;
+    let work = move || {
+        certificates.renew();
+        administrator.reload_policies(request)
+    };
+    let done = tokio::task::spawn_blocking(work).await;
     match done {
         // It has told the log.
         Ok(Ok(_)) => {}
@@ -87,7 +91,7 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
                     _ = interrupt.recv() => return,
                     // Beside the rest: a stop does not wait for it.
                     _ = hangup.recv() => {
-                        tokio::spawn(reload(Arc::clone(deployment.administrator())));
+                        tokio::spawn(reload(Arc::clone(deployment.administrator()), deployment.certificates()));
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! What a scrape is told of the deployment beside what is counted: facts as they are now, and whether it is ready.
 
-use super::Backends;
+use super::{Backends, OpenError};
 use crate::config::Config;
 use crate::server::{Pages, Ready};
 use sigwarden_core::Ledger;
@@ -10,8 +10,9 @@ use sigwarden_policy::Loaded;
 use sigwarden_telemetry::Metrics;
 use sigwarden_telemetry::http::{Readiness, Trouble};
 use sigwarden_telemetry::metrics::{
-    BackendFact, CertificateFact, Facts, HsmFact, KeyFact, LedgerFact, PolicyFact, QueueFact, Room as RoomFact, TokenFact,
+    BackendFact, Build, CertificateFact, Facts, HsmFact, KeyFact, LedgerFact, PeerKind, PolicyFact, QueueFact, Room as RoomFact, TokenFact,
 };
+use sigwarden_telemetry::trace::Traces;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -74,6 +75,7 @@ impl Told {
     }
 
     fn facts(&self) -> Facts {
+        self.tell_of_remotes();
         let state = self.ledger.snapshot();
         let health = self.ledger.health();
         let now_ms = super::now_ms();
@@ -123,6 +125,16 @@ impl Told {
             up: self.backends.is_up(&backend.name),
         });
         backends.collect()
+    }
+
+    /// Remotes keep their own counts.
+    fn tell_of_remotes(&self) {
+        for (backend, remote) in self.backends.remotes() {
+            for status in remote.status() {
+                let peer = self.metrics.peer(PeerKind::Remote, &format!("{backend}/{}", status.address));
+                peer.is(status.up, status.counts.came_up, status.counts.went_down);
+            }
+        }
     }
 
     fn hsms(&self) -> Vec<HsmFact> {
@@ -178,4 +190,41 @@ impl Told {
         }
         facts
     }
+}
+
+/// What is told of this build.
+pub(super) fn build(config: &Config) -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: String::new(),
+        network: config.network,
+    }
+}
+
+/// Tells what counts requests which keys and policies there are, and starts what makes traces of them.
+pub(super) fn watch_requests(
+    config: &Config,
+    ledger: &EmbeddedLedger,
+    loaded: &[Loaded],
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<Traces>>, OpenError> {
+    let names: Vec<String> = config
+        .keys
+        .iter()
+        .flat_map(|key| [key.id.name.to_string(), key.id.to_string()])
+        .collect();
+    metrics.keys(names.iter().map(String::as_str));
+    for loaded in loaded {
+        metrics.policy(&loaded.instance, loaded.manifest.denial_codes.iter().map(String::as_str));
+    }
+    let traces = match &config.traces_endpoint {
+        Some(endpoint) => Some(Arc::new(Traces::start(
+            endpoint,
+            &build(config),
+            ledger.deployment_id(),
+            Arc::clone(metrics),
+        )?)),
+        None => None,
+    };
+    Ok(traces)
 }

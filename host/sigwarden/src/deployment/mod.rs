@@ -1,5 +1,6 @@
 //! From a directory to a pipeline: everything that a start opens and checks, in order. Nothing is recorded before all of it holds.
 
+mod at_rest;
 mod backends;
 mod error;
 mod keys;
@@ -7,12 +8,15 @@ mod machine;
 mod marker;
 mod metrics;
 mod policies;
+mod refused;
 mod remotes;
 mod tend;
 mod ticker;
 pub(crate) mod tokens;
+mod vault;
 mod watch;
 
+pub(crate) use at_rest::state_at_rest;
 pub use backends::BackendError;
 pub use error::OpenError;
 pub(crate) use keys::same_secret;
@@ -23,26 +27,31 @@ pub use machine::{boot_ms, now_ms, settle};
 pub(crate) use metrics::policies as told_policies;
 pub use policies::PolicyError;
 pub(crate) use policies::{LoadedPolicies, MODULE_BYTES_MAX, changed as changed_policies, load as load_policies, read_module_file};
+pub(crate) use refused::refuse_what_the_network_refuses;
 pub use sigwarden_keys::MockScript;
+pub(crate) use vault::judge_passphrase;
+pub use vault::{open_vault, read_passphrase};
 pub(crate) use watch::{mark, mark_anew};
 
 use crate::admin::{Administrator, Daemon};
-use crate::check::{Finding, Severity, Surroundings, examine, examine_tokens};
-use crate::config::{Config, PassphraseSource};
+use crate::check::Finding;
+use crate::config::Config;
 use crate::fatal::Fatal;
 use crate::server;
+use at_rest::admitted_at_rest;
 pub(crate) use backends::Backends;
 use marker::Place;
+use metrics::{build, watch_requests};
+use refused::refuse_tokens;
 use sigwarden_core::caller::Clients;
 use sigwarden_core::pipeline::{Clock, Limits, Parts};
-use sigwarden_core::state::State;
 use sigwarden_core::{Ledger, Pipeline};
-use sigwarden_keys::{MockHsm, Passphrase, PassphraseError, PassphraseFor, Vault, WeakPassphrase, check_passphrase};
-use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Found, Room, VerifyError};
+use sigwarden_keys::{MockHsm, Passphrase};
+use sigwarden_ledger::{AdminKind, AdministerError, Administration, DeploymentLock, EmbeddedLedger, Room};
 use sigwarden_pkcs11::TokenStatus;
 use sigwarden_policy::{Engine, Loaded};
 use sigwarden_remote::RemoteStatus;
-use sigwarden_telemetry::metrics::{Build, PolicyFact};
+use sigwarden_telemetry::metrics::PolicyFact;
 use sigwarden_telemetry::trace::Traces;
 use sigwarden_telemetry::{Metrics, Observed};
 use std::path::Path;
@@ -71,6 +80,20 @@ pub struct Deployment {
     administrator: Arc<Administrator>,
     // Last, so that it is released last.
     _lock: DeploymentLock,
+}
+
+/// What has certificates: listeners and remotes.
+pub(crate) struct Certificates {
+    listeners: Vec<server::Ready>,
+    backends: Arc<Backends>,
+}
+
+impl Certificates {
+    /// Takes those that have changed on disk, for new connections; what is wrong with one is told to the log, and the old ones stay.
+    pub(crate) fn renew(&self) {
+        server::renew_certificates(&self.listeners);
+        tend::renew(&self.backends);
+    }
 }
 
 /// How a deployment is opened.
@@ -128,7 +151,11 @@ impl Deployment {
 
         let fatal = Arc::new(Fatal::default());
         let place = marker_place(&config)?;
-        let ledger = Arc::new(EmbeddedLedger::open(&config.state_dir, settings(&config, now_ms, &fatal)?)?);
+        let metrics = Arc::new(Metrics::new(build(&config)));
+        let mut settings = settings(&config, now_ms, &fatal)?;
+        let of_writes = Arc::clone(&metrics);
+        settings.wrote = Arc::new(move |records, took| of_writes.ledger_wrote(records, took));
+        let ledger = Arc::new(EmbeddedLedger::open(&config.state_dir, settings)?);
         let state = ledger.snapshot();
         let keys = keys::check(&config, &backends, &state, now_ms).map_err(OpenError::Keys)?;
         let engine = Engine::new(engine_settings(&config))?;
@@ -138,7 +165,7 @@ impl Deployment {
         let changed = policies::changed(&loaded, &state);
         record(&ledger, AdminKind::PolicySet, "the policies of this start", now_ms, changed)?;
         mark(&place, &ledger).map_err(OpenError::Marker)?;
-        let (metrics, traces) = watchers(&config, &ledger, &loaded)?;
+        let traces = watch_requests(&config, &ledger, &loaded, &metrics)?;
         let told = Arc::new(RwLock::new(told_policies(&loaded, &config)));
         let observed = Observed::new(Arc::clone(&ledger), Arc::clone(&metrics)).with_traces(traces.clone());
         let mut process_id = [0; 8];
@@ -300,6 +327,14 @@ impl Deployment {
         }
     }
 
+    /// Everything that has certificates.
+    pub(crate) fn certificates(&self) -> Certificates {
+        Certificates {
+            listeners: self.listeners.clone(),
+            backends: Arc::clone(&self.backends),
+        }
+    }
+
     fn told(&self) -> metrics::Told {
         let pipeline = Arc::clone(&self.pipeline);
         metrics::Told {
@@ -332,124 +367,6 @@ impl Deployment {
         }
         Ok(())
     }
-}
-
-/// What counts requests, and what makes traces of them.
-fn watchers(config: &Config, ledger: &EmbeddedLedger, loaded: &[Loaded]) -> Result<(Arc<Metrics>, Option<Arc<Traces>>), OpenError> {
-    let build = Build {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: String::new(),
-        network: config.network,
-    };
-    let metrics = Arc::new(Metrics::new(build.clone()));
-    let names: Vec<String> = config
-        .keys
-        .iter()
-        .flat_map(|key| [key.id.name.to_string(), key.id.to_string()])
-        .collect();
-    metrics.keys(names.iter().map(String::as_str));
-    for loaded in loaded {
-        metrics.policy(&loaded.instance, loaded.manifest.denial_codes.iter().map(String::as_str));
-    }
-    let traces = match &config.traces_endpoint {
-        Some(endpoint) => Some(Arc::new(Traces::start(
-            endpoint,
-            &build,
-            ledger.deployment_id(),
-            Arc::clone(&metrics),
-        )?)),
-        None => None,
-    };
-    Ok((metrics, traces))
-}
-
-/// Opens the vault with the passphrase given, or the one from where the configuration says. None if no backend has one.
-///
-/// # Errors
-/// No passphrase, the wrong one, or the vault is not as it must be.
-pub fn open_vault(config: &Config, passphrase: Option<Passphrase>) -> Result<Option<Arc<Vault>>, OpenError> {
-    let Some(dir) = config.vault_dir() else { return Ok(None) };
-    let passphrase = match passphrase {
-        Some(passphrase) => passphrase,
-        None => read_passphrase(&config.passphrase)?,
-    };
-    judge_passphrase(&passphrase, config.network)?;
-    Ok(Some(Arc::new(Vault::open(dir, &passphrase)?)))
-}
-
-/// Judges a passphrase as the network does; a warning goes to the log.
-///
-/// # Errors
-/// It is too weak: its score, the rule, and how to do better.
-pub(crate) fn judge_passphrase(passphrase: &Passphrase, network: sigwarden_core::Network) -> Result<(), WeakPassphrase> {
-    for warning in check_passphrase(passphrase, network, PassphraseFor::Vault)? {
-        tracing::warn!("the passphrase: {warning}");
-    }
-    Ok(())
-}
-
-/// Takes the passphrase from its source.
-///
-/// # Errors
-/// There is none there.
-pub fn read_passphrase(source: &PassphraseSource) -> Result<Passphrase, PassphraseError> {
-    match source {
-        PassphraseSource::Prompt => Passphrase::prompt("Passphrase of the deployment: "),
-        PassphraseSource::File(path) => Passphrase::from_file(path),
-        PassphraseSource::Variable(name) => Passphrase::from_env_var(name),
-    }
-}
-
-/// The state, from the log alone; where older segments were archived, from the ledger, which records that. The caller holds the lock.
-///
-/// # Errors
-/// The log does not hold, or the ledger does not open.
-pub(crate) fn state_at_rest(config: &Config) -> Result<State, OpenError> {
-    match sigwarden_ledger::replay(&config.state_dir) {
-        Err(VerifyError::Partial { .. }) => {}
-        replayed => return Ok(replayed?),
-    }
-    let ledger = EmbeddedLedger::open(&config.state_dir, settings(config, now_ms(), &Arc::new(Fatal::default()))?)?;
-    let state = ledger.snapshot();
-    drop(ledger.close());
-    Ok(state)
-}
-
-/// Whether the ledger is where its marker says, without opening it.
-fn admitted_at_rest(config: &Config) -> Result<(), OpenError> {
-    let log = sigwarden_ledger::verify(&config.state_dir, &mut |_, _| ())?;
-    let found = Found {
-        deployment_id: &log.deployment_id,
-        generation: log.generation,
-        sequence: log.last_sequence,
-    };
-    let admitted = marker_place(config)?.judge(&found);
-    admitted.map_err(|what| OpenError::Ledger(sigwarden_ledger::OpenError::NotAdmitted(what)))
-}
-
-/// What the network makes of the tokens, which show what they are only once they are open.
-fn refuse_tokens(config: &Config, backends: &Backends) -> Result<Vec<Finding>, OpenError> {
-    let surroundings = Surroundings {
-        tokens: Some(backends.tokens()),
-        remotes: Some(backends.remote_statuses()),
-        ..Surroundings::of(config)
-    };
-    refuse(config, examine_tokens(&surroundings, config.network))
-}
-
-pub(crate) fn refuse_what_the_network_refuses(config: &Config) -> Result<Vec<Finding>, OpenError> {
-    refuse(config, examine(&Surroundings::of(config), config.network))
-}
-
-fn refuse(config: &Config, findings: Vec<Finding>) -> Result<Vec<Finding>, OpenError> {
-    let (refused, rest): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(|finding| finding.severity() == Severity::Refuse);
-    if !refused.is_empty() {
-        return Err(OpenError::Refused {
-            network: config.network,
-            findings: refused,
-        });
-    }
-    Ok(rest)
 }
 
 fn record(

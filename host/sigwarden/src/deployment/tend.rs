@@ -40,7 +40,7 @@ pub(super) fn start(
 }
 
 /// Takes new certificates for the remotes.
-fn renew(backends: &Backends) {
+pub(super) fn renew(backends: &Backends) {
     for (backend, remote) in backends.remotes().filter(|(_, remote)| remote.certificates_changed()) {
         for reloaded in remote.reload() {
             let remotes = reloaded.remotes.join(", ");

@@ -91,12 +91,14 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// An accepted connection. Closed if it does not speak in time; counted until it is dropped.
+/// An accepted connection. Closed if it does not speak in time, and when its client's certificate ends; counted until it is dropped.
 pub(super) struct Connection {
     wire: Wire,
     peer: Peer,
     /// Until the preface is read: how much is missing, and until when.
     handshake: Option<(usize, Pin<Box<Sleep>>)>,
+    /// Until the client's certificate ends; none without one.
+    ends: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
     _counted: (Counted, Shown),
 }
@@ -107,9 +109,16 @@ impl Connection {
             wire,
             peer,
             handshake: Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(HANDSHAKE)))),
+            ends: None,
             _permit: permit,
             _counted: counted,
         }
+    }
+
+    /// The same, until so long from now.
+    pub(super) fn until(mut self, left: Duration) -> Self {
+        self.ends = Some(Box::pin(tokio::time::sleep(left)));
+        self
     }
 }
 
@@ -123,6 +132,11 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Looked at with each read: a client that never pauses is no exception.
+        if self.ends.as_mut().is_some_and(|ends| ends.as_mut().poll(cx).is_ready()) {
+            tracing::info!(peer = %self.peer, "closed a connection: its client's certificate has ended");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buffer.filled().len();
         let polled = match &mut self.wire {
             Wire::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),

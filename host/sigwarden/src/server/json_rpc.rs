@@ -10,6 +10,7 @@ use sigwarden_core::caller::Peer;
 use sigwarden_core::pipeline::SignCall;
 use sigwarden_core::{Code, KeyState, Operation, RawSignature, Refusal, Role, Scheme};
 use sigwarden_eth_rpc::{Account, Ask, Endpoint, Health, Hosts, answer};
+use sigwarden_telemetry::Metrics;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub(super) struct JsonRpc {
     pub(super) payload_bytes: usize,
     /// The ledger is sound and the disk has room.
     pub(super) sound: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl JsonRpc {
@@ -99,10 +101,9 @@ impl JsonRpc {
         let health = || Health {
             checks: vec![("ledger", (self.sound)())],
         };
-        answer(&Request::from_parts(parts, body), &endpoint, health, |ask| {
-            self.ask(peer.clone(), ask)
-        })
-        .await
+        let ask = |ask| self.ask(peer.clone(), ask);
+        let told = |method: &str, answered| self.metrics.json_rpc(method, answered);
+        answer(&Request::from_parts(parts, body), &endpoint, health, ask, told).await
     }
 
     /// The keys of EVM accounts that the caller may know of.

@@ -16,6 +16,7 @@ mod unread;
 
 pub use pool::STACK_BYTES;
 pub use sigwarden_protocol::{CODE_KEY, DETAIL_TYPE, from_status, grpc_code, to_status};
+pub(crate) use tcp::renew as renew_certificates;
 pub use tcp::{ListenerError, Ready, load as load_listeners};
 pub use unix::SocketError;
 
@@ -228,6 +229,7 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
             front: front.clone(),
             payload_bytes,
             sound: sound(&parts),
+            metrics: Arc::clone(counted),
         },
     };
     // Each ends with the others, whichever way this ends.
@@ -320,6 +322,6 @@ async fn renew(listeners: Vec<Ready>, every: Duration) {
         tokio::time::sleep(every).await;
         let listeners = Arc::clone(&listeners);
         // Reads files.
-        drop(tokio::task::spawn_blocking(move || tcp::renew(&listeners)).await);
+        drop(tokio::task::spawn_blocking(move || renew_certificates(&listeners)).await);
     }
 }

@@ -11,10 +11,11 @@ use sigwarden_tls::{Alpn, KeyExchange, ServerTls, TlsError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::AbortHandle;
+use tokio_rustls::server::TlsStream;
 
 /// How long a TLS handshake may take, from the first byte: over the ocean and on a loaded machine.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -153,7 +154,8 @@ impl Door {
             (Some(tls), _) => match tls.accept(stream, HANDSHAKE).await {
                 Ok(accepted) => {
                     let peer = Peer::Certificate(accepted.identity.texts());
-                    self.serve(Wire::Tls(Box::new(accepted.stream)), peer, from, permit).await;
+                    let left = left(accepted.identity.not_after);
+                    self.serve(Box::new(accepted.stream), left, peer, from, permit).await;
                 }
                 Err(error) => {
                     self.behind.metrics.handshake_failed(error.refusal().as_str());
@@ -188,19 +190,19 @@ impl Door {
         Some((counted?, self.behind.metrics.connected(self.kind)))
     }
 
-    async fn serve(&self, wire: Wire, peer: Peer, from: SocketAddr, permit: OwnedSemaphorePermit) {
+    async fn serve(&self, stream: Box<TlsStream<TcpStream>>, left: Duration, peer: Peer, from: SocketAddr, permit: OwnedSemaphorePermit) {
         let Some(counted) = self.place(&peer, from) else { return };
-        match (self.ready.listener.kind, wire) {
-            (ListenerKind::Grpc, wire) => {
+        match self.ready.listener.kind {
+            ListenerKind::Grpc => {
+                let connection = Connection::new(Wire::Tls(stream), peer, permit, counted).until(left);
                 // The server is gone: so is the connection.
-                drop(self.behind.accepted.send(Ok(Connection::new(wire, peer, permit, counted))).await);
+                drop(self.behind.accepted.send(Ok(connection)).await);
             }
-            (kind @ ListenerKind::JsonRpc { .. }, Wire::Tls(stream)) => {
+            kind @ ListenerKind::JsonRpc { .. } => {
                 let _held = (permit, counted);
-                self.behind.json_rpc.serve(*stream, peer, kind, Some(())).await;
+                // At the certificate's end it is closed, whatever is under way.
+                drop(tokio::time::timeout(left, self.behind.json_rpc.serve(*stream, peer, kind, Some(()))).await);
             }
-            // TCP listeners make no such wire.
-            (ListenerKind::JsonRpc { .. }, Wire::Unix(_)) => {}
         }
     }
 
@@ -212,8 +214,14 @@ impl Door {
     }
 }
 
+/// How long a certificate is still valid; its last second counts (RFC 5280 §4.1.2.5).
+fn left(not_after: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_secs(not_after.saturating_add(1)).saturating_sub(now)
+}
+
 /// Looks whether certificates have changed, and takes the new ones.
-pub(super) fn renew(listeners: &[Ready]) {
+pub(crate) fn renew(listeners: &[Ready]) {
     for Ready { listener, tls } in listeners {
         let Some(tls) = tls.as_ref().filter(|tls| tls.changed()) else {
             continue;

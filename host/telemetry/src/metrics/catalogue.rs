@@ -93,6 +93,7 @@ catalogue! {
         KEY_DUE = "sigwarden_key_due" Gauge ["key"] "0 or 1" "1 if the key is due to be rotated";
         KEY_CREATED = "sigwarden_key_created_timestamp_seconds" Gauge ["key"] "seconds" "When the key was made or imported, since the Unix epoch";
         FLOOR = "sigwarden_floor_height" Gauge ["key" "chain_id" "class"] "height" "Where a consensus key's floor stands: height, or view for HotStuff. 256 floors at most";
+        WATERMARK = "sigwarden_watermark_position" Gauge ["policy" "name"] "position" "Where a policy's watermark stands, its first component: the last nonce of an account, say. 256 watermarks at most";
     }
     "Policies" {
         POLICY = "sigwarden_policy" Info ["policy" "version" "mode" "module_digest" "config_digest"] "" "A policy that is loaded; mode `in-force` or `shadow`; digests are SHA-256 in hex";

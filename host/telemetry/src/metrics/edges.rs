@@ -162,6 +162,16 @@ impl Peer {
         }
     }
 
+    /// How it is, of somebody who keeps count: whether a connection stands, how often one came about and how often one broke or failed,
+    /// since the start.
+    pub fn is(&self, up: bool, connects: u64, failures: u64) {
+        if let Some(counts) = &self.0 {
+            counts.up.store(u64::from(up), Ordering::Relaxed);
+            counts.connects.store(connects, Ordering::Relaxed);
+            counts.failures.store(failures, Ordering::Relaxed);
+        }
+    }
+
     /// It was closed as it should be.
     pub fn closed(&self) {
         if let Some(counts) = &self.0 {

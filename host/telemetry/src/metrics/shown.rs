@@ -8,9 +8,9 @@ use sigwarden_core::KeyState;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Floors shown, by key, chain and class: a validator of a hundred chains has two each. What has no more room is in
+/// Floors shown, by key, chain and class, and watermarks: a validator of a hundred chains has two floors each. What has no more room is in
 /// `sigwarden_state_entries`.
-const FLOORS_MAX: usize = 256;
+const SHOWN_MAX: usize = 256;
 
 /// Keys shown one by one; a deployment of more than that is watched by its totals.
 const KEYS_MAX: usize = 1024;
@@ -95,7 +95,8 @@ pub(super) fn keys(page: &mut Page<'_, '_>, build: &Build, facts: &Facts) -> fmt
     for (name, _, status) in &known {
         created.gauge(&[name], number(status.created_ms) / 1000.0)?;
     }
-    floors(page, facts)
+    floors(page, facts)?;
+    watermarks(page, facts)
 }
 
 /// Floors belong to public keys; the least of its names stands for one.
@@ -109,13 +110,34 @@ fn floors(page: &mut Page<'_, '_>, facts: &Facts) -> fmt::Result {
         let id = names.get(key.public_key.as_slice())?;
         Some(((id.to_string(), key.chain_id.as_str(), key.class.name()), floor.position.0[0]))
     });
-    // In order, so that it is the same ones at each scrape.
-    let sorted: BTreeMap<_, _> = named.collect();
     let mut family = page.family(&c::FLOOR)?;
-    sorted
+    least(named)
         .iter()
-        .take(FLOORS_MAX)
         .try_for_each(|((key, chain_id, class), height)| family.gauge(&[key, chain_id, class], number(*height)))
+}
+
+/// Where policies' watermarks stand: the first component, which is the one that rises longest.
+fn watermarks(page: &mut Page<'_, '_>, facts: &Facts) -> fmt::Result {
+    let named = facts.state.watermarks.iter().filter_map(|(name, watermark)| {
+        let first = watermark.position.first()?;
+        Some(((name.instance.as_ref(), name.name.as_ref()), *first))
+    });
+    let mut family = page.family(&c::WATERMARK)?;
+    least(named)
+        .iter()
+        .try_for_each(|((policy, name), position)| family.gauge(&[policy, name], number(*position)))
+}
+
+/// The first [`SHOWN_MAX`] in order, so that it is the same ones at each scrape, however many there are.
+fn least<K: Ord, V>(named: impl Iterator<Item = (K, V)>) -> BTreeMap<K, V> {
+    let mut least = BTreeMap::new();
+    for (name, value) in named {
+        least.insert(name, value);
+        if least.len() > SHOWN_MAX {
+            least.pop_last();
+        }
+    }
+    least
 }
 
 pub(super) fn policies(page: &mut Page<'_, '_>, facts: &Facts) -> fmt::Result {

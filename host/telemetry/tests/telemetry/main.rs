@@ -10,6 +10,7 @@
 
 mod cost;
 mod docs;
+mod full;
 mod page;
 mod top;
 mod traces;

@@ -1,12 +1,13 @@
 //! The page of metrics, after requests that went each way.
 
+use crate::full::full;
 use crate::world::{NOW, World, build, value};
 use sigwarden_core::ledger::{Entry, Refused, Shadowed};
 use sigwarden_core::policy::Verdict;
 use sigwarden_core::{Code, Format, Ledger, Operation, Refusal};
-use sigwarden_telemetry::http::{Readiness, Trouble};
+use sigwarden_telemetry::http::Readiness;
 use sigwarden_telemetry::metrics::catalogue::SECTIONS;
-use sigwarden_telemetry::metrics::{BackendFact, CertificateFact, Facts, HsmFact, Listener, PeerKind, PolicyFact, QueueFact, TokenFact};
+use sigwarden_telemetry::metrics::{Facts, Listener};
 use sigwarden_telemetry::{Metrics, Observed};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -260,88 +261,17 @@ fn keys_floors_and_the_ledger_are_as_of_now() {
     assert!(page.ends_with("# EOF\n"));
 }
 
-/// Facts with something of everything.
-pub fn full() -> (World, Facts, Readiness) {
-    let world = World::new();
-    world.message("hello").unwrap();
-    world.vote("3/a").unwrap();
-    let digest = |digit: &str| digit.repeat(64);
-    let facts = Facts {
-        policies: vec![PolicyFact {
-            instance: "p0".into(),
-            version: "0.1.0".into(),
-            module_digest: digest("1"),
-            config_digest: digest("2"),
-            shadow: true,
-        }],
-        backends: vec![BackendFact {
-            name: "hsm".into(),
-            kind: "pkcs11",
-            up: false,
-        }],
-        hsms: vec![HsmFact {
-            backend: "hsm".into(),
-            sign_success: 9,
-            sign_errors: vec![("pin", 1)],
-            last_latency_micros: 2500,
-            failovers: 2,
-            reconnects: 3,
-            tokens: vec![TokenFact {
-                label: "signer \"a\"".into(),
-                state: "ready",
-                ready: true,
-                sessions_in_use: 4,
-            }],
-        }],
-        certificates: vec![CertificateFact {
-            name: "server".into(),
-            expires: 1_800_000_000,
-        }],
-        queue: QueueFact { waiting: 5, limit: 1024 },
-        ..world.facts()
-    };
-    let readiness = Readiness::default()
-        .with("ledger", true, None)
-        .with("backend/hsm", true, Some(Trouble::Unanswered));
-    let shadow = Observed::new(Arc::clone(&world.ledger), Arc::clone(&world.metrics));
-    let peer = world.metrics.peer(PeerKind::Privval, "sentry-1");
-    peer.up();
-    peer.failed();
-    peer.up();
-    drop(world.metrics.connected(Listener::Tls));
-    world.metrics.handshake_failed("expired");
-    world.metrics.handshake_failed("made-up");
-    world.metrics.json_rpc("eth_sign", true);
-    world.metrics.json_rpc("eth_getBalance", false);
-    world.metrics.turned_away(Listener::Socket);
-    let shadowed = Shadowed {
-        instance: "p0".into(),
-        module_digest: "11".into(),
-        config_digest: "22".into(),
-        request_id: "id".into(),
-        caller: "tester".into(),
-        key: "own.account.v1".parse().unwrap(),
-        operation: Operation::Sign,
-        format: Format::RawDigest,
-        live: vec![],
-        verdict: Ok(Verdict::Allow(None)),
-        fuel: 1,
-        micros: 1,
-        now_ms: NOW,
-    };
-    shadow.append(Entry::Shadow(shadowed));
-    (world, facts, readiness)
-}
-
 #[test]
 fn what_the_edges_tell_is_on_the_page() {
     let (world, facts, readiness) = full();
     let open = [world.metrics.connected(Listener::Tls), world.metrics.connected(Listener::Tls)];
     let page = world.metrics.page(facts, &readiness);
     drop(open);
+    assert!(!page.contains("account-256"), "only so many are shown");
     for (sample, wanted) in [
         ("sigwarden_ready{network=\"devnet\"}", 0.0),
         ("sigwarden_check_ok{check=\"backend/hsm\"}", 0.0),
+        ("sigwarden_watermark_position{policy=\"nonces\",name=\"account-255\"}", 1255.0),
         ("sigwarden_connections{listener=\"tls\"}", 2.0),
         ("sigwarden_connections_accepted_total{listener=\"tls\"}", 3.0),
         ("sigwarden_connections_refused_total{listener=\"socket\"}", 1.0),

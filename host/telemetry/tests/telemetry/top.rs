@@ -1,6 +1,6 @@
 //! `sigwarden top`: from two pages to a picture.
 
-use crate::page::full;
+use crate::full::full;
 use crate::world::World;
 use clap::Parser;
 use sigwarden_telemetry::http::Readiness;

@@ -1,83 +1,20 @@
 //! The backends of a configuration, opened.
 
-use super::read_passphrase;
+mod error;
+mod open;
+
 use super::{remotes, tokens};
-use crate::config::{BackendKind, Config, PassphraseSource};
+use crate::config::{BackendKind, Config};
 use crate::proto;
-use serde::Deserialize;
+pub use error::BackendError;
+use open::keystore;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Backend, Scheme};
-use sigwarden_keys::{
-    HoldError, IndexEntry, Keystore, KeystoreBackend, MockHsm, MockScript, Passphrase, PassphraseFor, SealedFileBackend, Vault,
-    check_passphrase,
-};
+use sigwarden_keys::{IndexEntry, Keystore, KeystoreBackend, MockHsm, SealedFileBackend, Vault};
 use sigwarden_pkcs11::{Distrusted, Pkcs11Backend, TokenInfo, TokenState, TokenStatus};
 use sigwarden_remote::{RemoteBackend, RemoteStatus};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
-
-/// A backend does not open.
-#[derive(Debug, thiserror::Error)]
-pub enum BackendError {
-    /// An environment variable gives no key.
-    #[cfg(feature = "env-secrets")]
-    #[error("backend `{backend}`: {error}")]
-    Env {
-        /// The backend.
-        backend: String,
-        /// Why.
-        error: sigwarden_keys::EnvError,
-    },
-    /// The mock has no locked memory.
-    #[error("backend `{backend}`: {error}")]
-    Hold {
-        /// The backend.
-        backend: String,
-        /// Why.
-        error: HoldError,
-    },
-    /// A PIN does not come from where it should.
-    #[error("backend `{backend}`, token `{token}`: the PIN: {what}")]
-    Pin {
-        /// The backend.
-        backend: String,
-        /// The token's label.
-        token: String,
-        /// Why.
-        what: String,
-    },
-    /// A keystore does not open.
-    #[error("backend `{backend}`: {what}")]
-    Keystore {
-        /// The backend.
-        backend: String,
-        /// Why.
-        what: String,
-    },
-    /// A PKCS#11 backend cannot be made.
-    #[error("{0}")]
-    Pkcs11(String),
-    /// A backend of remotes cannot be made.
-    #[error("backend `{backend}`: {what}")]
-    Remote {
-        /// The backend.
-        backend: String,
-        /// Why.
-        what: String,
-    },
-    /// The mock's script is wrong.
-    #[error("backend `{backend}`: its script: {}", error.message())]
-    Script {
-        /// The backend.
-        backend: String,
-        /// Why.
-        error: toml::de::Error,
-    },
-    /// The build has no such backend.
-    #[error("backend `{0}`: this build has no `env` backend; build with the feature `env-secrets`, or use `sealed-file`")]
-    Absent(String),
-}
 
 /// All backends by name.
 pub(crate) struct Backends {
@@ -96,7 +33,7 @@ enum Open {
 }
 
 /// What a backend says of a key.
-pub(super) enum Held {
+pub(in crate::deployment) enum Held {
     /// It has it.
     Sealed(IndexEntry),
     /// A keystore has it.
@@ -112,42 +49,6 @@ pub(super) enum Held {
 }
 
 impl Backends {
-    pub(super) fn open(config: &Config, vault: Option<Arc<Vault>>) -> Result<Self, BackendError> {
-        let mut open = BTreeMap::new();
-        // What comes out of the environment first: taking it is sound only while this process has a single thread, and tokens start some.
-        let mut ready = Vec::new();
-        for backend in &config.backends {
-            match &backend.kind {
-                BackendKind::Env { igra } => {
-                    open.insert(backend.name.clone(), open_env(config, &backend.name, *igra)?);
-                }
-                BackendKind::Pkcs11(pkcs11) => ready.push((&backend.name, tokens::settings(config, &backend.name, pkcs11)?)),
-                BackendKind::Keystore { dir, passphrase } => {
-                    open.insert(backend.name.clone(), open_keystore(config, &backend.name, dir, passphrase)?);
-                }
-                BackendKind::SealedFile { .. } | BackendKind::Remote(_) | BackendKind::MockHsm { .. } => {}
-            }
-        }
-        for (name, settings) in ready {
-            open.insert(name.clone(), Open::Pkcs11(Arc::new(tokens::open(settings)?)));
-        }
-        for backend in &config.backends {
-            let name = &backend.name;
-            let opened = match &backend.kind {
-                BackendKind::Remote(remote) => Open::Remote(Arc::new(remotes::open(config, name, remote)?)),
-                BackendKind::SealedFile { .. } => match &vault {
-                    Some(vault) => Open::SealedFile(Arc::new(SealedFileBackend::with_ttl(Arc::clone(vault), config.secret_cache_ttl))),
-                    // `open_vault` opens one whenever a backend of this kind is configured.
-                    None => continue,
-                },
-                BackendKind::Env { .. } | BackendKind::Pkcs11(_) | BackendKind::Keystore { .. } => continue,
-                BackendKind::MockHsm { script } => Open::MockHsm(Arc::new(open_mock(config, name, script)?)),
-            };
-            open.insert(name.clone(), opened);
-        }
-        Ok(Self { open, vault })
-    }
-
     /// The `pkcs11` backends alone, for a command that runs without a daemon.
     pub(crate) fn open_tokens(config: &Config) -> Result<Self, BackendError> {
         let mut ready = Vec::new();
@@ -200,7 +101,7 @@ impl Backends {
         self.vault.as_ref()
     }
 
-    pub(super) fn mock_hsm(&self, name: &str) -> Option<&Arc<MockHsm>> {
+    pub(in crate::deployment) fn mock_hsm(&self, name: &str) -> Option<&Arc<MockHsm>> {
         match self.open.get(name)? {
             Open::MockHsm(mock) => Some(mock),
             Open::SealedFile(_) | Open::Keystore(..) | Open::Pkcs11(_) | Open::Remote(_) => None,
@@ -241,7 +142,7 @@ impl Backends {
     }
 
     /// Whether a backend answers: of several tokens one is enough.
-    pub(super) fn is_up(&self, name: &str) -> bool {
+    pub(in crate::deployment) fn is_up(&self, name: &str) -> bool {
         match self.open.get(name) {
             Some(Open::Pkcs11(backend)) => backend.tokens().iter().any(|token| token.state == TokenState::Ready),
             Some(Open::Remote(backend)) => backend.status().iter().any(|remote| remote.up),
@@ -253,7 +154,7 @@ impl Backends {
     }
 
     /// Keys that a token was caught lying about.
-    pub(super) fn distrusted(&self) -> Vec<Distrusted> {
+    pub(in crate::deployment) fn distrusted(&self) -> Vec<Distrusted> {
         self.pkcs11().flat_map(|(_, backend)| backend.distrusted()).collect()
     }
 
@@ -265,7 +166,7 @@ impl Backends {
     }
 
     /// Lets go of secrets that have been in memory long enough.
-    pub(super) fn evict(&self) {
+    pub(in crate::deployment) fn evict(&self) {
         for open in self.open.values() {
             match open {
                 Open::SealedFile(backend) => {
@@ -283,7 +184,7 @@ impl Backends {
 
     /// Whether a sealed key's file is there and readable; with `open`, whether it holds the key. A start opens consensus keys only: the
     /// others are opened on first use.
-    pub(super) fn check(&self, id: &KeyId, open: bool) -> Result<(), sigwarden_keys::VaultError> {
+    pub(in crate::deployment) fn check(&self, id: &KeyId, open: bool) -> Result<(), sigwarden_keys::VaultError> {
         match &self.vault {
             Some(vault) if open => vault.check_key(id),
             Some(vault) => vault.check_file(id),
@@ -343,7 +244,7 @@ impl Backends {
     }
 
     /// Erases what is left of a destroyed key.
-    pub(super) fn sweep(&self, name: &str, id: &KeyId) {
+    pub(in crate::deployment) fn sweep(&self, name: &str, id: &KeyId) {
         let swept = match (self.open.get(name), &self.vault) {
             (Some(Open::SealedFile(_)), Some(vault)) => vault.destroy(id).map_err(|error| error.to_string()),
             (Some(Open::Keystore(keystore, _)), _) => keystore.destroy(id).map_err(|error| error.to_string()),
@@ -355,7 +256,7 @@ impl Backends {
     }
 
     /// Erases what is left of a destroyed key that the configuration does not name any more.
-    pub(super) fn sweep_everywhere(&self, id: &KeyId) {
+    pub(in crate::deployment) fn sweep_everywhere(&self, id: &KeyId) {
         for (name, open) in &self.open {
             let has = match open {
                 Open::SealedFile(_) => self.vault.as_ref().is_some_and(|vault| vault.entry(id).is_some()),
@@ -371,7 +272,7 @@ impl Backends {
     }
 
     /// What backend `name` says of a key.
-    pub(super) fn held(&self, name: &str, id: &KeyId, scheme: Scheme) -> Held {
+    pub(in crate::deployment) fn held(&self, name: &str, id: &KeyId, scheme: Scheme) -> Held {
         let public = |key: Option<Vec<u8>>| key.map_or(Held::Missing, Held::Public);
         match self.open.get(name) {
             Some(Open::SealedFile(_)) => {
@@ -400,7 +301,7 @@ impl Backends {
         }
     }
 
-    pub(super) fn by_name(&self) -> BTreeMap<String, Arc<dyn Backend>> {
+    pub(in crate::deployment) fn by_name(&self) -> BTreeMap<String, Arc<dyn Backend>> {
         let as_backend = |(name, open): (&String, &Open)| {
             let backend: Arc<dyn Backend> = match open {
                 Open::SealedFile(backend) => Arc::clone(backend) as _,
@@ -415,76 +316,4 @@ impl Backends {
         };
         self.open.iter().map(as_backend).collect()
     }
-}
-
-#[cfg(feature = "env-secrets")]
-fn open_env(config: &Config, name: &str, igra: bool) -> Result<Open, BackendError> {
-    let failed = |error| BackendError::Env {
-        backend: name.to_owned(),
-        error,
-    };
-    if igra {
-        let secrets = sigwarden_keys::EnvSecrets::take(sigwarden_keys::EnvPreset::Igra).map_err(failed)?;
-        let keys = config.keys.iter().filter(|key| key.backend == name);
-        let backend = secrets.backend(keys.map(|key| (key.id.clone(), key.scheme))).map_err(failed)?;
-        return Ok(Open::Env(Arc::new(backend)));
-    }
-    let variables = config.keys.iter().filter(|key| key.backend == name).map(|key| {
-        let mut variable = sigwarden_keys::variable_name(&key.id.name);
-        // The first version has the plain name; a rotated key's versions are all there at once.
-        if key.id.version > 1 {
-            variable.push_str(&format!("__v{}", key.id.version));
-        }
-        (key.id.clone(), key.scheme, variable)
-    });
-    let backend = sigwarden_keys::EnvBackend::from_variables(variables).map_err(failed)?;
-    Ok(Open::Env(Arc::new(backend)))
-}
-
-#[cfg(not(feature = "env-secrets"))]
-fn open_env(_config: &Config, name: &str, _igra: bool) -> Result<Open, BackendError> {
-    Err(BackendError::Absent(name.to_owned()))
-}
-
-/// Opens a keystore; one that is not there yet is made, empty.
-fn keystore(config: &Config, name: &str, dir: &Path, source: &PassphraseSource) -> Result<Keystore, BackendError> {
-    let failed = |what: String| BackendError::Keystore {
-        backend: name.to_owned(),
-        what,
-    };
-    let passphrase = match source {
-        PassphraseSource::Prompt => Passphrase::prompt(&format!("Passphrase of the keystore `{name}`: ")),
-        PassphraseSource::File(_) | PassphraseSource::Variable(_) => read_passphrase(source),
-    };
-    let passphrase = passphrase.map_err(|error| failed(format!("the passphrase: {error}")))?;
-    let judged = check_passphrase(&passphrase, config.network, PassphraseFor::Keystore);
-    for warning in judged.map_err(|weak| failed(format!("the passphrase: {weak}")))? {
-        tracing::warn!("the passphrase of the keystore `{name}`: {warning}");
-    }
-    let opened = match dir.exists() {
-        true => Keystore::open(dir, &passphrase),
-        false => Keystore::create(dir, &passphrase),
-    };
-    opened.map_err(|error| failed(error.to_string()))
-}
-
-fn open_keystore(config: &Config, name: &str, dir: &Path, source: &PassphraseSource) -> Result<Open, BackendError> {
-    let opened = Arc::new(keystore(config, name, dir, source)?);
-    let backend = KeystoreBackend::with_ttl(Arc::clone(&opened), config.secret_cache_ttl);
-    Ok(Open::Keystore(opened, Arc::new(backend)))
-}
-
-fn open_mock(config: &Config, name: &str, script: &toml::Value) -> Result<MockHsm, BackendError> {
-    let script = MockScript::deserialize(script.clone()).map_err(|error| BackendError::Script {
-        backend: name.to_owned(),
-        error,
-    })?;
-    let mock = MockHsm::new(script);
-    for key in config.keys.iter().filter(|key| key.backend == name) {
-        mock.generate(&key.id, key.scheme).map_err(|error| BackendError::Hold {
-            backend: name.to_owned(),
-            error,
-        })?;
-    }
-    Ok(mock)
 }
