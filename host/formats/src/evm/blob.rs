@@ -1,9 +1,11 @@
 //! Blob transactions, type 3 (EIP-4844), without their sidecar: the blobs travel beside the transaction and are bound to it by their
 //! versioned hashes, which are what is signed.
 
-use super::transaction::{AccessListItem, Signature, keccak256, put_access_list, put_call, put_signature, typed};
+use super::transaction::{
+    AccessListItem, Signature, keccak256, put_access_list, put_call, put_head, put_signature, typed, typed_transaction,
+};
 use super::{U256, access_list, access_list_facts, call_facts, chain_id, decoded, finish, head, nonce, typed_items};
-use crate::rlp::{Item, put_list, put_string, put_u64, put_u256};
+use crate::rlp::{Item, put_list, put_string, put_u256};
 use crate::{facts, same_bytes};
 use sigwarden_core::fact::{Decoded, PayloadError};
 
@@ -57,30 +59,13 @@ pub fn decode_eip4844(payload: &[u8]) -> Result<Decoded, PayloadError> {
     Ok(decoded(facts, payload))
 }
 
-impl Eip4844 {
-    /// The transaction type (EIP-2718).
-    pub const TYPE: u8 = 3;
-
+typed_transaction! {
     /// The payload of format `evm/eip-4844`: `0x03 || rlp([chainId, nonce, maxPriorityFeePerGas, maxFeePerGas, gasLimit, to, value,
     /// data, accessList, maxFeePerBlobGas, blobVersionedHashes])`.
-    #[must_use]
-    pub fn unsigned(&self) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(None))
-    }
+    Eip4844, 3
+}
 
-    /// The transaction as it stands in a block, without blobs. A node that is to send it wants it wrapped with its sidecar: `0x03 ||
-    /// rlp([these items, ...])` (EIP-4844, "Networking").
-    #[must_use]
-    pub fn signed(&self, r: &[u8; 32], s: &[u8; 32], recovery_id: u8) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(Some(Signature { r, s, recovery_id })))
-    }
-
-    /// What is signed: Keccak-256 of [`Self::unsigned`].
-    #[must_use]
-    pub fn signing_hash(&self) -> [u8; 32] {
-        keccak256(&self.unsigned())
-    }
-
+impl Eip4844 {
     /// Parses canonical bytes, the inverse of [`Eip4844::unsigned`].
     ///
     /// # Errors
@@ -122,11 +107,8 @@ impl Eip4844 {
 
     fn items(&self, signature: Option<Signature<'_>>) -> Vec<u8> {
         let mut items = Vec::new();
-        put_u64(&mut items, self.chain_id);
-        put_u64(&mut items, self.nonce);
-        put_u256(&mut items, self.max_priority_fee_per_gas);
-        put_u256(&mut items, self.max_fee_per_gas);
-        put_u64(&mut items, self.gas_limit);
+        let fees = [self.max_priority_fee_per_gas, self.max_fee_per_gas];
+        put_head(&mut items, self.chain_id, self.nonce, fees, self.gas_limit);
         put_call(&mut items, Some(&self.to), self.value, &self.data);
         put_access_list(&mut items, &self.access_list);
         put_u256(&mut items, self.max_fee_per_blob_gas);

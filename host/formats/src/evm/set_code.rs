@@ -1,6 +1,8 @@
 //! Set-code transactions, type 4 (EIP-7702), and the authorizations in them.
 
-use super::transaction::{AccessListItem, Signature, keccak256, put_access_list, put_call, put_signature, typed};
+use super::transaction::{
+    AccessListItem, Signature, keccak256, put_access_list, put_call, put_head, put_signature, typed, typed_transaction,
+};
 use super::{U256, access_list, access_list_facts, call_facts, chain_id, decoded, finish, head, nonce, typed_items};
 use crate::rlp::{Item, put_list, put_string, put_u64, put_u256};
 use crate::{facts, same_bytes};
@@ -87,29 +89,13 @@ pub fn decode_eip7702(payload: &[u8]) -> Result<Decoded, PayloadError> {
     Ok(decoded(facts, payload))
 }
 
-impl Eip7702 {
-    /// The transaction type (EIP-2718).
-    pub const TYPE: u8 = 4;
-
+typed_transaction! {
     /// The payload of format `evm/eip-7702`: `0x04 || rlp([chainId, nonce, maxPriorityFeePerGas, maxFeePerGas, gasLimit, to, value,
     /// data, accessList, authorizationList])`.
-    #[must_use]
-    pub fn unsigned(&self) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(None))
-    }
+    Eip7702, 4
+}
 
-    /// The transaction as a node takes it.
-    #[must_use]
-    pub fn signed(&self, r: &[u8; 32], s: &[u8; 32], recovery_id: u8) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(Some(Signature { r, s, recovery_id })))
-    }
-
-    /// What is signed: Keccak-256 of [`Self::unsigned`].
-    #[must_use]
-    pub fn signing_hash(&self) -> [u8; 32] {
-        keccak256(&self.unsigned())
-    }
-
+impl Eip7702 {
     /// Parses canonical bytes, the inverse of [`Eip7702::unsigned`].
     ///
     /// # Errors
@@ -143,11 +129,8 @@ impl Eip7702 {
 
     fn items(&self, signature: Option<Signature<'_>>) -> Vec<u8> {
         let mut items = Vec::new();
-        put_u64(&mut items, self.chain_id);
-        put_u64(&mut items, self.nonce);
-        put_u256(&mut items, self.max_priority_fee_per_gas);
-        put_u256(&mut items, self.max_fee_per_gas);
-        put_u64(&mut items, self.gas_limit);
+        let fees = [self.max_priority_fee_per_gas, self.max_fee_per_gas];
+        put_head(&mut items, self.chain_id, self.nonce, fees, self.gas_limit);
         put_call(&mut items, Some(&self.to), self.value, &self.data);
         put_access_list(&mut items, &self.access_list);
         let mut entries = Vec::new();

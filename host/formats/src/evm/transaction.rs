@@ -84,6 +84,36 @@ pub(super) struct Signature<'a> {
     pub(super) recovery_id: u8,
 }
 
+/// What every typed transaction (EIP-2718) is asked for; the attributes are those of `unsigned`, the fields in their order come from `items`.
+macro_rules! typed_transaction {
+    ($(#[$unsigned:meta])* $name:ident, $type:literal) => {
+        impl $name {
+            /// The transaction type (EIP-2718).
+            pub const TYPE: u8 = $type;
+
+            $(#[$unsigned])*
+            #[must_use]
+            pub fn unsigned(&self) -> Vec<u8> {
+                typed(Self::TYPE, &self.items(None))
+            }
+
+            /// The transaction as it stands in a block, and, but for blobs, as a node takes it: a blob transaction goes to a node wrapped
+            /// with its sidecar, `0x03 || rlp([these items, ...])` (EIP-4844, "Networking").
+            #[must_use]
+            pub fn signed(&self, r: &[u8; 32], s: &[u8; 32], recovery_id: u8) -> Vec<u8> {
+                typed(Self::TYPE, &self.items(Some(Signature { r, s, recovery_id })))
+            }
+
+            /// What is signed: Keccak-256 of [`Self::unsigned`].
+            #[must_use]
+            pub fn signing_hash(&self) -> [u8; 32] {
+                keccak256(&self.unsigned())
+            }
+        }
+    };
+}
+pub(super) use typed_transaction;
+
 impl Legacy {
     /// The payload of format `evm/legacy`: `rlp([nonce, gasPrice, gasLimit, to, value, data, chainId, 0, 0])` (EIP-155).
     #[must_use]
@@ -121,29 +151,13 @@ impl Legacy {
     }
 }
 
-impl Eip2930 {
+typed_transaction! {
     /// The payload of format `evm/eip-2930`:
     /// `0x01 || rlp([chainId, nonce, gasPrice, gasLimit, to, value, data, accessList])`.
-    #[must_use]
-    pub fn unsigned(&self) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(None))
-    }
+    Eip2930, 1
+}
 
-    /// The transaction as a node takes it.
-    #[must_use]
-    pub fn signed(&self, r: &[u8; 32], s: &[u8; 32], recovery_id: u8) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(Some(Signature { r, s, recovery_id })))
-    }
-
-    /// What is signed: Keccak-256 of [`Self::unsigned`].
-    #[must_use]
-    pub fn signing_hash(&self) -> [u8; 32] {
-        keccak256(&self.unsigned())
-    }
-
-    /// The transaction type (EIP-2718).
-    pub const TYPE: u8 = 1;
-
+impl Eip2930 {
     fn items(&self, signature: Option<Signature<'_>>) -> Vec<u8> {
         let mut items = Vec::new();
         put_u64(&mut items, self.chain_id);
@@ -157,7 +171,7 @@ impl Eip2930 {
     }
 }
 
-impl Eip1559 {
+typed_transaction! {
     /// The payload of format `evm/eip-1559`:
     /// `0x02 || rlp([chainId, nonce, maxPriorityFeePerGas, maxFeePerGas, gasLimit, to, value, data, accessList])`.
     ///
@@ -176,33 +190,14 @@ impl Eip1559 {
     /// };
     /// assert_eq!(Eip1559::parse(&transfer.unsigned()), Ok(transfer));
     /// ```
-    #[must_use]
-    pub fn unsigned(&self) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(None))
-    }
+    Eip1559, 2
+}
 
-    /// The transaction as a node takes it.
-    #[must_use]
-    pub fn signed(&self, r: &[u8; 32], s: &[u8; 32], recovery_id: u8) -> Vec<u8> {
-        typed(Self::TYPE, &self.items(Some(Signature { r, s, recovery_id })))
-    }
-
-    /// What is signed: Keccak-256 of [`Self::unsigned`].
-    #[must_use]
-    pub fn signing_hash(&self) -> [u8; 32] {
-        keccak256(&self.unsigned())
-    }
-
-    /// The transaction type (EIP-2718).
-    pub const TYPE: u8 = 2;
-
+impl Eip1559 {
     fn items(&self, signature: Option<Signature<'_>>) -> Vec<u8> {
         let mut items = Vec::new();
-        put_u64(&mut items, self.chain_id);
-        put_u64(&mut items, self.nonce);
-        put_u256(&mut items, self.max_priority_fee_per_gas);
-        put_u256(&mut items, self.max_fee_per_gas);
-        put_u64(&mut items, self.gas_limit);
+        let fees = [self.max_priority_fee_per_gas, self.max_fee_per_gas];
+        put_head(&mut items, self.chain_id, self.nonce, fees, self.gas_limit);
         put_call(&mut items, self.to.as_ref(), self.value, &self.data);
         put_access_list(&mut items, &self.access_list);
         put_signature(&mut items, signature);
@@ -231,6 +226,14 @@ pub(super) fn typed(transaction_type: u8, items: &[u8]) -> Vec<u8> {
     out.push(transaction_type);
     put_list(&mut out, items);
     out
+}
+
+/// What a fee-market transaction (EIP-1559) and those after it begin with. `fees` are the priority fee and the whole.
+pub(super) fn put_head(out: &mut Vec<u8>, chain_id: u64, nonce: u64, fees: [U256; 2], gas_limit: u64) {
+    put_u64(out, chain_id);
+    put_u64(out, nonce);
+    fees.into_iter().for_each(|fee| put_u256(out, fee));
+    put_u64(out, gas_limit);
 }
 
 pub(super) fn put_call(out: &mut Vec<u8>, to: Option<&[u8; 20]>, value: U256, data: &[u8]) {
