@@ -30,6 +30,7 @@ pub mod state;
 pub mod watermark;
 
 pub mod permits;
+pub mod recorder;
 mod release;
 pub mod request_id;
 pub mod shadow;

@@ -11,9 +11,10 @@ pub use parts::{Clock, Limits, Parts, SignCall};
 use crate::PolicySet;
 use crate::caller::{Caller, Peer};
 use crate::key::KeyEntry;
-use crate::ledger::{Announced, Entry, Refused};
+use crate::ledger::Announced;
 use crate::permits::Permits;
 use crate::proof::{Approved, Committed, Decapsulated, Envelope, Request, SharedSecret, Signed};
+use crate::recorder::{Bounds, Recorder, Recording};
 use crate::refusal::{Code, Refusal};
 use crate::release::Releases;
 use crate::request_id::{InFlight, Place, exclusive};
@@ -62,6 +63,7 @@ pub struct Pipeline {
     time: Time,
     evaluations: Permits,
     shadows: Shadows,
+    recorder: Arc<Recorder>,
     next_id: AtomicU64,
     stopping: AtomicBool,
 }
@@ -108,6 +110,7 @@ impl Pipeline {
             time,
             evaluations,
             shadows: Shadows::default(),
+            recorder: Arc::default(),
             next_id: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
@@ -133,25 +136,11 @@ impl Pipeline {
     }
 
     fn recorded(&self, peer: Peer, call: SignCall, operation: Operation) -> Result<(Signed, Option<SharedSecret>), Refusal> {
-        let mut trail = Trail::new(peer, &call.operation, &call.key, &call.format);
+        let mut trail = self.trail(peer, &call);
         let answer = self
             .admit(call, operation, &mut trail)
             .and_then(|admitted| self.run(&admitted, &mut trail));
         self.told(trail, answer)
-    }
-
-    /// Records what became of a request, and lets the shadows see it, later, if the policies in force judged it.
-    fn told<T>(&self, mut trail: Trail, answer: Result<T, Refusal>) -> Result<T, Refusal> {
-        if let Some(watched) = trail.watched.take() {
-            let refused = answer.as_ref().err();
-            let last = trail.stages.last().map(|(stage, _)| *stage);
-            // What came after the policies is none of theirs; and what they were never asked about says nothing of them.
-            let refused = refused.filter(|_| matches!(last, Some(Stage::Evaluate | Stage::Approve)));
-            if !refused.is_some_and(|refusal| matches!(refusal.kind(), Code::Deadline | Code::Stopping)) {
-                self.shadows.answered(watched, refused, trail.counted);
-            }
-        }
-        answer.inspect_err(|refusal| self.record_refusal(trail, refusal))
     }
 
     /// The way of one request, from here to the end of [`Self::conclude`].
@@ -191,6 +180,7 @@ impl Pipeline {
         let policies = self.policies();
         let changes = self.releases.seen();
         let snapshot = self.parts.ledger.snapshot();
+        trail.judged_by(&snapshot, &policies);
         let authorized = trail.step(Stage::Authorize, || {
             authorize::authorize(Arc::clone(&admitted.envelope), &self.keys(), snapshot)
         })?;
@@ -200,6 +190,7 @@ impl Pipeline {
         let Some(place) = self.wait_for_the_same(&mut request, admitted.deadline, wait)? else {
             return Ok(None);
         };
+        trail.decoded(&request);
         trail.watched = self.shadows.watch(&request.view);
         let announced = Announced::to(self.parts.ledger.as_ref());
         let evaluation = trail.step(Stage::Evaluate, || {
@@ -219,6 +210,7 @@ impl Pipeline {
     fn conclude(&self, committed: Committed, changes: u64, trail: &mut Trail) -> Result<(Signed, Option<SharedSecret>), Refusal> {
         trail.decided = true;
         trail.counted = !committed.receipt.replay;
+        trail.sequence = Some(committed.receipt.sequence);
         let origin = outcome::Origin::of(&committed);
         let signature = trail.step(Stage::Sign, || sign::sign(committed, &self.parts.backends));
         self.releases.release(changes, |changed| {
@@ -285,6 +277,13 @@ impl Pipeline {
     /// Shows the shadow policies what was answered since the last time. For a thread that does nothing else.
     pub fn run_shadows(&self) {
         self.shadows.run(self.parts.ledger.as_ref(), &self.stopping);
+    }
+
+    /// Shows requests that begin from now on, of every transport, as they are answered; none if somebody records already. What is asked
+    /// is in it, payloads included, but nothing that a key made.
+    #[must_use]
+    pub fn begin_recording(&self, bounds: Bounds) -> Option<Recording> {
+        self.recorder.begin(bounds)
     }
 
     /// Requests that no shadow saw, because too many were waiting.
@@ -374,23 +373,5 @@ impl Pipeline {
 
     fn next_pair(&self) -> [u64; 2] {
         [self.parts.process_id, self.next_id.fetch_add(1, Ordering::Relaxed)]
-    }
-
-    fn record_refusal(&self, trail: Trail, refusal: &Refusal) {
-        if trail.decided {
-            return;
-        }
-        self.parts.ledger.append(Entry::Refused(Refused {
-            request_id: trail.request_id,
-            caller: trail.caller,
-            peer: trail.peer,
-            operation: trail.operation,
-            key: trail.key,
-            format: trail.format,
-            stage: trail.stages.last().map_or(Stage::Authenticate, |(stage, _)| *stage),
-            refusal: refusal.clone(),
-            stages: trail.stages,
-            now_ms: self.time.wall_ms(),
-        }));
     }
 }

@@ -108,7 +108,7 @@ impl Pipeline {
 
     fn prepare(&self, index: usize, asked: Asked, answer: Answer<'_>) -> Prepared<'_> {
         let Asked { peer, call } = asked;
-        let mut trail = Trail::new(peer, &call.operation, &call.key, &call.format);
+        let mut trail = self.trail(peer, &call);
         let prepared = self.admit(call, Operation::Sign, &mut trail).and_then(|admitted| {
             let judged = self.judge(&admitted, Wait::Not, &mut trail)?;
             Ok((admitted, judged))
