@@ -11,16 +11,22 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-/// Write a fixture from requests that a running daemon saw
+/// Write a fixture from requests that a running devnet daemon sees from now on
 #[derive(Debug, Clone, Default, Args)]
 #[command(
-    after_help = "Examples:\n  sigwarden policy record policies/rate-limit/fixtures/seen.toml --from recording.jsonl\n  sigwarden policy record seen.toml --from - < recording.jsonl\n\nThe fixture is run once it is written: policies may have had state as the recording began, which a fixture does not.\n\nExit codes: 0 written, and it comes out as recorded; 1 written, and some step comes out otherwise; 2 nothing was written."
+    after_help = "Examples:\n  sigwarden -d signer policy record seen.toml                   until Ctrl-C\n  sigwarden -d signer policy record seen.toml --seconds 60 --requests 50\n  sigwarden policy record seen.toml --from recording.jsonl      of a recording that was kept\n\nOnly on devnet: payloads stand in the fixture as they came. It begins with the floors and the policies' state that the daemon had,\nand is run once it is written.\n\nExit codes: 0 written, and it comes out as recorded; 1 refused, or written, and some step comes out otherwise; 2 nothing was written."
 )]
 pub struct RecordArgs {
     /// The fixture to write; a file that is there is left as it is
     #[arg(value_name = "FIXTURE")]
     pub fixture: PathBuf,
-    /// A recording: JSON lines; `-` for standard input
+    /// End after so many seconds
+    #[arg(long, value_name = "N", value_parser = super::at_least_one, conflicts_with = "from")]
+    pub seconds: Option<usize>,
+    /// End after so many requests, 10000 at most; 1000 if left out
+    #[arg(long, value_name = "N", value_parser = super::at_least_one, conflicts_with = "from")]
+    pub requests: Option<usize>,
+    /// A recording, instead of the daemon: JSON lines; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// Where modules are looked for first
@@ -29,6 +35,18 @@ pub struct RecordArgs {
 }
 
 impl RecordArgs {
+    /// Refuses a fixture that is there already; before anybody waits for requests.
+    ///
+    /// # Errors
+    /// It is there.
+    pub fn refuse_existing(&self) -> Result<(), WorkbenchError> {
+        if self.fixture.exists() {
+            let error = io::Error::new(io::ErrorKind::AlreadyExists, "it is there already; name another file, or remove it");
+            return Err(at(&self.fixture, error));
+        }
+        Ok(())
+    }
+
     /// The recording that `--from` names; none if it names none.
     ///
     /// # Errors
@@ -55,10 +73,7 @@ pub fn record(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Outcome, WorkbenchError> {
-    if args.fixture.exists() {
-        let error = io::Error::new(io::ErrorKind::AlreadyExists, "it is there already; name another file, or remove it");
-        return Err(at(&args.fixture, error));
-    }
+    args.refuse_existing()?;
     let recording = Recording::read(source)?;
     let written = recording::write(&recording, &args.fixture)?;
     for (name, text) in &written.beside {
@@ -66,6 +81,9 @@ pub fn record(
         create(&file, text)?;
     }
     create(&args.fixture, &written.fixture)?;
+    for note in &recording.notes {
+        writeln!(err, "{note}")?;
+    }
     for one in &written.left_out {
         writeln!(err, "request {} is not in it: {}", one.request, one.why)?;
     }
@@ -81,8 +99,8 @@ pub fn record(
         write!(err, "{}", fixture_text(result, false, presentation.colour))?;
     }
     if !as_recorded {
-        let why = "some steps come out otherwise than recorded: the policies may have had state as the recording began, or a module or a \
-                   configuration is another one now";
+        let why = "some steps come out otherwise than recorded: requests that were on their way as the recording began or ended are not in it, \
+                   and may have changed a policy's state; or a module or a configuration is another one now";
         writeln!(err, "{}", paint(presentation.colour, Style::Bad, why))?;
     }
     out.flush()?;

@@ -4,6 +4,7 @@ mod disk;
 mod mortal;
 mod overheard;
 mod scratch;
+mod seed;
 mod watched;
 
 pub use watched::Evaluated;
@@ -14,7 +15,7 @@ use disk::FaultyDisk;
 use mortal::Mortal;
 use scratch::Scratch;
 use sigwarden_core::caller::{Clients, Peer};
-use sigwarden_core::floor::{Floor, FloorKey, Taken};
+use sigwarden_core::floor::FloorKey;
 use sigwarden_core::key::KeyEntry;
 use sigwarden_core::pipeline::{Limits, Parts};
 use sigwarden_core::policy::{Binding, Evaluator};
@@ -49,6 +50,9 @@ pub enum DeploymentError {
     /// The ledger takes no change.
     #[error("the ledger takes no change: {0}")]
     Administer(#[from] AdministerError),
+    /// A policy's state at first cannot be brought about.
+    #[error("a policy's `state` cannot be brought about: {0}")]
+    Seed(#[from] Refusal),
 }
 
 /// What came of one request.
@@ -111,9 +115,11 @@ impl<'f> Deployment<'f> {
         ground.set_clocks(fixture.start_ms, 0);
         let disk = FaultyDisk::new();
         let ledger = EmbeddedLedger::create_on(Arc::new(disk.clone()), Path::new(STATE_DIR), settings(fixture.start_ms))?;
+        let ledger = Arc::new(ledger);
         ground.set_up(&ledger)?;
+        seed::seed(&ground, &ledger)?;
         Ok(Self {
-            process: ground.start(Arc::new(ledger), 1),
+            process: ground.start(ledger, 1),
             ground,
             disk,
             lives: 1,
@@ -256,15 +262,12 @@ impl<'f> Ground<'f> {
         });
         administer(ledger, AdminKind::PublicKey, now_ms, pinned.collect())?;
         let floors = keys().flat_map(|(key, public_key)| {
-            key.floors.iter().map(|(floor, position)| Effect::Floor {
+            key.floors.iter().map(|(key, floor)| Effect::Floor {
                 key: FloorKey {
                     public_key: public_key.clone(),
-                    ..floor.clone()
+                    ..key.clone()
                 },
-                floor: Floor {
-                    position: *position,
-                    taken: Taken::Operator,
-                },
+                floor: floor.clone(),
             })
         });
         administer(ledger, AdminKind::Floor, now_ms, floors.collect())?;

@@ -1,14 +1,15 @@
 //! The text of a fixture that repeats a recording.
 
-use super::payload;
 use super::repeatable::{LeftOut, Step, steps};
-use super::text::{json, list, name, quoted, span, table};
-use super::{RecordedKey, RecordedOutcome, RecordedPolicy, RecordedRequest, Recording, RecordingError};
+use super::text::{list, name, quoted, span, table};
+use super::{RecordedFloor, RecordedKey, RecordedOutcome, RecordedRequest, Recording, RecordingError};
+use super::{payload, policy};
 use crate::fixture::values::shown_ms;
-use sigwarden_core::floor::{MessageClass, Position};
+use crate::fixture::{FILE_BYTES_MAX, TABLES_MAX};
+use sigwarden_core::floor::MessageClass;
 use sigwarden_core::{Format, KeyState};
 use std::fmt::Write as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// The caller that is no client, as fixtures have it.
 const NOBODY: &str = "nobody";
@@ -16,6 +17,8 @@ const NOBODY: &str = "nobody";
 const SPAN_MAX_MS: u64 = 20 * 366 * 86_400_000;
 /// Requests that were left out and are named in the fixture's head; the rest is counted.
 const NAMED_MAX: usize = 20;
+/// Bytes of a fixture without its head at most.
+const TEXT_MAX: usize = FILE_BYTES_MAX as usize - 64 * 1024;
 
 /// A fixture, not yet written to disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,51 +36,73 @@ pub struct Written {
 /// # Errors
 /// Nothing in the recording can be repeated.
 pub fn write(recording: &Recording, file: &Path) -> Result<Written, RecordingError> {
-    let (steps, left_out) = steps(recording);
+    let (mut steps, mut left_out) = steps(recording);
     let Some(first) = steps.first() else {
         return Err(RecordingError::Empty);
     };
-    let start_ms = recording.deployment.started_ms.min(first.request.at_ms);
-    let mut text = head(steps.len(), first.request.at_ms, &left_out);
-    let _ = writeln!(
-        text,
-        "fixture = 1\nnetwork = {}\nstart = \"{}\"",
-        quoted(recording.deployment.network.name()),
-        shown_ms(start_ms)
-    );
-    for key in &recording.deployment.keys {
-        write_key(&mut text, key);
-    }
-    for client in &recording.deployment.clients {
-        let allow: Vec<String> = client.allow.iter().map(allow).collect();
-        let _ = writeln!(
-            text,
-            "\n[[client]]\nname = {}\nallow = [{}]",
-            quoted(&client.name),
-            allow.join(", ")
-        );
-    }
+    let (first_ms, start_ms) = (first.at_ms, recording.deployment.started_ms.min(first.at_ms));
+    let mut text = String::new();
     let mut beside = Vec::new();
-    for policy in &recording.deployment.policies {
-        write_policy(&mut text, policy, file, &mut beside);
+    write_deployment(&mut text, recording, &steps, start_ms);
+    for one in &recording.deployment.policies {
+        policy::write(&mut text, one, file, &mut beside);
     }
     let common = Common::of(&steps);
     common.write(&mut text);
+    let mut fits = 0;
     for step in &steps {
+        let before = text.len();
         write_step(&mut text, step, &common, start_ms);
+        if text.len() > TEXT_MAX {
+            text.truncate(before);
+            break;
+        }
+        fits += 1;
+    }
+    for step in steps.drain(fits..) {
+        left_out.push(LeftOut {
+            request: step.number,
+            why: "the fixture would be longer than one may be".to_owned(),
+        });
     }
     Ok(Written {
-        fixture: text,
+        fixture: head(fits, first_ms, &left_out, &recording.notes) + &text,
         beside,
         left_out,
     })
 }
 
-fn head(steps: usize, from_ms: u64, left_out: &[LeftOut]) -> String {
+/// Network, start, keys and clients.
+fn write_deployment(text: &mut String, recording: &Recording, steps: &[Step<'_>], start_ms: u64) {
+    let deployment = &recording.deployment;
+    let network = quoted(deployment.network.name());
+    let _ = writeln!(text, "fixture = 1\nnetwork = {network}\nstart = \"{}\"", shown_ms(start_ms));
+    // A fixture has so many of each: where there are more, those that nobody asks for are of no use.
+    let (all_keys, all_clients) = (deployment.keys.len() <= TABLES_MAX, deployment.clients.len() <= TABLES_MAX);
+    let is_of = |key: &RecordedKey, asked: &str| asked == key.name.as_str() || asked.starts_with(&format!("{}.v", key.name));
+    for key in &deployment.keys {
+        if all_keys || steps.iter().any(|step| is_of(key, &step.request.key)) {
+            write_key(text, key);
+        }
+    }
+    for client in &deployment.clients {
+        if all_clients || steps.iter().any(|step| step.request.caller.as_ref() == Some(&client.name)) {
+            let allow: Vec<String> = client.allow.iter().map(allow).collect();
+            let name = quoted(&client.name);
+            let _ = writeln!(text, "\n[[client]]\nname = {name}\nallow = [{}]", allow.join(", "));
+        }
+    }
+}
+
+fn head(steps: usize, from_ms: u64, left_out: &[LeftOut], notes: &[String]) -> String {
     let mut text = format!(
         "# Recorded by `sigwarden policy record`: {steps} requests, from {} on. The keys are the mock HSM's own.\n",
         shown_ms(from_ms)
     );
+    for note in notes.iter().take(NAMED_MAX) {
+        let line: String = note.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+        let _ = writeln!(text, "# {line}");
+    }
     if !left_out.is_empty() {
         let _ = writeln!(text, "# Not repeated:");
     }
@@ -107,6 +132,11 @@ fn write_key(text: &mut String, key: &RecordedKey) {
     if key.dangerous_allow_raw_digests {
         let _ = writeln!(text, "dangerous_allow_raw_digests = true");
     }
+    match key.dangerous_allow_prefixed_raw.as_slice() {
+        [] => {}
+        [prefix] => drop(writeln!(text, "dangerous_allow_prefixed_raw = {}", quoted(prefix))),
+        prefixes => drop(writeln!(text, "dangerous_allow_prefixed_raw = {}", list(prefixes))),
+    }
     if let Some(bind) = &key.bind {
         let mut fields = Vec::new();
         fields.extend(bind.chain_id.as_ref().map(|id| ("chain_id", quoted(id))));
@@ -119,21 +149,22 @@ fn write_key(text: &mut String, key: &RecordedKey) {
         .floors
         .iter()
         .filter(|floor| floor.class != MessageClass::CometBftExtension)
-        .map(|floor| {
-            table(&[
-                ("chain_id", quoted(&floor.chain_id)),
-                ("class", quoted(floor.class.name())),
-                ("position", position(floor.position)),
-            ])
-        })
+        .map(floor)
         .collect();
     if !floors.is_empty() {
         let _ = writeln!(text, "floors = [{}]", floors.join(", "));
     }
 }
 
-fn position(position: Position) -> String {
-    quoted(&position.to_string())
+fn floor(floor: &RecordedFloor) -> String {
+    let mut fields = vec![
+        ("chain_id", quoted(&floor.chain_id)),
+        ("class", quoted(floor.class.name())),
+        ("position", quoted(&floor.position.to_string())),
+    ];
+    let sign_bytes = floor.sign_bytes.as_ref().map(|bytes| quoted(&format!("0x{}", hex::encode(bytes))));
+    fields.extend(sign_bytes.map(|bytes| ("sign_bytes", bytes)));
+    table(&fields)
 }
 
 fn allow(allow: &super::RecordedAllow) -> String {
@@ -143,75 +174,6 @@ fn allow(allow: &super::RecordedAllow) -> String {
     ];
     fields.extend(allow.formats.as_ref().map(|formats| ("formats", list(formats))));
     table(&fields)
-}
-
-fn write_policy(text: &mut String, policy: &RecordedPolicy, file: &Path, beside: &mut Vec<(String, String)>) {
-    let _ = writeln!(
-        text,
-        "\n[[policy]]\nname = {}\nmodule = {}",
-        quoted(&policy.name),
-        quoted(&module(&policy.module, file))
-    );
-    let value = serde_json::from_str(&policy.config_json).ok();
-    match value.as_ref().and_then(|value| json(value, 0)) {
-        Some(config) => {
-            let _ = writeln!(text, "config = {config}");
-        }
-        None => {
-            let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            let plain: String = policy
-                .name
-                .chars()
-                .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
-                .collect();
-            let config_file = format!("{stem}.{plain}.json");
-            let _ = writeln!(text, "config_file = {}", quoted(&config_file));
-            beside.push((config_file, policy.config_json.clone()));
-        }
-    }
-    if let Some(keys) = &policy.keys {
-        let _ = writeln!(text, "keys = {}", list(keys));
-    }
-    if let Some(roles) = &policy.roles {
-        let _ = writeln!(text, "roles = {}", list(roles.iter().map(|role| role.name())));
-    }
-    if let Some(formats) = &policy.formats {
-        let _ = writeln!(text, "formats = {}", list(formats));
-    }
-    let limits = [
-        ("fuel", policy.fuel),
-        ("deadline_ms", policy.deadline_ms),
-        ("memory_bytes", policy.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok())),
-    ];
-    for (name, limit) in limits {
-        if let Some(limit) = limit {
-            let _ = writeln!(text, "{name} = {limit}");
-        }
-    }
-}
-
-/// A module's path from the fixture's directory; a policy's name stays.
-fn module(module: &str, file: &Path) -> String {
-    let path = Path::new(module);
-    // A bare name's parent is nothing, which has no absolute form.
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let dir = std::path::absolute(dir).ok();
-    let Some(dir) = dir.filter(|_| path.is_absolute()) else {
-        return module.to_owned();
-    };
-    let mut from = dir.components().peekable();
-    let mut to = path.components().peekable();
-    while from.peek().is_some_and(|part| to.peek() == Some(part)) {
-        from.next();
-        to.next();
-    }
-    // A way back through `..` would need to know what it leads to.
-    if from.clone().any(|part| part == Component::ParentDir) {
-        return module.to_owned();
-    }
-    let up = from.map(|_| Component::ParentDir);
-    let way: PathBuf = up.chain(to).collect();
-    way.to_string_lossy().into_owned()
 }
 
 /// What every step has, and stands in `[defaults]`.
@@ -261,7 +223,7 @@ fn write_step(text: &mut String, step: &Step<'_>, common: &Common, start_ms: u64
         text,
         "\n[[step]]\nname = {}\nat = {}",
         quoted(&format!("request {}: {} by {}", step.number, step.format, caller(request))),
-        when(request.at_ms, start_ms)
+        when(step.at_ms, start_ms)
     );
     if common.caller.is_none() {
         let _ = writeln!(text, "caller = {}", quoted(caller(request)));
@@ -289,7 +251,7 @@ fn write_step(text: &mut String, step: &Step<'_>, common: &Common, start_ms: u64
                 [code] => writeln!(text, "expect = {}", quoted(code)),
                 codes => writeln!(text, "expect = {}", list(codes)),
             };
-            write_retry(text, codes, *retry_at_ms, request.at_ms);
+            write_retry(text, codes, *retry_at_ms, step.at_ms);
         }
     }
 }

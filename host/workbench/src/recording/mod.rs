@@ -5,232 +5,25 @@
 //! fixture's keys are the mock HSM's own.
 
 mod fixture;
+mod lines;
+mod order;
 mod payload;
+mod policy;
 mod repeatable;
 mod text;
 
 pub use fixture::{Written, write};
+pub use lines::*;
 pub use repeatable::LeftOut;
 
-use serde::{Deserialize, Serialize};
-use sigwarden_core::floor::{MessageClass, Position};
-use sigwarden_core::key::{KeyId, KeyName};
-use sigwarden_core::{KeyState, Network, Operation, Refusal, Role, Scheme, wire};
 use std::io::{self, BufRead, Read};
 
 /// The layout's version; raised when a field changes its meaning.
 pub const VERSION: u32 = 1;
-/// Bytes of a line at most: a payload of 1 MiB in hex, and what stands around it.
-const LINE_BYTES_MAX: u64 = 3 * 1024 * 1024;
+/// Bytes of a line at most: the first one has configurations, floors and state of the whole deployment.
+const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Requests of a recording at most: the steps that a fixture may have.
-const REQUESTS_MAX: usize = 10_000;
-
-/// One line of a recording.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "line", rename_all = "kebab-case")]
-pub enum Line {
-    /// The first line.
-    Deployment(RecordedDeployment),
-    /// A request, once it is answered.
-    Request(RecordedRequest),
-    /// An operator changed a key's state.
-    KeyState(RecordedKeyState),
-}
-
-/// What the requests met.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedDeployment {
-    /// [`VERSION`].
-    pub version: u32,
-    /// The network.
-    pub network: Network,
-    /// When the recording began, milliseconds since the Unix epoch.
-    pub started_ms: u64,
-    /// The keys.
-    pub keys: Vec<RecordedKey>,
-    /// The clients.
-    pub clients: Vec<RecordedClient>,
-    /// The policies in force, in their order; no shadows.
-    pub policies: Vec<RecordedPolicy>,
-}
-
-/// A key, but for what it is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedKey {
-    /// Its name.
-    pub name: KeyName,
-    /// Its version.
-    pub version: u32,
-    /// What it is for.
-    pub roles: Vec<Role>,
-    /// How it signs.
-    pub scheme: Scheme,
-    /// Its state as the recording began.
-    pub state: KeyState,
-    /// When it was made, milliseconds since the Unix epoch.
-    pub created_ms: u64,
-    /// May sign raw messages.
-    #[serde(default)]
-    pub dangerous_allow_raw_messages: bool,
-    /// May sign raw digests.
-    #[serde(default)]
-    pub dangerous_allow_raw_digests: bool,
-    /// What its messages must say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bind: Option<RecordedBinding>,
-    /// Its floors as the recording began, but those of vote extensions, which follow their precommits'.
-    #[serde(default)]
-    pub floors: Vec<RecordedFloor>,
-}
-
-/// What a key's messages must say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedBinding {
-    /// The chain id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chain_id: Option<String>,
-    /// The validator's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validator_id: Option<u64>,
-    /// The signature suite.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suite_id: Option<u16>,
-}
-
-/// Where a floor stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedFloor {
-    /// The chain.
-    pub chain_id: String,
-    /// The class.
-    pub class: MessageClass,
-    /// The position.
-    pub position: Position,
-}
-
-/// A client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedClient {
-    /// Its name.
-    pub name: String,
-    /// What it may do.
-    pub allow: Vec<RecordedAllow>,
-}
-
-/// One thing that a client may do, as `sigwarden.toml` has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedAllow {
-    /// With which keys: `*`, `demo.*`, `demo.account`.
-    pub keys: Vec<String>,
-    /// What.
-    pub operations: Vec<Operation>,
-    /// In which formats; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub formats: Option<Vec<String>>,
-}
-
-/// A policy in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedPolicy {
-    /// The instance.
-    pub name: String,
-    /// Its module: an absolute path of a `.wasm`, or a policy's name.
-    pub module: String,
-    /// Its configuration: JSON, as it was handed to the module.
-    pub config_json: String,
-    /// The keys that it binds; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keys: Option<Vec<String>>,
-    /// The roles that it binds; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub roles: Option<Vec<Role>>,
-    /// The formats that it binds; none for all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub formats: Option<Vec<String>>,
-    /// Fuel of an evaluation, if not the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuel: Option<u64>,
-    /// Milliseconds of an evaluation, if not the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline_ms: Option<u64>,
-    /// Bytes of memory, if not the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<usize>,
-}
-
-/// A request. What a caller wrote is text here, however wrong it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedRequest {
-    /// The time by which it was judged, milliseconds since the Unix epoch.
-    pub at_ms: u64,
-    /// The client; none if the connection belonged to none.
-    pub caller: Option<String>,
-    /// The operation.
-    pub operation: String,
-    /// The key.
-    pub key: String,
-    /// The format.
-    pub format: String,
-    /// The scheme, or empty.
-    #[serde(default)]
-    pub scheme: String,
-    /// The client's request id, or empty.
-    #[serde(default)]
-    pub request_id: String,
-    /// The payload, in hex.
-    #[serde(with = "wire::bytes")]
-    pub payload: Vec<u8>,
-    /// What came of it.
-    pub outcome: RecordedOutcome,
-}
-
-/// What came of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum RecordedOutcome {
-    /// A signature, or a shared secret.
-    Allowed,
-    /// A refusal.
-    Refused {
-        /// Its code, or every denial's: `policy/limits/exceeded`.
-        codes: Vec<String>,
-        /// From when it could be allowed, milliseconds since the Unix epoch.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        retry_at_ms: Option<u64>,
-    },
-}
-
-/// A key's new state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecordedKeyState {
-    /// The key.
-    pub key: KeyId,
-    /// Its state from now on.
-    pub state: KeyState,
-}
-
-impl RecordedOutcome {
-    /// What a pipeline answered.
-    #[must_use]
-    pub fn of<T>(result: &Result<T, Refusal>) -> Self {
-        match result {
-            Ok(_) => Self::Allowed,
-            Err(refusal) => Self::Refused {
-                codes: crate::run::codes(refusal),
-                retry_at_ms: refusal.retry_at_ms(),
-            },
-        }
-    }
-}
+pub const REQUESTS_MAX: usize = 10_000;
 
 /// A recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,6 +32,8 @@ pub struct Recording {
     pub deployment: RecordedDeployment,
     /// The requests, and what happened between them.
     pub events: Vec<Event>,
+    /// What whoever reads the fixture should know.
+    pub notes: Vec<String>,
 }
 
 /// What happened.
@@ -283,7 +78,7 @@ impl Recording {
             message: message.to_owned(),
         };
         let mut deployment = None;
-        let mut events = Vec::new();
+        let (mut events, mut notes) = (Vec::new(), Vec::new());
         let mut number = 0;
         while let Some(text) = next_line(source, number + 1)? {
             number += 1;
@@ -300,13 +95,14 @@ impl Recording {
                 (_, None) => return Err(wrong(number, "the first line says what the deployment is; this is a later one")),
                 (Line::Request(request), Some(_)) => events.push(Event::Request(request)),
                 (Line::KeyState(change), Some(_)) => events.push(Event::KeyState(change)),
+                (Line::Note { text }, Some(_)) => notes.push(text),
             }
-            if events.len() > REQUESTS_MAX {
+            if events.len().max(notes.len()) > REQUESTS_MAX {
                 return Err(wrong(number, "a fixture has 10000 steps at most; record fewer requests"));
             }
         }
         let deployment = deployment.ok_or(RecordingError::Empty)?;
-        Ok(Self { deployment, events })
+        Ok(Self { deployment, events, notes })
     }
 }
 
@@ -332,6 +128,7 @@ fn next_line(source: &mut dyn BufRead, number: usize) -> Result<Option<Vec<u8>>,
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use super::*;
+    use sigwarden_core::KeyState;
 
     const HEAD: &str =
         r#"{"line":"deployment","version":1,"network":"devnet","started_ms":1767225600000,"keys":[],"clients":[],"policies":[]}"#;
@@ -347,6 +144,7 @@ mod tests {
             caller: None,
             operation: "sign".to_owned(),
             key: "a.b".to_owned(),
+            key_version: Some(1),
             format: "raw-digest".to_owned(),
             scheme: String::new(),
             request_id: String::new(),
@@ -355,15 +153,22 @@ mod tests {
                 codes: vec!["caller/unauthenticated".to_owned()],
                 retry_at_ms: None,
             },
+            revision: 7,
+            decisions: Some(2),
+            sequence: Some(8),
+            replay: false,
         };
         let change = r#"{"line":"key-state","key":"a.b.v1","state":"suspended"}"#;
+        let note = r#"{"line":"note","text":"seen"}"#;
         let line = serde_json::to_string(&Line::Request(request.clone())).unwrap();
         assert!(line.contains(r#""payload":"abcd""#), "{line}");
         // A line that was cut has no end, and an empty one is no fault.
-        let recording = read(&format!("{HEAD}\n\n{change}\n{line}")).unwrap();
+        let recording = read(&format!("{HEAD}\n\n{change}\n{note}\n{line}")).unwrap();
+        assert_eq!(recording.notes, ["seen"]);
         let changed = RecordedKeyState {
             key: "a.b.v1".parse().unwrap(),
             state: KeyState::Suspended,
+            revision: 0,
         };
         assert_eq!(recording.events, [Event::KeyState(changed), Event::Request(request)]);
     }
@@ -387,7 +192,7 @@ mod tests {
             (other, "layout 2"),
             (unknown, "unknown field `kyes`"),
             (
-                format!("{HEAD}\n{}", " ".repeat(4 * 1024 * 1024)),
+                format!("{HEAD}\n{}", " ".repeat(9 * 1024 * 1024)),
                 "line 2 of the recording: it has more than",
             ),
         ] {

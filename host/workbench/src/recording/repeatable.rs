@@ -1,9 +1,11 @@
 //! Which requests a fixture can repeat: those whose outcome follows from the request, the policies and their state.
 
-use super::{Event, RecordedKey, RecordedOutcome, RecordedRequest, Recording};
+use super::order::{Placed, placed};
+use super::{RecordedKey, RecordedOutcome, RecordedRequest, Recording};
 use sigwarden_core::key::KeyId;
+use sigwarden_core::pipeline::Limits;
 use sigwarden_core::{Code, Format, KeyState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request that a fixture cannot repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,39 +21,81 @@ pub(super) struct Step<'r> {
     pub(super) number: usize,
     pub(super) request: &'r RecordedRequest,
     pub(super) format: Format,
+    /// When it is asked.
+    pub(super) at_ms: u64,
     pub(super) key_states: BTreeMap<KeyId, KeyState>,
     /// What goes wrong in the HSM, as a fixture has it.
     pub(super) hsm: Option<&'static str>,
 }
 
-/// The requests by time, and those that are left out.
+/// The requests in their order, and those that are left out.
 pub(super) fn steps(recording: &Recording) -> (Vec<Step<'_>>, Vec<LeftOut>) {
     let (mut steps, mut left_out) = (Vec::new(), Vec::new());
+    let keys = &recording.deployment.keys;
+    let (placed, changes) = placed(&recording.events);
+    let mut changes = changes.into_iter().peekable();
     let mut key_states = BTreeMap::new();
-    let mut number = 0;
-    for event in &recording.events {
-        let request = match event {
-            Event::KeyState(change) => {
+    let mut ids = BTreeSet::new();
+    for Placed {
+        number,
+        request,
+        at_ms,
+        revision,
+    } in placed
+    {
+        while let Some((_, change)) = changes.next_if(|(made, _)| *made <= revision) {
+            if keys.iter().any(|key| id_of(key) == change.key) {
                 key_states.insert(change.key.clone(), change.state);
-                continue;
             }
-            Event::Request(request) => request,
-        };
-        number += 1;
-        match repeatable(request, &recording.deployment.keys) {
+        }
+        let repeated =
+            repeatable(request, keys).and_then(|(format, hsm)| refuse_unseen_id(request, format, &mut ids).map(|()| (format, hsm)));
+        match repeated {
             Ok((format, hsm)) => steps.push(Step {
                 number,
                 request,
                 format,
+                at_ms,
                 key_states: std::mem::take(&mut key_states),
                 hsm,
             }),
             Err(why) => left_out.push(LeftOut { request: number, why }),
         }
     }
-    // They were written as they were answered; a fixture's time never goes back.
-    steps.sort_by_key(|step| step.request.at_ms);
+    left_out.sort_by_key(|one| one.request);
     (steps, left_out)
+}
+
+fn id_of(key: &RecordedKey) -> KeyId {
+    KeyId {
+        name: key.name.clone(),
+        version: key.version,
+    }
+}
+
+/// A request id in its scope.
+type Scoped<'r> = (Option<&'r str>, String, &'r str);
+
+/// A request whose answer follows from an id that was given before the recording began cannot be repeated.
+fn refuse_unseen_id<'r>(request: &'r RecordedRequest, format: Format, seen: &mut BTreeSet<Scoped<'r>>) -> Result<(), String> {
+    if request.request_id.is_empty() {
+        return Ok(());
+    }
+    let name = request
+        .key
+        .parse::<KeyId>()
+        .map_or_else(|_| request.key.clone(), |id| id.name.to_string());
+    let scoped = (request.caller.as_deref(), name, request.request_id.as_str());
+    let reused = matches!(&request.outcome, RecordedOutcome::Refused { codes, .. } if codes.iter().any(|code| code == Code::RequestIdReused.as_str()));
+    // A vote may be repeated by its position alone, and its floor is in the fixture.
+    let by_id = reused || (request.replay && !format.family().has_floor());
+    if by_id && !seen.contains(&scoped) {
+        return Err("its request id was given before the recording began".to_owned());
+    }
+    if request.sequence.is_some() {
+        seen.insert(scoped);
+    }
+    Ok(())
 }
 
 /// The format, and the fault that a backend had; or why the request cannot be repeated.
@@ -69,18 +113,20 @@ fn repeatable(request: &RecordedRequest, keys: &[RecordedKey]) -> Result<(Format
     if request.operation != format.operation().name() {
         return Err(format!("a fixture's step asks to {}, as its format wants", format.operation()));
     }
-    let of_key = |key: &RecordedKey| {
-        let id = KeyId {
-            name: key.name.clone(),
-            version: key.version,
-        };
-        request.key == key.name.as_str() || request.key == id.to_string()
-    };
+    let of_key = |key: &RecordedKey| request.key == key.name.as_str() || request.key == id_of(key).to_string();
     // What a fixture takes for a key that it does not have.
     let unknown_is_right = first.is_some_and(|code| code == Code::CallerForbidden.as_str() || code.starts_with("request/"));
     let known = keys.iter().find(|key| of_key(key));
     if known.is_none() && !unknown_is_right {
         return Err(format!("the recording has no key `{}`", request.key.escape_debug()));
+    }
+    if let (Some(version), Some(known)) = (request.key_version, known)
+        && !keys.iter().any(|key| key.name == known.name && key.version == version)
+    {
+        return Err(format!("version {version} of its key was made while it was recorded"));
+    }
+    if request.payload.len() > Limits::default().payload_bytes {
+        return Err(format!("a fixture's payload has {} bytes at most", Limits::default().payload_bytes));
     }
     if known.is_some_and(|key| !request.scheme.is_empty() && request.scheme != key.scheme.name()) {
         return Err("a fixture's step names no scheme".to_owned());
@@ -102,6 +148,8 @@ fn of_the_policies(code: &str) -> Result<Option<&'static str>, String> {
         return Ok(Some("wrong-signature"));
     }
     let machine = [
+        Code::CallerBusy,
+        Code::CallerRate,
         Code::SandboxDeadline,
         Code::SandboxHost,
         Code::RequestTooLarge,

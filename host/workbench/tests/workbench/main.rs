@@ -16,3 +16,4 @@ mod printing;
 mod recording;
 mod reference;
 mod rig;
+mod seeded;

@@ -8,7 +8,7 @@ use sigwarden_workbench::fixture::{self, Fixture, Step};
 use sigwarden_workbench::prepared::{Prepared, prepare};
 use sigwarden_workbench::recording::{
     self, Line, RecordedAllow, RecordedClient, RecordedDeployment, RecordedFloor, RecordedKey, RecordedKeyState, RecordedOutcome,
-    RecordedPolicy, RecordedRequest, Recording,
+    RecordedPolicy, RecordedRequest, RecordedState, Recording,
 };
 use sigwarden_workbench::run::{self, FixtureResult, Observer};
 use std::path::Path;
@@ -27,6 +27,7 @@ impl Observer for Recorder<'_> {
             Line::KeyState(RecordedKeyState {
                 key: key.clone(),
                 state: *state,
+                revision: 0,
             })
         });
         self.lines.extend(changes);
@@ -36,11 +37,16 @@ impl Observer for Recorder<'_> {
             caller: caller.map(|client| client.name.to_string()),
             operation: step.format.operation().name().to_owned(),
             key: step.key.clone(),
+            key_version: None,
             format: step.format.name().to_owned(),
             scheme: String::new(),
             request_id: step.request_id.clone(),
             payload: step.payload.clone(),
             outcome: RecordedOutcome::of(&answer.result),
+            revision: 0,
+            decisions: None,
+            sequence: answer.result.as_ref().ok().map(|signed| signed.sequence),
+            replay: answer.result.as_ref().is_ok_and(|signed| signed.replay),
         }));
     }
 }
@@ -63,6 +69,11 @@ fn deployment(fixture: &Fixture) -> RecordedDeployment {
         created_ms: key.created_ms,
         dangerous_allow_raw_messages: key.dangerous_allow_raw_messages,
         dangerous_allow_raw_digests: key.dangerous_allow_raw_digests,
+        dangerous_allow_prefixed_raw: key
+            .dangerous_allow_prefixed_raw
+            .iter()
+            .map(|prefix| prefix.as_str().to_owned())
+            .collect(),
         bind: key.bound.as_ref().map(|bound| recording::RecordedBinding {
             chain_id: bound.chain_id.clone(),
             validator_id: bound.validator_id,
@@ -71,10 +82,11 @@ fn deployment(fixture: &Fixture) -> RecordedDeployment {
         floors: key
             .floors
             .iter()
-            .map(|(floor, position)| RecordedFloor {
-                chain_id: floor.chain_id.clone(),
-                class: floor.class,
-                position: *position,
+            .map(|(key, floor)| RecordedFloor {
+                chain_id: key.chain_id.clone(),
+                class: key.class,
+                position: floor.position,
+                sign_bytes: None,
             })
             .collect(),
     });
@@ -104,6 +116,7 @@ fn deployment(fixture: &Fixture) -> RecordedDeployment {
         fuel: policy.fuel,
         deadline_ms: policy.deadline_ms,
         memory_bytes: policy.memory_bytes,
+        state: RecordedState::default(),
     });
     RecordedDeployment {
         version: recording::VERSION,
@@ -240,7 +253,7 @@ fn the_command_writes_a_fixture_once_and_says_what_comes_out_otherwise() {
     let (outcome, out, err) = command(&other, &counted.join("\n"));
     assert_eq!(outcome, Ok(Outcome::Failed), "{out}{err}");
     assert!(err.contains("expected policy/few/exceeded, got allow"), "{err}");
-    assert!(err.contains("the policies may have had state as the recording began"), "{err}");
+    assert!(err.contains("may have changed a policy's state"), "{err}");
 
     let nothing = lines.lines().next().unwrap();
     let (outcome, _, _) = command(&dir.path().join("nothing.toml"), nothing);
