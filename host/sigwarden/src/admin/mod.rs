@@ -11,6 +11,7 @@ mod lifecycle;
 mod maker;
 mod policies;
 pub mod reach;
+mod record;
 mod secrets;
 pub mod socket;
 mod succession;

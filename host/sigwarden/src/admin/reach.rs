@@ -16,6 +16,9 @@ use tonic::transport::{Channel, Endpoint};
 /// How long a command may take: compiling 32 policies takes a minute on a small machine.
 const COMMAND: Duration = Duration::from_secs(300);
 
+/// Bytes of an answer at most: a recording's first line, which has the policies' configurations.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Whoever runs the commands.
 pub struct Reach(Place);
 
@@ -66,6 +69,56 @@ impl Reach {
     }
 }
 
+/// Bytes of a recording at most: the daemon's own bounds, in hex and with names, are under this.
+const RECORDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+impl Reach {
+    /// What the daemon sees from now on, as JSON lines, until it is over or Ctrl-C. `begun` is called with the first line.
+    ///
+    /// # Errors
+    /// It is refused, no daemon runs, or it broke off.
+    pub fn record_requests(&mut self, request: RecordRequestsRequest, begun: impl FnOnce()) -> Result<Vec<u8>, NotDone> {
+        match &mut self.0 {
+            // Without a daemon there is nothing to record; it says so.
+            Place::Here(administrator) => administrator.begin_recording(&request).map(|_| Vec::new()),
+            Place::Daemon(daemon) => {
+                let (runtime, client) = daemon.as_mut();
+                runtime.block_on(recorded(client, request, begun))
+            }
+        }
+    }
+}
+
+async fn recorded(client: &mut AdminClient<Channel>, request: RecordRequestsRequest, begun: impl FnOnce()) -> Result<Vec<u8>, NotDone> {
+    let answer = client.record_requests(request).await;
+    let mut stream = answer.map_err(|status| fate(&status))?.into_inner();
+    let (mut lines, mut begun) = (Vec::new(), Some(begun));
+    loop {
+        let line = tokio::select! {
+            line = stream.message() => line,
+            // What was told so far is whole lines.
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                return Ok(lines);
+            }
+        };
+        let broke = |status: tonic::Status| NotDone::cannot(format!("the recording broke off: {}", status.message()));
+        let Some(line) = line.map_err(broke)? else {
+            return Ok(lines);
+        };
+        if lines.len() + line.json.len() > RECORDING_BYTES_MAX {
+            return Err(NotDone::cannot(format!(
+                "the recording has more than {RECORDING_BYTES_MAX} bytes; record fewer requests"
+            )));
+        }
+        lines.extend_from_slice(line.json.as_bytes());
+        lines.push(b'\n');
+        if let Some(begun) = begun.take() {
+            begun();
+        }
+    }
+}
+
 async fn connect(socket: &Path) -> Result<AdminClient<Channel>, String> {
     // The kernel's word first, which says why; then the transport on top.
     let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
@@ -86,7 +139,7 @@ async fn connect(socket: &Path) -> Result<AdminClient<Channel>, String> {
         .connect_with_connector(connector)
         .await
         .map_err(|error| error.to_string())?;
-    Ok(AdminClient::new(channel))
+    Ok(AdminClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 
 /// What goes over this socket may be a secret: whoever listens there is this user, or root.

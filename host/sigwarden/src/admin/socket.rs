@@ -4,10 +4,15 @@ use super::{Administrator, NotDone, commands};
 use crate::proto::admin::admin_server::{Admin, AdminServer};
 use crate::proto::admin::*;
 use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Bytes of a command: a thousand floors with their messages.
 const COMMAND_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Lines of a recording that wait for its client; it has its requests' bytes in memory anyway.
+const LINES_WAITING: usize = 16;
 
 /// Characters of a text that a status carries: HTTP/2 headers are bounded, and one character is up to twelve bytes there.
 const TEXT_MAX: usize = 1000;
@@ -31,9 +36,32 @@ impl AdminSocket {
         match done {
             Ok(Ok(answer)) => Ok(Response::new(answer)),
             Ok(Err(failure)) => Err(to_status(failure)),
-            Err(_) => Err(Status::unknown("the command panicked; please report it with the daemon's log")),
+            Err(_) => Err(panicked()),
         }
     }
+}
+
+impl AdminSocket {
+    /// A command that goes on telling, on a thread of its own, until it is over or its client is gone.
+    async fn record(&self, request: RecordRequestsRequest) -> Result<Response<ReceiverStream<Result<RecordedLine, Status>>>, Status> {
+        let administrator = Arc::clone(&self.0);
+        let begun = tokio::task::spawn_blocking(move || administrator.begin_recording(&request)).await;
+        let recorder = begun.map_err(|_| panicked())?.map_err(to_status)?;
+        let (lines, stream) = mpsc::channel(LINES_WAITING);
+        tokio::task::spawn_blocking(move || {
+            let tell = |line| {
+                let json = serde_json::to_string(&line).map_err(|error| Status::internal(error.to_string()));
+                let last = json.is_err();
+                lines.blocking_send(json.map(|json| RecordedLine { json })).is_ok() && !last
+            };
+            recorder.run(tell, || lines.is_closed());
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+fn panicked() -> Status {
+    Status::unknown("the command panicked; please report it with the daemon's log")
 }
 
 fn to_status(failure: NotDone) -> Status {
@@ -58,6 +86,15 @@ macro_rules! serve {
             $(async fn $name(&self, request: Request<$request>) -> Result<Response<$answer>, Status> {
                 self.run(request, Administrator::$name).await
             })+
+
+            type RecordRequestsStream = ReceiverStream<Result<RecordedLine, Status>>;
+
+            async fn record_requests(
+                &self,
+                request: Request<RecordRequestsRequest>,
+            ) -> Result<Response<Self::RecordRequestsStream>, Status> {
+                self.record(request.into_inner()).await
+            }
         }
     };
 }

@@ -13,6 +13,7 @@ use sigwarden_component::cli as component;
 use sigwarden_workbench::cli as workbench;
 use std::path::Path;
 
+mod record;
 mod shadow;
 
 pub(super) fn run(command: Command, dir: &Path, output: &Output) -> Result<(), Failure> {
@@ -31,6 +32,7 @@ pub(super) fn run(command: Command, dir: &Path, output: &Output) -> Result<(), F
             let measured = workbench::bench(&arguments, embedded::LIBRARY, presentation(output), &mut out, &mut err);
             Failure::said(measured?.exit_code())
         }
+        Command::Record(arguments) => record::run(&arguments, dir, output),
         Command::Pin {
             name,
             embedded,

@@ -199,6 +199,7 @@ pub(super) enum Policy {
     },
     Test(sigwarden_workbench::cli::TestArgs),
     Bench(sigwarden_workbench::cli::BenchArgs),
+    Record(sigwarden_workbench::cli::RecordArgs),
     /// Write a module's SHA-256 into sigwarden.toml; a running daemon runs it at once
     #[command(
         after_help = "Examples:\n  sigwarden -d signer policy pin rate-limit               pins the file as it is\n  sigwarden -d signer policy pin rate-limit --embedded    replaces it by this binary's own first"
