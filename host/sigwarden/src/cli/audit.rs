@@ -5,7 +5,7 @@ use super::output::{Failure, Output, Style, table, time};
 use crate::config::Config;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use sigwarden_ledger::{Verified, VerifyError};
+use sigwarden_ledger::{Tailed, Verified, VerifyError};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ pub(super) fn run(command: Audit, dir: &Path, output: &Output) -> Result<(), Fai
 }
 
 fn tail(config: &Config, number: usize, output: &Output) -> Result<(), Failure> {
-    let lines = sigwarden_ledger::tail(&config.state_dir, number)?;
-    if number > lines.len() && lines.len() == sigwarden_ledger::TAIL_MAX {
+    let Tailed { lines, capped } = sigwarden_ledger::tail_of(&config.state_dir, number)?;
+    if capped {
         output.note(&format!("the last {} records; the files in log/ have the others", lines.len()));
     }
     if output.is_json() {
