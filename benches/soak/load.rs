@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, bail};
 use sigwarden::client::CallError;
 use sigwarden::proto::SignRequest;
+use sigwarden_benches::address::{Address, Line};
 use sigwarden_tests::payload::{ACCOUNT, ALLOWED, VALIDATOR, precommit, transfer};
-use sigwarden_tests::{Caller, Node, caller};
+use sigwarden_tests::{Node, caller};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(crate) struct Tally {
 
 /// The load and what it saw.
 pub(crate) struct Load {
-    socket: PathBuf,
+    address: Address,
     tally: Mutex<Tally>,
     nonce: AtomicU64,
     height: AtomicU64,
@@ -51,9 +51,9 @@ pub(crate) fn is_trouble(code: &str) -> bool {
 }
 
 impl Load {
-    pub(crate) fn new(socket: PathBuf) -> Self {
+    pub(crate) fn new(address: Address) -> Self {
         Self {
-            socket,
+            address,
             tally: Mutex::default(),
             nonce: AtomicU64::new(0),
             height: AtomicU64::new(1),
@@ -79,7 +79,7 @@ impl Load {
             let threads: Vec<_> = (0..clients)
                 .map(|client| {
                     scope.spawn(move || {
-                        let mut caller = Caller::connect(&self.socket).context("a client")?;
+                        let mut caller = self.address.line().context("a client")?;
                         while begun.elapsed() < window {
                             self.one(&mut Some(&mut caller), client, Instant::now());
                         }
@@ -111,7 +111,7 @@ impl Load {
                     while begun.elapsed() < length {
                         std::thread::sleep(due.saturating_duration_since(Instant::now()));
                         if caller.is_none() {
-                            caller = Caller::connect(&self.socket).ok();
+                            caller = self.address.line().ok();
                         }
                         let lost = !self.one(&mut caller.as_mut(), client, due);
                         if lost {
@@ -174,7 +174,7 @@ impl Load {
     }
 
     /// Asks once; `false` if the daemon was away.
-    fn one(&self, caller: &mut Option<&mut Caller>, client: usize, due: Instant) -> bool {
+    fn one(&self, caller: &mut Option<&mut Line>, client: usize, due: Instant) -> bool {
         let Some(caller) = caller else {
             self.tally().lost += 1;
             return false;

@@ -9,6 +9,8 @@ mod watch;
 use anyhow::{Context, Result, bail};
 use episodes::Episodes;
 use load::Load;
+use sigwarden_benches::address::Address;
+use sigwarden_benches::deployment::{certificates, certify, free_port, listener};
 use sigwarden_tests::Node;
 use sigwarden_tests::payload::{COMETBFT_CHAIN, VALIDATOR};
 use std::path::PathBuf;
@@ -49,8 +51,8 @@ config = { rules = [{ name = "all", capacity = 1000000000, period = "1s" }] }
 "#;
 
 fn main() -> Result<()> {
-    let (minutes, out) = arguments()?;
-    let mut node = Node::init(|config| sigwarden_tests::example::with_rules(&config, RULES))?;
+    let Arguments { minutes, out, tls } = arguments()?;
+    let (mut node, address) = node(tls)?;
     let floor = [
         "floors",
         "set",
@@ -67,10 +69,13 @@ fn main() -> Result<()> {
     let episodes = Episodes::prepare(&mut node)?;
     node.start()?;
 
-    let load = Load::new(node.socket());
+    let load = Load::new(address);
     let capacity = load.capacity(CLIENTS, MEASURED)?;
     let rate = capacity * SHARE;
-    println!("capacity {capacity:.0} requests/s with {CLIENTS} clients; the soak asks for {rate:.0}/s over {minutes} minutes");
+    println!(
+        "capacity {capacity:.0} requests/s with {CLIENTS} clients over {}; the soak asks for {rate:.0}/s over {minutes} minutes",
+        if tls { "mutual TLS" } else { "the socket" }
+    );
     println!("episodes: {}", episodes.described());
 
     let begun = Instant::now();
@@ -101,18 +106,41 @@ fn main() -> Result<()> {
     watch::judge(&seconds, load.ids())
 }
 
-fn arguments() -> Result<(u64, PathBuf)> {
-    let (mut minutes, mut out) = (10, PathBuf::from("target/soak"));
+/// The deployment, and where its clients come in.
+fn node(tls: bool) -> Result<(Node, Address)> {
+    let init = |tables: &str| Node::init(|config| sigwarden_tests::example::with_rules(&config, &format!("{tables}{RULES}")));
+    if !tls {
+        let node = init("")?;
+        let address = Address::Socket(node.socket());
+        return Ok((node, address));
+    }
+    let port = free_port()?;
+    let node = init(&listener(port))?;
+    certify(&certificates(&node))?;
+    let address = Address::secured(port, &certificates(&node))?;
+    Ok((node, address))
+}
+
+struct Arguments {
+    minutes: u64,
+    out: PathBuf,
+    /// Clients come over mutual TLS, not over the socket.
+    tls: bool,
+}
+
+fn arguments() -> Result<Arguments> {
+    let (mut minutes, mut out, mut tls) = (10, PathBuf::from("target/soak"), false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--minutes" => minutes = arguments.next().context("--minutes N")?.parse().context("--minutes N")?,
             "--out" => out = arguments.next().context("--out DIRECTORY")?.into(),
-            unknown => bail!("there is no option {unknown}; --minutes N, --out DIRECTORY"),
+            "--tls" => tls = true,
+            unknown => bail!("there is no option {unknown}; --minutes N, --out DIRECTORY, --tls"),
         }
     }
     if minutes == 0 {
         bail!("at least one minute");
     }
-    Ok((minutes, out))
+    Ok(Arguments { minutes, out, tls })
 }

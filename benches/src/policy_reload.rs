@@ -21,7 +21,7 @@ const CALLERS: u64 = 4;
 /// # Errors
 /// The daemon does not start, refuses a reload, or refuses a request meanwhile.
 pub fn reload_4(rounds: u32) -> Result<Row> {
-    let mut node = crate::daemon::node()?;
+    let mut node = crate::deployment::node()?;
     node.start()?;
     let (over, signed) = (AtomicBool::new(false), AtomicU64::new(0));
     let measured = std::thread::scope(|scope| {

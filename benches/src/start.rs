@@ -21,7 +21,7 @@ pub fn key_name(number: usize) -> String {
 /// # Errors
 /// The keys cannot be sealed.
 pub fn with_keys(count: usize) -> Result<Node> {
-    let node = crate::daemon::node()?;
+    let node = crate::deployment::node()?;
     let vault = Vault::open(&node.vault_dir(), &Passphrase::from_file(&node.passphrase_file())?)?;
     let more = count.checked_sub(vault.index().len()).context("fewer keys than it has already")?;
     let keys: Vec<(KeyId, Scheme)> = (0..more)

@@ -7,7 +7,8 @@ use serde::Serialize;
 pub struct Row {
     /// The row's stable name.
     pub name: &'static str,
-    /// What was measured over what it is measured against; for `start-10k` seconds, for `idle-memory` MiB.
+    /// What was measured over what it is measured against; for `start-10k` seconds, for `idle-memory` and `idle-1000` MiB, for `daemon-1`,
+    /// `privval`, `privval-precommit` and `remote-hop` milliseconds.
     pub ratio: f64,
     /// Median of a single call, microseconds.
     pub p50_us: f64,

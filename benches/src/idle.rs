@@ -1,0 +1,51 @@
+//! `idle-1000`: what a daemon has resident with a thousand connections open, half of them over mutual TLS. Each has signed once.
+
+use crate::address::Address;
+use crate::daemon::idle_memory;
+use crate::deployment::{resident_mib, secured};
+use crate::load::Ask;
+use crate::table::Row;
+use anyhow::{Context, Result};
+use sigwarden::proto::HealthRequest;
+use sigwarden::proto::signer_client::SignerClient;
+use sigwarden_core::Scheme;
+use std::time::Duration;
+use tonic::transport::Channel;
+
+/// Room for them: a listener's bound is its own, and all of one kind are one client's here.
+const LIMITS: &str = "[limits]\nconnections = 1000\nconnections_per_client = 1000\n";
+
+/// Opens half of `connections` on the socket and half over TLS, and lets them be.
+///
+/// # Errors
+/// The daemon does not start, refuses, or closes one of them.
+pub fn idle(name: &'static str, connections: usize, most: f64) -> Result<Row> {
+    let (mut node, listener) = secured(LIMITS)?;
+    node.start()?;
+    let alone = resident_mib(&node)?;
+    let socket = Address::Socket(node.socket());
+    // One thread of its own: pings are answered while this one waits.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let ask = Ask::of(Scheme::Secp256k1Ecdsa);
+    let mut open = Vec::with_capacity(connections);
+    for number in 0..connections {
+        let at = if number % 2 == 0 { &socket } else { &listener };
+        let connected = runtime.block_on(signed_once(at, &ask));
+        open.push(connected.with_context(|| format!("connection {} of {connections}", number + 1))?);
+    }
+    std::thread::sleep(Duration::from_secs(5));
+    let what = format!("with {connections} idle connections, half over TLS; {alone:.1} MiB without, before the first request");
+    let row = idle_memory(&node, name, most, &what)?;
+    // All of them are still there.
+    for (number, client) in open.iter_mut().enumerate() {
+        let health = runtime.block_on(client.health(HealthRequest {}));
+        health.with_context(|| format!("connection {} was closed while it was idle", number + 1))?;
+    }
+    Ok(row)
+}
+
+async fn signed_once(at: &Address, ask: &Ask) -> Result<SignerClient<Channel>> {
+    let mut client = SignerClient::new(at.connect().await?);
+    client.sign(ask.request()).await?;
+    Ok(client)
+}
