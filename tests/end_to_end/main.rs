@@ -16,6 +16,7 @@ mod edges;
 mod floors;
 mod hsm;
 mod kill;
+mod kryoptic;
 mod lifecycle;
 mod main_job;
 mod modules;

@@ -3,6 +3,7 @@
 mod cargo;
 mod crash;
 mod fuzz;
+mod kryoptic;
 mod mutants;
 mod peers;
 mod policies;
@@ -20,6 +21,7 @@ usage: cargo xtask CHORE
   demo            runs the main job end to end: a throw-away deployment, a daemon, a client
   test [NAME]     every test; with NAME those whose path (package::target::module::test) contains it; `peers`: all with
                   clients and nodes of others
+  test --kryoptic those against Kryoptic, a soft token with ML-DSA, which is built under the target directory once
   lint            rustfmt, clippy, and cargo deny, which is installed under the target directory
   crash [--seeds N] [--from SEED] [--exhaustive [N]] [--mutants [NAME]]
                   the ledger on a disk that lies: so many seeds; N workloads cut at every call; mutants of the
@@ -49,6 +51,7 @@ fn main() -> Result<()> {
             cargo::run(&["build", "--quiet", "--workspace", "--bins"])?;
             cargo::run_built("demo")
         }
+        "test" if rest.iter().any(|argument| argument == "--kryoptic") => test::with_kryoptic(rest),
         "test" => test::run(rest.first().map(String::as_str)),
         "crash" => crash::run(rest),
         "fuzz" => {
