@@ -67,7 +67,8 @@ pub fn install(subcommand: &str) -> Result<()> {
     Ok(())
 }
 
-fn tools() -> PathBuf {
+/// Where what the chores install is kept.
+pub fn tools() -> PathBuf {
     target().join("cargo-tools")
 }
 

@@ -1,5 +1,6 @@
 //! Chores of this repository.
 
+mod bench;
 mod cargo;
 mod crash;
 mod fuzz;
@@ -11,6 +12,7 @@ mod python;
 mod soak;
 mod softhsm;
 mod test;
+mod tmkms;
 mod without_env;
 
 use anyhow::{Result, bail};
@@ -29,10 +31,13 @@ usage: cargo xtask CHORE
   fuzz [--minutes N] [TARGET]
                   fuzzes, ten minutes a target unless told; without cargo fuzz runs the corpus once
   bench [--json FILE] [NAME]
-                  the benchmark table; --json writes the same as JSON lines
-  soak [--minutes N] [--out DIR]
+                  the benchmark table; with NAME its row, or those that begin so; --json writes the same as JSON lines
+  bench [--json FILE] peers
+                  Sigwarden and the published tmkms, which is built under the target directory, in one run: votes for
+                  CometBFT's own listener
+  soak [--minutes N] [--out DIR] [--tls]
                   a daemon under load through kills, restarts, full disks and clock steps, ten minutes unless told:
-                  a table, and a plot under target/soak
+                  a table, and a plot under target/soak; --tls: its clients come over mutual TLS
   policies        builds the reference policies into target/policies/*.wasm
   install-deps    fetches what the chores need and exits
 
@@ -64,21 +69,7 @@ fn main() -> Result<()> {
             cargo::run(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
             cargo::deny()
         }
-        "bench" => {
-            policies::build_all()?;
-            let mut arguments = vec![
-                "run",
-                "--quiet",
-                "--release",
-                "--package",
-                "sigwarden-benches",
-                "--bin",
-                "table",
-                "--",
-            ];
-            arguments.extend(rest.iter().map(String::as_str));
-            cargo::run(&arguments)
-        }
+        "bench" => bench::run(rest),
         "soak" => {
             policies::build_all()?;
             soak::run(rest)

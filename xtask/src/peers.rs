@@ -2,7 +2,7 @@
 
 use crate::cargo;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What Debian has for the first.
@@ -38,6 +38,30 @@ pub fn ready() -> Result<()> {
         bail!("the CometBFT nodes of the tests are written in Go: {GO_BY_HAND}");
     }
     Ok(())
+}
+
+/// CometBFT v0.38's listener for a remote signer, built under the target directory; flags as in `tests/peers/cometbft/peer.rs`, so that
+/// Go's cache serves both.
+pub fn listener() -> Result<PathBuf> {
+    if !runs("go", "version") {
+        bail!("CometBFT's listener is written in Go: {GO_BY_HAND}");
+    }
+    let bin = cargo::tools().join("bin");
+    std::fs::create_dir_all(&bin).with_context(|| bin.display().to_string())?;
+    let program = bin.join("cometbft-v0_38");
+    let status = Command::new("go")
+        .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(cargo::root().join("tests/peers/cometbft/v0_38"))
+        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
+        .env("GOWORK", "off")
+        .status()
+        .context("go could not be started")?;
+    if !status.success() {
+        bail!("`go build` in tests/peers/cometbft/v0_38: {status}");
+    }
+    Ok(program)
 }
 
 /// Installs the npm packages that the lock file names, unless they are there already: npm leaves a copy of the lock file beside them.

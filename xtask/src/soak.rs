@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: builds what it runs, gives it a file system of its own to fill if it may, and runs it.
 
-use crate::{cargo, policies};
+use crate::{bench, cargo, policies};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,18 +8,9 @@ use std::process::Command;
 /// Room for an hour's records, sparse: what is not written takes none of the disk.
 const IMAGE_BYTES: u64 = 48 << 30;
 
-/// `[--minutes N] [--out DIR]`
+/// `[--minutes N] [--out DIR] [--tls]`
 pub fn run(arguments: &[String]) -> Result<()> {
-    cargo::run(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "sigwarden",
-        "--package",
-        "sigwarden-benches",
-        "--bins",
-    ])?;
+    bench::build()?;
     faketime();
     let disk = Disk::mount()
         .map_err(|error| println!("no file system of its own for the soak: {error:#}"))
