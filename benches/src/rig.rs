@@ -3,11 +3,11 @@
 use anyhow::{Context, Result};
 use sigwarden_core::caller::{Allow, Client, Clients, KeyPattern, Peer};
 use sigwarden_core::key::KeyEntry;
-use sigwarden_core::pipeline::{Limits, Parts};
+use sigwarden_core::pipeline::{Asked, Limits, Parts};
 use sigwarden_core::policy::Binding;
 use sigwarden_core::stages::authorize::Keyring;
 use sigwarden_core::state::Effect;
-use sigwarden_core::{Backend, KeyState, Network, Operation, Pipeline, PolicySet, Role, Scheme, SignCall, Signed};
+use sigwarden_core::{Backend, KeyState, Network, Operation, Pipeline, PolicySet, Refusal, Role, Scheme, SignCall, Signed};
 use sigwarden_keys::{IndexEntry, Passphrase, SealedFileBackend, Vault};
 use sigwarden_ledger::disk::{Disk, RealDisk};
 use sigwarden_ledger::{AdminKind, Administration, EmbeddedLedger, Settings};
@@ -207,23 +207,43 @@ impl Rig {
         self.sign_with(KEY, format, payload)
     }
 
+    /// Several requests as one thread of the daemon's pool takes them under load.
+    ///
+    /// # Panics
+    /// One is refused.
+    pub fn sign_together(&self, format: &str, payloads: impl Iterator<Item = Vec<u8>>) {
+        let asked = payloads.map(|payload| Asked {
+            peer: PEER,
+            call: call(KEY, format, payload),
+        });
+        let answer = |_, signed: Result<Signed, Refusal>| {
+            if let Err(refusal) = signed {
+                panic!("a benchmark's request was refused: {refusal}");
+            }
+        };
+        self.pipeline.sign_all(asked.collect(), 1, || (), &answer);
+    }
+
     /// [`Rig::sign`] with another of its keys.
     ///
     /// # Panics
     /// It is refused.
     pub fn sign_with(&self, key: &str, format: &str, payload: Vec<u8>) -> Signed {
-        let call = SignCall {
-            operation: "sign".to_owned(),
-            key: key.to_owned(),
-            format: format.to_owned(),
-            scheme: String::new(),
-            request_id: String::new(),
-            payload,
-            received: Instant::now(),
-        };
         self.pipeline
-            .sign(PEER, call)
+            .sign(PEER, call(key, format, payload))
             .unwrap_or_else(|refusal| panic!("a benchmark's request was refused: {refusal}"))
+    }
+}
+
+fn call(key: &str, format: &str, payload: Vec<u8>) -> SignCall {
+    SignCall {
+        operation: "sign".to_owned(),
+        key: key.to_owned(),
+        format: format.to_owned(),
+        scheme: String::new(),
+        request_id: String::new(),
+        payload,
+        received: Instant::now(),
     }
 }
 
