@@ -22,11 +22,17 @@ const LIMITS: &str = "[limits]\nconnections = 1000\nconnections_per_client = 100
 pub fn idle(name: &'static str, connections: usize, most: f64) -> Result<Row> {
     let (mut node, listener) = secured(LIMITS)?;
     node.start()?;
-    let alone = resident_mib(&node)?;
     let socket = Address::Socket(node.socket());
     // One thread of its own: pings are answered while this one waits.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let ask = Ask::of(Scheme::Secp256k1Ecdsa);
+    let alone = runtime.block_on(async {
+        let mut client = signed_once(&socket, &ask).await?;
+        for _ in 1..connections {
+            client.sign(ask.request()).await?;
+        }
+        resident_mib(&node)
+    })?;
     let mut open = Vec::with_capacity(connections);
     for number in 0..connections {
         let at = if number % 2 == 0 { &socket } else { &listener };
@@ -34,7 +40,7 @@ pub fn idle(name: &'static str, connections: usize, most: f64) -> Result<Row> {
         open.push(connected.with_context(|| format!("connection {} of {connections}", number + 1))?);
     }
     std::thread::sleep(Duration::from_secs(5));
-    let what = format!("with {connections} idle connections, half over TLS; {alone:.1} MiB without, before the first request");
+    let what = format!("with {connections} idle connections, half over TLS; {alone:.1} MiB after as many requests on one");
     let row = idle_memory(&node, name, most, &what)?;
     // All of them are still there.
     for (number, client) in open.iter_mut().enumerate() {
