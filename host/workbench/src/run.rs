@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::deployment::{Answer, Deployment, DeploymentError, Evaluated};
-use crate::fixture::{Place, Step};
+use crate::fixture::{Place, Step, floors};
 use crate::prepared::{Prepared, Refused};
 use crate::state::{Rates, difference};
 use sigwarden_core::fact::SigningInput;
@@ -129,7 +129,10 @@ fn run_steps(
     results: &mut Vec<StepResult>,
     observer: &mut dyn Observer,
 ) -> Result<(), DeploymentError> {
-    let mut memory = Memory::default();
+    let mut memory = Memory {
+        signed: floors::signed(&prepared.fixture.keys),
+        ..Memory::default()
+    };
     for step in &prepared.fixture.steps {
         deployment.prepare(step)?;
         let mut last = None;

@@ -1,6 +1,6 @@
 //! The text of a fixture that repeats a recording.
 
-use super::repeatable::{LeftOut, Step, steps};
+use super::repeatable::{LeftOut, Step, is_told, steps};
 use super::text::{list, name, quoted, span, table};
 use super::{RecordedFloor, RecordedKey, RecordedOutcome, RecordedRequest, Recording, RecordingError};
 use super::{payload, policy};
@@ -77,16 +77,11 @@ fn write_deployment(text: &mut String, recording: &Recording, steps: &[Step<'_>]
     let deployment = &recording.deployment;
     let network = quoted(deployment.network.name());
     let _ = writeln!(text, "fixture = 1\nnetwork = {network}\nstart = \"{}\"", shown_ms(start_ms));
-    // A fixture has so many of each: where there are more, those that nobody asks for are of no use.
-    let (all_keys, all_clients) = (deployment.keys.len() <= TABLES_MAX, deployment.clients.len() <= TABLES_MAX);
-    let is_of = |key: &RecordedKey, asked: &str| asked == key.name.as_str() || asked.starts_with(&format!("{}.v", key.name));
-    for key in &deployment.keys {
-        if all_keys || steps.iter().any(|step| is_of(key, &step.request.key)) {
-            write_key(text, key);
-        }
+    for key in deployment.keys.iter().filter(|key| is_told(recording, key)) {
+        write_key(text, key);
     }
     for client in &deployment.clients {
-        if all_clients || steps.iter().any(|step| step.request.caller.as_ref() == Some(&client.name)) {
+        if deployment.clients.len() <= TABLES_MAX || steps.iter().any(|step| step.request.caller.as_ref() == Some(&client.name)) {
             let allow: Vec<String> = client.allow.iter().map(allow).collect();
             let name = quoted(&client.name);
             let _ = writeln!(text, "\n[[client]]\nname = {name}\nallow = [{}]", allow.join(", "));

@@ -1,7 +1,8 @@
 //! Which requests a fixture can repeat: those whose outcome follows from the request, the policies and their state.
 
 use super::order::{Placed, placed};
-use super::{RecordedKey, RecordedOutcome, RecordedRequest, Recording};
+use super::{Event, RecordedKey, RecordedOutcome, RecordedRequest, Recording};
+use crate::fixture::TABLES_MAX;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::pipeline::Limits;
 use sigwarden_core::{Code, Format, KeyState};
@@ -44,7 +45,7 @@ pub(super) fn steps(recording: &Recording) -> (Vec<Step<'_>>, Vec<LeftOut>) {
     } in placed
     {
         while let Some((_, change)) = changes.next_if(|(made, _)| *made <= revision) {
-            if keys.iter().any(|key| id_of(key) == change.key) {
+            if keys.iter().any(|key| id_of(key) == change.key && is_told(recording, key)) {
                 key_states.insert(change.key.clone(), change.state);
             }
         }
@@ -64,6 +65,16 @@ pub(super) fn steps(recording: &Recording) -> (Vec<Step<'_>>, Vec<LeftOut>) {
     }
     left_out.sort_by_key(|one| one.request);
     (steps, left_out)
+}
+
+/// Whether a fixture has this key: it has so many at most, and where there are more, those that nobody asks for are of no use.
+pub(super) fn is_told(recording: &Recording, key: &RecordedKey) -> bool {
+    let version = format!("{}.v", key.name);
+    let asked = |event: &Event| match event {
+        Event::Request(request) => request.key == key.name.as_str() || request.key.starts_with(&version),
+        Event::KeyState(_) => false,
+    };
+    recording.deployment.keys.len() <= TABLES_MAX || recording.events.iter().any(asked)
 }
 
 fn id_of(key: &RecordedKey) -> KeyId {
