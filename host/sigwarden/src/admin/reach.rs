@@ -8,7 +8,7 @@ use crate::proto::admin::*;
 use hyper_util::rt::TokioIo;
 use sigwarden_ledger::{DeploymentLock, LockError};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -69,6 +69,10 @@ impl Reach {
     }
 }
 
+/// After Ctrl-C, how long nothing must come so that all has come that was answered before, and how long that is waited for.
+const QUIET: Duration = Duration::from_millis(250);
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Bytes of a recording at most: the daemon's own bounds, in hex and with names, are under this.
 const RECORDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -93,14 +97,18 @@ async fn recorded(client: &mut AdminClient<Channel>, request: RecordRequestsRequ
     let answer = client.record_requests(request).await;
     let mut stream = answer.map_err(|status| fate(&status))?.into_inner();
     let (mut lines, mut begun) = (Vec::new(), Some(begun));
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut until = None;
     loop {
         let line = tokio::select! {
             line = stream.message() => line,
-            // What was told so far is whole lines.
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted?;
-                return Ok(lines);
+            signal = &mut interrupted, if until.is_none() => {
+                signal?;
+                until = Some(Instant::now() + LAST_WORDS);
+                continue;
             }
+            // What was told so far is whole lines.
+            () = tokio::time::sleep(QUIET), if until.is_some() => return Ok(lines),
         };
         let broke = |status: tonic::Status| NotDone::cannot(format!("the recording broke off: {}", status.message()));
         let Some(line) = line.map_err(broke)? else {
@@ -115,6 +123,9 @@ async fn recorded(client: &mut AdminClient<Channel>, request: RecordRequestsRequ
         lines.push(b'\n');
         if let Some(begun) = begun.take() {
             begun();
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(lines);
         }
     }
 }
