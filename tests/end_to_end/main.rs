@@ -24,6 +24,7 @@ mod peers_cometbft;
 mod peers_evm;
 mod policies;
 mod races;
+mod record;
 mod remote;
 mod request_ids;
 mod softhsm;

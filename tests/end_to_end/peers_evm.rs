@@ -47,7 +47,7 @@ fn request(port: u16, head: &str, body: &str) -> String {
     answer
 }
 
-fn post(port: u16, body: &str) -> String {
+pub(crate) fn post(port: u16, body: &str) -> String {
     request(port, "POST / HTTP/1.1\r\nContent-Type: application/json", body)
 }
 
