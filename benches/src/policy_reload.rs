@@ -101,7 +101,7 @@ fn configure(node: &Node, file: &Path, written: &str, addresses: &[String], numb
     let roles: Vec<&str> = roles.map(|(_, role)| role.name()).collect();
     let mut payload_rules: serde_json::Value = serde_json::from_str(&example::bench_payload_rules(addresses))?;
     payload_rules["evm"]["max_gas_limit"] = json!(100_000 + number);
-    let rate_limit = json!({ "rules": [{ "name": "all", "capacity": 1_000_000_000 + number, "period": "1s" }] });
+    let rate_limit = json!({ "rules": [{ "name": "all", "capacity": 1_000_000_001 + number, "period": "1s" }] });
     for (name, config) in [
         ("network-mode.json", json!({ "testnet-alpha": { "roles": roles } })),
         ("payload-rules.json", payload_rules),
