@@ -418,7 +418,9 @@ fn health_metrics_and_top_tell_what_happens() {
         assert!(page.contains(part), "{part} is not in {page}");
     }
     // The decision's durable write at least; the start's records may be in one before it.
-    let writes = page.lines().find_map(|line| line.strip_prefix("sigwarden_ledger_batch_records_count "));
+    let writes = page
+        .lines()
+        .find_map(|line| line.strip_prefix("sigwarden_ledger_batch_records_count "));
     assert!(writes.is_some_and(|count| count.parse::<u64>().unwrap() >= 1), "{page}");
     let top = node.expect(&["top", "--once", "--interval", "0.2"]).unwrap();
     assert!(top.contains(ACCOUNT), "{top}");
