@@ -38,6 +38,7 @@ pub struct Recording {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of a recording are requests")]
 pub enum Event {
     /// A request was answered.
     Request(RecordedRequest),
