@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// Windows of each.
 const WINDOWS: usize = 5;
 
+/// Where tmkms writes what it logs, a line a vote.
+const LOG: &str = "tmkms.log";
+
 /// What the figures leave out.
 pub const DURABILITY: &str = "tmkms renames a new state file over the old one without fsync: after a power cut it may sign for a position \
      again. Sigwarden waits for fdatasync before it signs. Both run without TLS, over Unix sockets.";
@@ -33,7 +36,12 @@ pub fn peers(listener: &Path, tmkms: &Path, votes: u64) -> Result<Vec<Row>> {
     node.start()?;
     let _tmkms = Tmkms::start(tmkms, home.path(), &theirs)?;
     near.connected().context("Sigwarden")?;
-    far.connected().context("tmkms")?;
+    far.connected().with_context(|| {
+        format!(
+            "tmkms, which says:\n{}",
+            std::fs::read_to_string(home.path().join(LOG)).unwrap_or_default()
+        )
+    })?;
     near.load(votes / 4)?;
     far.load(votes / 4)?;
     let (mut of_ours, mut of_theirs) = (Windows::default(), Windows::default());
