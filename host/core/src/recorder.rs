@@ -283,7 +283,10 @@ mod tests {
             end(recorder.watch(&call(1)).unwrap());
         }
         assert_eq!(std::iter::from_fn(|| recording.next(SOON).ok()).count(), 2);
-        assert!(matches!(recording.next(SOON), Err(RecvTimeoutError::Disconnected)), "without a third");
+        assert!(
+            matches!(recording.next(SOON), Err(RecvTimeoutError::Disconnected)),
+            "without a third"
+        );
         assert!(recorder.watch(&call(1)).is_none());
 
         let _large = recorder.begin(BOUNDS).unwrap();

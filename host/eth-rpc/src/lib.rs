@@ -13,11 +13,12 @@
 //! # async fn example(request: http::Request<Vec<u8>>, accounts: Vec<sigwarden_eth_rpc::Account>) -> http::Response<Vec<u8>> {
 //! use sigwarden_eth_rpc::{Ask, Endpoint, Health, Hosts, answer};
 //! let endpoint = Endpoint { accounts: &accounts, chain_id: 1, hosts: &Hosts::default() };
-//! answer(&request, &endpoint, Health::default, |ask: Ask| async move {
+//! let ask = |ask: Ask| async move {
 //!     // Hand `ask.key`, `ask.format` and `ask.payload` to the pipeline.
 //!     # Err(sigwarden_core::Refusal::new(sigwarden_core::Code::PolicyUnbound, "no policy binds it"))
-//! })
-//! .await
+//! };
+//! answer(&request, &endpoint, Health::default, ask, |method, answered| println!("{method}: {answered}"))
+//!     .await
 //! # }
 //! ```
 #![forbid(unsafe_code)]
