@@ -6,6 +6,7 @@ use crate::table::Row;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sigwarden_tests::payload::COMETBFT_CHAIN;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -182,14 +183,15 @@ impl Tmkms {
         }
         let config: PathBuf = home.join("tmkms.toml");
         std::fs::write(&config, configuration(&path, socket))?;
+        let log = File::create(home.join(LOG))?;
         let mut command = Command::new(program);
         command
             .arg("start")
             .arg("-c")
             .arg(&config)
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        Ok(Self(command.stderr(Stdio::null()).spawn()?))
+            .stdout(log.try_clone()?);
+        Ok(Self(command.stderr(log).spawn()?))
     }
 }
 
