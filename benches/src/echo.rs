@@ -90,7 +90,7 @@ fn until(listens: impl Fn() -> bool) -> Result<()> {
 pub fn serve(socket: &Path) -> Result<()> {
     runtime()?.block_on(async {
         let incoming = UnixListenerStream::new(UnixListener::bind(socket)?);
-        let router = Server::builder().add_service(SignerServer::new(Service));
+        let router = Server::builder().add_service(SignerServer::new(SigningEcho));
         Ok(router.serve_with_incoming(incoming).await?)
     })
 }
@@ -121,7 +121,7 @@ pub fn serve_tls(port: u16, certificates: &Path) -> Result<()> {
                 });
             }
         });
-        let router = Server::builder().add_service(SignerServer::new(Service));
+        let router = Server::builder().add_service(SignerServer::new(SigningEcho));
         Ok(router.serve_with_incoming(ReceiverStream::new(incoming)).await?)
     })
 }
@@ -130,10 +130,10 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-struct Service;
+struct SigningEcho;
 
 #[tonic::async_trait]
-impl Signer for Service {
+impl Signer for SigningEcho {
     async fn sign(&self, request: Request<SignRequest>) -> Result<Response<SignResponse>, Status> {
         let request = request.into_inner();
         let signature = tokio::task::spawn_blocking(|| {

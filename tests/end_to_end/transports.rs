@@ -1,15 +1,16 @@
 //! Callers over mutual TLS; batches and streams; bounds of a client; health pages.
 
+mod certificates;
+
 use crate::common::node;
 use crate::peers_evm::free_port;
 use hyper_util::rt::TokioIo;
-use rustix::process::Signal;
 use sigwarden::client::{CallError, Client};
 use sigwarden::proto::sign_result::Result as Either;
 use sigwarden::proto::signer_client::SignerClient;
 use sigwarden_tests::payload::{ACCOUNT, ALLOWED, transfer};
 use sigwarden_tests::{Node, caller, example};
-use sigwarden_tls::{Alpn, ClientFiles, ClientTls, KeyExchange, ca};
+use sigwarden_tls::{Alpn, ClientFiles, ClientTls, KeyExchange};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -180,94 +181,6 @@ fn connections_that_say_nothing_on_a_port_keep_nobody_from_the_socket() {
         .collect();
     node.caller().unwrap().call(request(1)).unwrap();
     drop(silent);
-}
-
-#[test]
-fn new_certificates_are_taken_without_a_restart() {
-    let port = free_port();
-    let mut node = secured(port, "");
-    let config = node.dir().join("sigwarden.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, format!("{text}\n[limits]\nwatch_ms = 50\n")).unwrap();
-    node.start().unwrap();
-    let own = node.dir().join(OUT);
-    let before = runtime().block_on(async { connect(port, tls(&own, &own)).await.is_ok() });
-    assert!(before, "{}", node.log());
-    // A CA of its own, in the place of the first.
-    let fresh = tempfile::tempdir().unwrap();
-    authority(fresh.path(), "node-a.example");
-    for file in ["server.crt", "server.key", "client.crt", "client.key", "ca/ca.crt"] {
-        std::fs::copy(fresh.path().join(file), own.join(file)).unwrap();
-    }
-    let begun = std::time::Instant::now();
-    while !node.log().contains("new certificates") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{}", node.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    runtime().block_on(async {
-        let mut client = Client::over(connect(port, tls(&own, &own)).await.unwrap());
-        client.sign(request(1)).await.unwrap();
-    });
-}
-
-/// A minute is the watch's default: only the signal can have been it.
-#[test]
-fn a_hangup_takes_new_certificates_at_once() {
-    let port = free_port();
-    let mut node = secured(port, "");
-    node.start().unwrap();
-    let own = node.dir().join(OUT);
-    let fresh = tempfile::tempdir().unwrap();
-    authority(fresh.path(), "node-a.example");
-    for file in ["server.crt", "server.key", "client.crt", "client.key", "ca/ca.crt"] {
-        std::fs::copy(fresh.path().join(file), own.join(file)).unwrap();
-    }
-    let begun = std::time::Instant::now();
-    node.signal(Signal::HUP).unwrap();
-    while !node.log().contains("new certificates") {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{}", node.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    runtime().block_on(async {
-        let mut client = Client::over(connect(port, tls(&own, &own)).await.unwrap());
-        client.sign(request(1)).await.unwrap();
-    });
-}
-
-#[test]
-fn a_connection_ends_with_its_clients_certificate() {
-    let port = free_port();
-    let mut node = secured(port, "");
-    let own = node.dir().join(OUT);
-    let brief = tempfile::tempdir().unwrap();
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    node.start().unwrap();
-    let wanted = ca::Request {
-        kind: ca::Kind::Client,
-        names: vec!["node-a.example".parse().unwrap()],
-        days: 1,
-        out: brief.path().join("client"),
-    };
-    let ends = now + 10;
-    ca::issue_between(&own.join("ca"), &wanted, now - 60, ends).unwrap();
-    runtime().block_on(async {
-        let mut client = Client::over(connect(port, tls(brief.path(), &own)).await.unwrap());
-        client.sign(request(1)).await.unwrap();
-        while !node.log().contains("its client's certificate has ended") {
-            let now = std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap()
-                .as_secs();
-            assert!(now < ends + 20, "{}", node.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        // Neither on the old connection nor on a new one.
-        client.sign(request(2)).await.unwrap_err();
-    });
-    assert!(node.log().contains("handshake failed"), "{}", node.log());
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Daemon {
             clients: Mutex::default(),
             incoming,
         });
-        let service = SignerServer::from_arc(Arc::new(Service(Arc::clone(&inner))));
+        let service = SignerServer::from_arc(Arc::new(ScriptedSigner(Arc::clone(&inner))));
         let server = tonic::transport::Server::builder().add_service(service);
         runtime.spawn(server.serve_with_incoming(ReceiverStream::new(connections)));
         Self { inner, runtime }
@@ -222,9 +222,9 @@ pub(crate) fn one_payload_each<'a>(seen: impl IntoIterator<Item = &'a proto::Sig
     payloads.into_keys().map(str::to_owned).collect()
 }
 
-struct Service(Arc<Inner>);
+struct ScriptedSigner(Arc<Inner>);
 
-impl Service {
+impl ScriptedSigner {
     /// Writes a request down, and fails by script before it is executed.
     async fn before(&self, request: proto::SignRequest) -> Result<Option<Fault>, Status> {
         self.0.seen.lock().unwrap().push(request);
@@ -290,7 +290,7 @@ fn sign_call(request: proto::SignRequest) -> SignCall {
 }
 
 #[tonic::async_trait]
-impl Signer for Service {
+impl Signer for ScriptedSigner {
     type SignStreamStream = tokio_stream::Empty<Result<proto::SignResult, Status>>;
 
     async fn sign(&self, request: Request<proto::SignRequest>) -> Result<Response<proto::SignResponse>, Status> {

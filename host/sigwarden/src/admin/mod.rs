@@ -12,6 +12,7 @@ mod maker;
 mod policies;
 pub mod reach;
 mod record;
+mod rotation;
 mod secrets;
 pub mod socket;
 mod succession;
