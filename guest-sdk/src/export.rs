@@ -98,6 +98,8 @@ impl<P: Policy> Exported<P> {
     /// # Errors
     /// What is wrong with it.
     pub fn configure(&self, json: String) -> Result<(), Vec<wit::Problem>> {
+        #[cfg(target_arch = "wasm32")]
+        crate::panics::log();
         let parsed = config::parse::<P::Config>(&json);
         wipe(json);
         let mut config = parsed?;

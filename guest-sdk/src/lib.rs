@@ -27,6 +27,8 @@ mod key_pattern;
 mod label;
 mod list;
 mod number;
+#[cfg(target_arch = "wasm32")]
+mod panics;
 mod period;
 mod policy;
 mod problems;

@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 pub(crate) const SEGMENT_MAX: u64 = 256 * 1024 * 1024;
 /// A segment ends after this time, milliseconds: a day.
 pub(crate) const SEGMENT_MS: u64 = 24 * 60 * 60 * 1000;
-/// Blocks are reserved in pieces of this size: writing within them changes no metadata, which saves a third of an `fdatasync`.
+/// Blocks are reserved in pieces of this size, so that a segment lies in few extents and a full disk shows early.
 const RESERVE: u64 = 8 * 1024 * 1024;
+/// Reserved blocks are filled with zeros in pieces of this size, together with the frame that reaches them: a write into blocks that were
+/// written before changes no metadata at all, and its `fdatasync` leaves the file system's journal alone. It saves a quarter of each
+/// durable write; the price is that every byte of the log is written twice, and one frame in some hundreds waits for its piece.
+const ZEROS: u64 = 256 * 1024;
 /// What a name ends in while its file is being made.
 pub(crate) const TEMPORARY: &str = ".tmp";
 
@@ -46,6 +50,8 @@ pub(crate) struct Writer {
     end: u64,
     /// Up to where blocks are reserved.
     reserved: u64,
+    /// Up to where they were written: frames, and zeros for those to come.
+    written: u64,
     /// It ends at this size.
     max_bytes: u64,
 }
@@ -64,9 +70,11 @@ impl Writer {
             header,
             end,
             reserved: end,
+            written: end,
             max_bytes,
         };
         writer.reserve(end + 1)?;
+        writer.write_zeros(end + 1)?;
         writer.file.sync_data()?;
         disk.rename(&temporary, &path)?;
         disk.sync_dir(log)?;
@@ -90,10 +98,26 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes zeros ahead of the frames, as far as blocks are reserved, if what comes next ends at `wanted`.
+    fn write_zeros(&mut self, wanted: u64) -> io::Result<()> {
+        // Where nothing can be reserved, writing ahead would change as much metadata as the frame itself.
+        if wanted <= self.written || self.reserved == u64::MAX {
+            return Ok(());
+        }
+        let to = wanted.div_ceil(ZEROS).saturating_mul(ZEROS).min(self.reserved);
+        let Some(len) = to.checked_sub(self.written).and_then(|len| usize::try_from(len).ok()) else {
+            return Ok(());
+        };
+        self.file.write_at(self.written, &vec![0; len])?;
+        self.written = to;
+        Ok(())
+    }
+
     /// Writes a frame and makes it durable; says how long that took. After an error the writer is of no use.
     pub(crate) fn append(&mut self, frame: &[u8]) -> io::Result<Duration> {
         let end = self.end + frame.len() as u64;
         self.reserve(end)?;
+        self.write_zeros(end)?;
         let begun = Instant::now();
         self.file.write_at(self.end, frame)?;
         self.file.sync_data()?;

@@ -5,9 +5,13 @@
 //! A file is `mac (32) || manifest length (4, little-endian) || manifest (JSON) || code`, and
 //! `mac = BLAKE3-keyed(key, label || module digest || config digest || engine hash || all after the mac)`. A file that is wrong in
 //! any way is compiled again and replaced, with a warning, and never an error.
+//!
+//! Beside the code of each configuration lie a module's code before its configuration, under a configuration digest of zeros, and its
+//! compiled functions (`mac || functions`, with a label of their own): with both, another configuration is compiled in a quarter of the time.
 #![allow(unsafe_code, reason = "Component::deserialize, of authenticated bytes only")]
 
 use crate::engine::Engine;
+use crate::functions::Functions;
 use crate::load::Configured;
 use crate::manifest::RawManifest;
 use std::fs::{self, File, OpenOptions};
@@ -19,13 +23,17 @@ use wasmtime::component::Component;
 
 /// What the MAC is for; a change of the file's layout changes it.
 const LABEL: &[u8] = b"sigwarden compiled code 1\0";
+/// The same for functions.
+const FUNCTIONS_LABEL: &[u8] = b"sigwarden compiled functions 1\0";
 const MAC_BYTES: usize = 32;
 /// Bytes of a cached file at most. A module of 16 MiB compiles to some 60 MiB, and a snapshot adds its memory.
 const FILE_BYTES_MAX: u64 = 192 * 1024 * 1024;
-/// Files kept. A deployment has a handful of policies; each new configuration or engine leaves one behind.
+/// Files kept. A deployment has a handful of policies, of which each has two; each new configuration or engine leaves one behind.
 const FILES_MAX: usize = 64;
 /// The suffix of its files.
 const SUFFIX: &str = "code";
+/// The suffix of a module's functions.
+const FUNCTIONS_SUFFIX: &str = "functions";
 
 /// A directory of compiled code, and the key that authenticates it.
 pub struct CodeCache {
@@ -46,12 +54,21 @@ pub(crate) struct CodeKey<'a> {
     pub(crate) engine: &'a str,
 }
 
-impl CodeKey<'_> {
+impl<'a> CodeKey<'a> {
+    /// Of the module before it is configured; it has a digest of its own, since it can be read out.
+    pub(crate) fn unconfigured(instrumented: [u8; 32], engine: &'a str) -> Self {
+        Self {
+            module: instrumented,
+            config: [0; 32],
+            engine,
+        }
+    }
+
     /// Short names suffice: the MAC binds the digests in full.
-    fn file_name(&self) -> String {
+    fn file_name(&self, suffix: &str) -> String {
         let [module, config] = [self.module, self.config].map(|digest| hex::encode(digest).chars().take(16).collect::<String>());
         let engine: String = self.engine.chars().take(16).collect();
-        format!("{module}-{config}-{engine}.{SUFFIX}")
+        format!("{module}-{config}-{engine}.{suffix}")
     }
 }
 
@@ -66,6 +83,8 @@ enum Unusable {
     Mac,
     #[error("its manifest does not parse")]
     Manifest,
+    #[error("its functions do not parse")]
+    Functions,
     #[error("the engine does not take it: {0}")]
     Engine(String),
 }
@@ -80,39 +99,37 @@ impl CodeCache {
 
     /// The code for this key, if there is a file and it is authentic.
     pub(crate) fn get(&self, engine: &Engine, key: &CodeKey<'_>) -> Option<Configured> {
-        let path = self.dir.join(key.file_name());
-        match self.read(engine, key, &path) {
-            Ok(configured) => Some(configured),
-            Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                tracing::warn!(file = %path.display(), %error, "a file of compiled code is not used; compiling again");
-                None
-            }
-        }
+        let path = self.dir.join(key.file_name(SUFFIX));
+        usable(&path, self.read(engine, key, &path))
+    }
+
+    /// The functions of the module that this key is of; none if there is no file, or it is not authentic.
+    pub(crate) fn functions(&self, key: &CodeKey<'_>) -> Functions {
+        let path = self.dir.join(key.file_name(FUNCTIONS_SUFFIX));
+        let read = read_file(&path).and_then(|bytes| {
+            let functions = self.authentic(FUNCTIONS_LABEL, key, &bytes)?;
+            Functions::decode(functions).ok_or(Unusable::Functions)
+        });
+        usable(&path, read).unwrap_or_default()
     }
 
     fn read(&self, engine: &Engine, key: &CodeKey<'_>, path: &Path) -> Result<Configured, Unusable> {
-        // A pipe under the name would make the start wait for ever.
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("is no regular file").into());
+        self.open(engine, key, &read_file(path)?)
+    }
+
+    /// What is behind the MAC of bytes that were read, if it is right.
+    fn authentic<'b>(&self, label: &[u8], key: &CodeKey<'_>, bytes: &'b [u8]) -> Result<&'b [u8], Unusable> {
+        let (mac, rest) = bytes.split_first_chunk::<MAC_BYTES>().ok_or(Unusable::Mac)?;
+        // Compared in constant time by `blake3::Hash`.
+        if self.mac(label, key, rest) != blake3::Hash::from_bytes(*mac) {
+            return Err(Unusable::Mac);
         }
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        if size > FILE_BYTES_MAX {
-            return Err(Unusable::Size(size));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-        self.open(engine, key, &bytes)
+        Ok(rest)
     }
 
     /// Verifies bytes that were read, and loads the code from those very bytes.
     fn open(&self, engine: &Engine, key: &CodeKey<'_>, bytes: &[u8]) -> Result<Configured, Unusable> {
-        let (mac, rest) = bytes.split_first_chunk::<MAC_BYTES>().ok_or(Unusable::Mac)?;
-        // Compared in constant time by `blake3::Hash`.
-        if self.mac(key, rest) != blake3::Hash::from_bytes(*mac) {
-            return Err(Unusable::Mac);
-        }
+        let rest = self.authentic(LABEL, key, bytes)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or(Unusable::Manifest)?;
         let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| Unusable::Manifest)?;
         let (manifest, code) = rest.split_at_checked(length).ok_or(Unusable::Manifest)?;
@@ -125,12 +142,21 @@ impl CodeCache {
         Ok((component, manifest))
     }
 
+    /// Keeps a module's functions, under the key of the module before its configuration.
+    pub(crate) fn put_functions(&self, key: &CodeKey<'_>, functions: &Functions) {
+        self.keep(FUNCTIONS_LABEL, FUNCTIONS_SUFFIX, key, Ok(functions.encode()));
+    }
+
     /// Keeps code for this key. A cache that cannot be written is a slower start, and a warning.
     pub(crate) fn put(&self, key: &CodeKey<'_>, component: &Component, manifest: &RawManifest) {
-        let path = self.dir.join(key.file_name());
-        let written = encode(component, manifest).and_then(|body| self.write(&path, &self.mac(key, &body), &body));
+        self.keep(LABEL, SUFFIX, key, encode(component, manifest));
+    }
+
+    fn keep(&self, label: &[u8], suffix: &str, key: &CodeKey<'_>, body: io::Result<Vec<u8>>) {
+        let path = self.dir.join(key.file_name(suffix));
+        let written = body.and_then(|body| self.write(&path, &self.mac(label, key, &body), &body));
         if let Err(error) = written.and_then(|()| self.prune(&path)) {
-            tracing::warn!(file = %path.display(), %error, "compiled code is not kept; the next start compiles again");
+            tracing::warn!(file = %path.display(), %error, "compiled code is not kept; it will be compiled again");
         }
     }
 
@@ -158,7 +184,9 @@ impl CodeCache {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
-            let ours = path.extension().is_some_and(|extension| extension == SUFFIX || extension == "tmp");
+            let ours = path
+                .extension()
+                .is_some_and(|extension| [SUFFIX, FUNCTIONS_SUFFIX, "tmp"].iter().any(|suffix| extension == *suffix));
             if ours && path != just_written {
                 files.push((fs::metadata(&path).and_then(|meta| meta.modified()).ok(), path));
             }
@@ -171,9 +199,9 @@ impl CodeCache {
         Ok(())
     }
 
-    fn mac(&self, key: &CodeKey<'_>, body: &[u8]) -> blake3::Hash {
+    fn mac(&self, label: &[u8], key: &CodeKey<'_>, body: &[u8]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.mac_key);
-        hasher.update(LABEL);
+        hasher.update(label);
         hasher.update(&key.module);
         hasher.update(&key.config);
         // Of fixed length, so that no other split of the same bytes has the same MAC.
@@ -181,6 +209,32 @@ impl CodeCache {
         hasher.update(body);
         hasher.finalize()
     }
+}
+
+fn usable<T>(path: &Path, read: Result<T, Unusable>) -> Option<T> {
+    match read {
+        Ok(read) => Some(read),
+        Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "a file of compiled code is not used; compiling again");
+            None
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Unusable> {
+    // A pipe under the name would make the start wait for ever.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("is no regular file").into());
+    }
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(Unusable::Size(size));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn encode(component: &Component, manifest: &RawManifest) -> io::Result<Vec<u8>> {
@@ -204,6 +258,7 @@ mod tests {
         reason = "tests"
     )]
     use super::*;
+    use crate::functions::OfThisThread;
     use crate::settings::EngineSettings;
     use std::time::{Duration, SystemTime};
 
@@ -234,7 +289,7 @@ mod tests {
         }
 
         fn file(&self) -> PathBuf {
-            self.dir.path().join(self.key().file_name())
+            self.dir.path().join(self.key().file_name(SUFFIX))
         }
 
         fn read(&self) -> Result<RawManifest, Unusable> {
@@ -329,9 +384,38 @@ mod tests {
             &[255, 255, 255, 255, 1][..],
             &[2, 0, 0, 0, b'{', b'}', 0][..],
         ] {
-            let mac = kept.cache.mac(&kept.key(), body);
+            let mac = kept.cache.mac(LABEL, &kept.key(), body);
             kept.cache.write(&kept.file(), &mac, body).unwrap();
             assert!(matches!(kept.read(), Err(Unusable::Manifest)), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn functions_are_of_one_module_and_are_no_code() {
+        let kept = Kept::new();
+        let mut functions = Functions::default();
+        functions.while_compiling(|| assert!(wasmtime::CacheStore::insert(&OfThisThread, b"key", vec![7; 40])));
+        kept.cache.put_functions(&kept.key(), &functions);
+        let path = kept.dir.path().join(kept.key().file_name(FUNCTIONS_SUFFIX));
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(kept.cache.functions(&kept.key()).encode().len(), 0, "used by nothing yet");
+        let found = |cache: &CodeCache, key: &CodeKey<'_>| {
+            let mut functions = cache.functions(key);
+            functions.while_compiling(|| wasmtime::CacheStore::get(&OfThisThread, b"key").is_some())
+        };
+        assert!(found(&kept.cache, &kept.key()));
+        let other = CodeKey {
+            module: [3; 32],
+            ..kept.key()
+        };
+        fs::copy(&path, kept.dir.path().join(other.file_name(FUNCTIONS_SUFFIX))).unwrap();
+        assert!(!found(&kept.cache, &other), "another module's");
+        assert!(matches!(kept.open(&whole), Err(Unusable::Mac)), "functions as code");
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 8);
+            fs::write(&path, &changed).unwrap();
+            assert!(!found(&kept.cache, &kept.key()), "byte {at}");
         }
     }
 

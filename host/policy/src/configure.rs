@@ -1,6 +1,7 @@
 //! `describe` and `configure`, each in an instance of its own where every import but `log` traps, and the snapshot of what
 //! `configure` left behind. From then on an evaluation begins where the configuration ended.
 
+use crate::cache::{CodeCache, CodeKey};
 use crate::engine::Engine;
 use crate::error::{ConfigProblem, LoadFault};
 use crate::failure::classify;
@@ -23,8 +24,14 @@ const PROBLEM_MAX: usize = 512;
 /// Bytes of a digest at most: SHA-512.
 const DIGEST_MAX: usize = 64;
 
-/// Compiles, describes and configures a module, and gives the component that begins where its configuration ended.
-pub(crate) fn configured(engine: &Engine, linker: &Linker<Guest>, source: &ModuleSource) -> Result<Configured, LoadFault> {
+/// Compiles, describes and configures a module, and gives the component that begins where its configuration ended. What does not depend
+/// on the configuration is taken from the cache and put there.
+pub(crate) fn configured(
+    engine: &Engine,
+    linker: &Linker<Guest>,
+    source: &ModuleSource,
+    cache: Option<&CodeCache>,
+) -> Result<Configured, LoadFault> {
     let memory_bytes = source.limits.memory_bytes;
     let instrumented = match Instrumented::new(&source.wasm) {
         Ok(instrumented) => instrumented,
@@ -34,14 +41,25 @@ pub(crate) fn configured(engine: &Engine, linker: &Linker<Guest>, source: &Modul
             return Err(fault);
         }
     };
-    let digest = Sha256::digest(instrumented.wasm()).into();
-    let component = engine.kept(digest, || load::compile(engine, instrumented.wasm()))?;
-    load::check(engine, &component, memory_bytes)?;
-    let pre = load::pre(linker, &component)?;
     let name: Arc<str> = Arc::from(source.instance.as_str());
-
-    let raw = describe(engine, &pre, &name, memory_bytes)?;
-    raw.check().map_err(LoadFault::Manifest)?;
+    let key = CodeKey::unconfigured(Sha256::digest(instrumented.wasm()).into(), engine.hash());
+    let (pre, raw) = match cache.and_then(|cache| cache.get(engine, &key)) {
+        Some((component, raw)) => {
+            load::check(engine, &component, memory_bytes)?;
+            (load::pre(linker, &component)?, raw)
+        }
+        None => {
+            let component = engine.kept(key.module, || load::compile(engine, instrumented.wasm()))?;
+            load::check(engine, &component, memory_bytes)?;
+            let pre = load::pre(linker, &component)?;
+            let raw = describe(engine, &pre, &name, memory_bytes)?;
+            raw.check().map_err(LoadFault::Manifest)?;
+            if let Some(cache) = cache {
+                cache.put(&key, &component, &raw);
+            }
+            (pre, raw)
+        }
+    };
 
     let mut configured = Loading::begin(engine, &pre, &name, memory_bytes, "configure")?;
     configured.configure(engine, &source.config_json)?;
@@ -49,7 +67,17 @@ pub(crate) fn configured(engine: &Engine, linker: &Linker<Guest>, source: &Modul
     let snapshot = configured.snapshot(engine, &instrumented)?;
     drop(configured);
 
-    let component = load::compile(engine, &snapshot)?;
+    let component = match cache {
+        Some(cache) => {
+            let mut functions = cache.functions(&key);
+            let component = functions.while_compiling(|| load::compile(engine, &snapshot))?;
+            if functions.changed() {
+                cache.put_functions(&key, &functions);
+            }
+            component
+        }
+        None => load::compile(engine, &snapshot)?,
+    };
     let pre = load::pre(linker, &component)?;
     let after = Loading::begin(engine, &pre, &name, memory_bytes, "config-digest")?.digest(engine)?;
     if before != after {

@@ -1,5 +1,6 @@
 //! What wasmtime is told. Every setting that matters is written down, since defaults drift between versions.
 
+use crate::functions::OfThisThread;
 use crate::limiter::{INSTANCES_MAX, MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use crate::settings::EngineSettings;
 use crate::snapshot::ACCESSOR_BYTES;
@@ -85,7 +86,8 @@ impl Engine {
         if !(64 * 1024..=2 * 1024 * 1024 * 1024).contains(&settings.memory_bytes) {
             return Err(EngineError::Settings(format!("{} bytes of memory", settings.memory_bytes)));
         }
-        let wasmtime = wasmtime::Engine::new(&config(&settings)).map_err(|error| EngineError::Wasmtime(format!("{error:#}")))?;
+        let wasmtime = config(&settings).and_then(|config| wasmtime::Engine::new(&config));
+        let wasmtime = wasmtime.map_err(|error| EngineError::Wasmtime(format!("{error:#}")))?;
         let hash = hash(&wasmtime);
         let (alive, ended) = mpsc::channel();
         let ticking = wasmtime.weak();
@@ -151,7 +153,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-fn config(settings: &EngineSettings) -> Config {
+fn config(settings: &EngineSettings) -> Result<Config, wasmtime::Error> {
     let mut config = Config::new();
 
     // What a module may be.
@@ -172,6 +174,8 @@ fn config(settings: &EngineSettings) -> Config {
         config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
     } else {
         config.cranelift_opt_level(OptLevel::Speed);
+        // Quick code is compiled again sooner than it is found.
+        config.enable_incremental_compilation(Arc::new(OfThisThread))?;
     }
     config.cranelift_nan_canonicalization(true);
     config.cranelift_debug_verifier(false);
@@ -198,7 +202,7 @@ fn config(settings: &EngineSettings) -> Config {
     config.memory_guaranteed_dense_image_size(settings.memory_bytes as u64);
     config.table_lazy_init(true);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
-    config
+    Ok(config)
 }
 
 fn pool(settings: &EngineSettings) -> PoolingAllocationConfig {

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod evaluate;
 mod failure;
+mod functions;
 mod guest;
 mod imports;
 mod limiter;

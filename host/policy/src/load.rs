@@ -157,7 +157,7 @@ fn load_fault(
         Some((component, raw)) => (component, raw, true),
         None => {
             shape::judge(&source.wasm)?;
-            let (component, raw) = configure::configured(engine, linker, source)?;
+            let (component, raw) = configure::configured(engine, linker, source, cache)?;
             if let Some(cache) = cache {
                 cache.put(&key, &component, &raw);
             }

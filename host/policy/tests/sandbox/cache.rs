@@ -13,10 +13,26 @@ fn load(source: &ModuleSource, cache: &CodeCache) -> (Sandbox, bool) {
     (sandbox, loaded[0].from_cache)
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+/// A module before its configuration has one of zeros.
+const UNCONFIGURED: &str = "-0000000000000000-";
+
+fn all_files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
+}
+
+/// Those of configured modules.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let configured = |path: &PathBuf| !path.to_str().unwrap().contains(UNCONFIGURED);
+    all_files(dir).into_iter().filter(configured).collect()
+}
+
+/// A module's code before its configuration, and its functions.
+fn of_all_configurations(dir: &Path) -> [PathBuf; 2] {
+    let mut files = all_files(dir);
+    files.retain(|path| path.to_str().unwrap().contains(UNCONFIGURED));
+    files.try_into().unwrap()
 }
 
 /// Keeps the configuration's first byte, and allows only if it is an `a`.
@@ -48,8 +64,40 @@ fn the_second_load_comes_from_the_cache_and_answers_the_same() {
     assert_eq!(first, second);
     assert_eq!(first.verdict, Verdict::Allow(None));
 
-    let [file] = files(dir.path()).try_into().unwrap();
-    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(files(dir.path()).len(), 1);
+    for file in all_files(dir.path()) {
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+/// With them, without them, and with them damaged: what is compiled for another configuration answers the same.
+#[test]
+fn what_no_configuration_changes_is_kept_and_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = CodeCache::new(dir.path().to_owned(), [7; 32]);
+    load(&configured("a"), &cache);
+    let files = of_all_configurations(dir.path());
+    let whole = files.clone().map(|file| std::fs::read(file).unwrap());
+    let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
+    let other_key = CodeCache::new(dir.path().to_owned(), [8; 32]);
+    let mut number = 0;
+    for cache in [&cache, &other_key] {
+        for damaged in [whole.clone(), whole.each_ref().map(|bytes| cut(bytes)), [Vec::new(), Vec::new()]] {
+            for (file, bytes) in files.iter().zip(damaged) {
+                std::fs::write(file, bytes).unwrap();
+            }
+            number += 1;
+            for (config, allows) in [("a", true), ("b", false)] {
+                // Each time another text, which is not in the cache.
+                let (sandbox, from_cache) = load(&configured(&format!("{config}{number}")), cache);
+                assert!(!from_cache);
+                let verdict = sandbox.evaluate(job(State::default())).unwrap().verdict;
+                assert_eq!(verdict == Verdict::Allow(None), allows, "{config}");
+            }
+            let [code, functions] = files.clone().map(|file| std::fs::read(file).unwrap().len());
+            assert_eq!((code, functions), (whole[0].len(), whole[1].len()), "mended");
+        }
+    }
 }
 
 #[test]
