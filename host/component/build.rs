@@ -17,7 +17,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    for watched in ["Cargo.toml", "Cargo.lock", "guest-sdk", "wit"] {
+    // Not `guest-sdk` as a whole: `guest-sdk/cel` is not carried along.
+    for watched in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "guest-sdk/Cargo.toml",
+        "guest-sdk/README.md",
+        "guest-sdk/src",
+        "wit",
+    ] {
         println!("cargo:rerun-if-changed={}", root.join(watched).display());
     }
     let workspace = table(&root.join("Cargo.toml"))?;

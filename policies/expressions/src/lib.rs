@@ -1,22 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod calls;
-mod check;
-mod judge;
-mod lexer;
-mod names;
-mod parser;
-mod settled;
-mod show;
-mod tree;
-
-use crate::check::Checker;
-use crate::judge::{Entry, Fault, Scope, VARIABLES_MAX};
-use crate::tree::{Program, Slot};
+use sigwarden_cel::{FACTS, Facts, Program, Scope, Sets, is_set_name};
 use sigwarden_guest::prelude::*;
-use sigwarden_guest::{Denied, FORMATS, FormatPattern, Label, OneOrMore, Problems, Value, shown};
-use std::collections::BTreeMap;
+use sigwarden_guest::{Denied, FORMATS, FormatPattern, Label, OneOrMore, Problems, all, shown};
 
 /// Rules: a limit on what configuring and judging cost.
 const RULES_MAX: usize = 200;
@@ -28,15 +15,11 @@ pub struct Config {
     pub rules: OneOrMore<Rule>,
     /// Sets of addresses, for `evm.to in sets.NAME`: lists that are too long for an expression.
     #[serde(default)]
-    pub sets: BTreeMap<String, AddressSet>,
+    pub sets: Sets,
     /// The facts that the rules read.
     #[serde(skip_deserializing)]
     #[schemars(skip)]
-    pub(crate) facts: Vec<String>,
-    /// For each of the SDK's formats, those of them that every request in it has.
-    #[serde(skip_deserializing)]
-    #[schemars(skip)]
-    pub(crate) always: Vec<Vec<Slot>>,
+    facts: Facts,
 }
 
 /// One rule: `require` or `deny_if`.
@@ -55,14 +38,10 @@ pub struct Rule {
     /// What a denial says besides what was found, for people.
     #[serde(default)]
     pub message: Option<String>,
-    /// The places of its formats in the SDK's list.
-    #[serde(skip_deserializing)]
-    #[schemars(skip)]
-    pub(crate) places: Vec<usize>,
     /// The expression, compiled.
     #[serde(skip_deserializing)]
     #[schemars(skip)]
-    pub(crate) program: Program,
+    program: Program,
 }
 
 /// The policy.
@@ -76,7 +55,7 @@ impl Policy for Expressions {
         version: env!("CARGO_PKG_VERSION"),
         purpose: "Rules that an operator writes in CEL over the request and its facts.",
         formats: FORMATS,
-        facts: names::FACTS,
+        facts: FACTS,
         denial_codes: &["required", "denied", "fault", "no-rule"],
     };
 
@@ -88,10 +67,8 @@ impl Policy for Expressions {
         );
         problems.when(config.rules.len() > RULES_MAX, "rules", message);
         for name in config.sets.keys() {
-            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            let begins = name.starts_with(|first: char| !first.is_ascii_digit());
             let message = "a set is named by letters, digits and `_`, no digit first, or an expression could not write it";
-            problems.when(!begins || !plain, format!("sets.{name}"), message);
+            problems.when(!is_set_name(name), format!("sets.{name}"), message);
         }
         for index in 0..config.rules.len() {
             let (earlier, rest) = config.rules.split_at_mut(index);
@@ -101,64 +78,28 @@ impl Policy for Expressions {
             problems.when(twice, "name", "another rule has this name; denials could not tell them apart");
             rule.prepare(&config.sets, &mut config.facts, &mut problems);
         }
-        config.always = FORMATS.iter().map(|format| names::always(format, &config.facts)).collect();
         problems.done()
     }
 
     fn evaluate(config: &Config, request: &Request, _: &mut Host) -> Verdict {
-        let place = FORMATS.iter().position(|format| *format == request.format);
-        let facts = config.resolve(request);
-        let scope = Scope {
-            request,
-            facts: &facts,
-            always: place.and_then(|place| config.always.get(place)).map_or(&[], Vec::as_slice),
-            sets: &config.sets,
-            variables: [Entry::Text(""); VARIABLES_MAX],
-        };
-        let mut applied = false;
-        let mut denied: Option<Denied> = None;
-        for rule in config
-            .rules
-            .iter()
-            .filter(|rule| place.is_some_and(|place| rule.places.contains(&place)))
-        {
-            applied = true;
-            if let Err(reason) = rule.judge(config, &scope) {
-                // Every rule is asked, so that a caller mends all at once.
-                denied = Some(match denied {
-                    Some(others) => others.and(reason),
-                    None => reason,
-                });
-            }
-        }
-        if !applied {
+        let values = config.facts.values(request);
+        let scope = Scope::new(&values, &config.sets);
+        let mut covering = config.rules.iter().filter(|rule| rule.program.covers(&values)).peekable();
+        if covering.peek().is_none() {
             let formats = shown(config.rules.iter().flat_map(|rule| rule.formats.iter()));
             return deny(
                 "no-rule",
                 format!("no rule is for {}; there are rules for {formats}", request.format),
             );
         }
-        denied.map_or_else(allow, Err)
-    }
-}
-
-impl Config {
-    /// The facts that rules read, in their slots: one pass over the request's.
-    fn resolve<'a>(&self, request: &'a Request) -> Vec<Option<&'a Value>> {
-        let mut facts = vec![None; self.facts.len()];
-        for fact in &request.facts {
-            let slot = self.facts.iter().position(|name| *name == fact.name);
-            if let Some(place) = slot.and_then(|slot| facts.get_mut(slot)) {
-                *place = Some(&fact.value);
-            }
-        }
-        facts
+        // Every rule is asked, so that a caller mends all at once.
+        all(covering.map(|rule| rule.judge(&scope)))
     }
 }
 
 impl Rule {
     /// Compiles the expression.
-    fn prepare(&mut self, sets: &BTreeMap<String, AddressSet>, facts: &mut Vec<String>, problems: &mut Problems) {
+    fn prepare(&mut self, sets: &Sets, facts: &mut Facts, problems: &mut Problems) {
         let (field, text) = match (&self.require, &self.deny_if) {
             (Some(text), None) => ("require", text),
             (None, Some(text)) => ("deny_if", text),
@@ -166,65 +107,51 @@ impl Rule {
                 return problems.when(true, "", "a rule has one of `require` and `deny_if`");
             }
         };
-        let is_ours = |format: &&str| self.formats.iter().any(|pattern| pattern.matches(format));
-        let is_named = |format: &&str| self.formats.iter().any(|pattern| pattern.to_string() == *format);
-        let places = FORMATS.iter().enumerate().filter(|(_, format)| is_ours(format));
-        self.places = places.map(|(place, _)| place).collect();
-        let checker = Checker {
-            formats: FORMATS.iter().copied().filter(is_ours).collect(),
-            named: FORMATS.iter().copied().filter(is_named).collect(),
-            sets,
-            facts,
-            variables: Vec::new(),
-            used: Vec::new(),
-            asked: std::collections::BTreeSet::new(),
-        };
-        match checker.program(text) {
-            Ok(program) => {
-                let says_nothing = show::settled(&program.condition, field == "require", &self.formats);
-                problems.when(says_nothing.is_some(), field, says_nothing.unwrap_or_default());
-                self.program = program;
-            }
-            Err(wrong) => problems.when(true, field, show::wrong(text, &wrong)),
+        match Program::compile(text, &self.formats, sets, facts) {
+            Ok(program) => self.program = program,
+            Err(error) => return problems.when(true, field, error.to_string()),
         }
+        let pointless = self.pointless();
+        problems.when(pointless.is_some(), field, pointless.unwrap_or_default());
     }
 
-    fn judge(&self, config: &Config, scope: &Scope<'_>) -> Result<(), Denied> {
-        let (code, wanted, does, text) = match (&self.require, &self.deny_if) {
-            (Some(text), _) => ("required", true, "requires", text),
-            (None, Some(text)) => ("denied", false, "denies", text),
+    /// What is wrong with a condition that is the same for every request; none if it is not, or is plainly `true` on purpose, which
+    /// lets a format through.
+    fn pointless(&self) -> Option<String> {
+        let wanted = self.require.is_some();
+        let always = self.program.settled()?;
+        if always != wanted {
+            let formats = shown(self.formats.iter());
+            return Some(format!(
+                "this is {always} whatever the request, so that every request in {formats} would be denied; a format that is in no rule's `formats` is denied anyway"
+            ));
+        }
+        let on_purpose = wanted && self.program.is_true();
+        (!on_purpose).then(|| {
+            format!(
+                "this is {always} whatever the request, so that the rule says nothing; `require = \"true\"` lets a format through on purpose"
+            )
+        })
+    }
+
+    fn judge(&self, scope: &Scope<'_>) -> Result<(), Denied> {
+        let (name, program) = (&self.name, &self.program);
+        let (code, wanted, does) = match (&self.require, &self.deny_if) {
+            (Some(_), _) => ("required", true, "requires"),
+            (None, Some(_)) => ("denied", false, "denies"),
             // Never configured.
             (None, None) => return Err(Denied::because("fault", "a rule without an expression")),
         };
-        match self.program.condition.judge(scope) {
+        match program.judge(scope) {
             Ok(found) if found == wanted => Ok(()),
             Ok(_) => {
-                let found = show::found(&self.program, config, scope);
                 let says = self.message.as_ref().map_or_else(String::new, |message| format!("{message}: "));
-                Err(Denied::because(
-                    code,
-                    format!("{says}rule `{}` {does} `{}`{found}", self.name, show::line(text, 200)),
-                ))
+                let found = program.findings(scope);
+                let found = if found.is_empty() { found } else { format!("; found {found}") };
+                Err(Denied::because(code, format!("{says}rule `{name}` {does} `{program}`{found}")))
             }
-            Err(fault) => Err(self.fault(config, text, fault)),
+            Err(fault) => Err(Denied::because("fault", format!("rule `{name}` cannot be judged: {fault}"))),
         }
-    }
-
-    fn fault(&self, config: &Config, text: &str, fault: Fault) -> Denied {
-        let reason = match fault {
-            Fault::Missing(slot) => {
-                let name = config
-                    .facts
-                    .get(usize::from(slot))
-                    .map_or_else(String::new, |name| names::written(name));
-                format!("the request has no `{name}`; `has({name})` asks for it")
-            }
-            Fault::Type => "a fact is of another type than `wit/facts.md` says".to_owned(),
-            Fault::Overflow(at) => format!("a number is below 0 or over 2^256-1 at {}", show::place(text, at.into())),
-            Fault::Division(at) => format!("a number is divided by 0 at {}", show::place(text, at.into())),
-            Fault::Range(at) => format!("the bytes are too few or too many at {}", show::place(text, at.into())),
-        };
-        Denied::because("fault", format!("rule `{}` cannot be judged: {reason}", self.name))
     }
 }
 

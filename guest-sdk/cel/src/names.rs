@@ -1,6 +1,7 @@
 //! What the names in an expression stand for: fields of the request, facts of the rule's formats, variables.
 
 use crate::check::{Checker, Element, Typed, Vocabulary};
+use crate::facts::written;
 use crate::lexer::{Wrong, wrong};
 use crate::tree::{Boolean, Bytes, Entries, List, Number, NumberField, Slot, Text, TextField};
 use sigwarden_guest::{FORMATS, FactKind, FactSchema, KeyState, Network, Operation, Role, Scheme, facts_of, shown};
@@ -24,89 +25,6 @@ const FIELDS: [&str; 16] = [
     "request.key.uses",
     "request.key.state",
 ];
-
-/// Every fact of every format, for the manifest; a test holds it to the SDK's table.
-pub(crate) const FACTS: &[&str] = &[
-    "message.length",
-    "digest.bytes",
-    "evm.transaction-type",
-    "evm.chain-id",
-    "evm.nonce",
-    "evm.gas-limit",
-    "evm.gas-price",
-    "evm.create",
-    "evm.to",
-    "evm.value",
-    "evm.data",
-    "evm.selector",
-    "evm.access-list.addresses",
-    "evm.access-list.storage-keys",
-    "evm.max-fee-per-gas",
-    "evm.max-priority-fee-per-gas",
-    "evm.max-fee-per-blob-gas",
-    "evm.blob-versioned-hashes",
-    "evm.blobs",
-    "evm.authorizations.chain-ids",
-    "evm.authorizations.delegates",
-    "evm.authorizations.nonces",
-    "evm.authorizations.authorities",
-    "message.keccak256",
-    "message.text",
-    "typed-data.primary-type",
-    "typed-data.encode-type",
-    "typed-data.type-hash",
-    "typed-data.domain-separator",
-    "typed-data.message-hash",
-    "typed-data.domain.name",
-    "typed-data.domain.version",
-    "typed-data.domain.chain-id",
-    "typed-data.domain.verifying-contract",
-    "typed-data.domain.salt",
-    "typed-data.message",
-    "cometbft.chain-id",
-    "cometbft.height",
-    "cometbft.round",
-    "cometbft.step",
-    "cometbft.nil",
-    "cometbft.block-hash",
-    "cometbft.timestamp-seconds",
-    "cometbft.timestamp-nanos",
-    "cometbft.has-pol",
-    "cometbft.pol-round",
-    "cometbft.extension",
-    "raw-bytes.length",
-    "raw-bytes.sha256",
-    "raw-bytes.layout",
-    "raw-bytes.body",
-    "raw-bytes.unique-id",
-    "hotstuff.chain-id",
-    "hotstuff.view",
-    "hotstuff.step",
-    "hotstuff.validator-id",
-    "hotstuff.block-hash",
-    "hotstuff.has-qc",
-    "hotstuff.qc-view",
-    "hotstuff.qc-block-hash",
-    "hotstuff.epoch",
-    "hotstuff.suite-id",
-    "hotstuff.qc-hash",
-    "tagged.domain",
-    "tagged.chain-id",
-    "tagged.body",
-    "ml-kem.ciphertext-length",
-];
-
-/// A fact's name as CEL can write it: `-` would be minus.
-pub(crate) fn written(name: &str) -> String {
-    name.replace('-', "_")
-}
-
-/// The places of the facts that every request in a format has.
-pub(crate) fn always(format: &str, facts: &[String]) -> Vec<Slot> {
-    let has = |name: &String| facts_of(format).iter().any(|fact| fact.always && fact.name == name);
-    let places = facts.iter().enumerate().filter(|(_, name)| has(name));
-    places.filter_map(|(place, _)| Slot::try_from(place).ok()).collect()
-}
 
 impl Checker<'_> {
     pub(crate) fn path(&mut self, at: usize, path: &str) -> Result<Typed, Wrong> {
@@ -186,12 +104,7 @@ impl Checker<'_> {
                 None => wrong(at, self.unknown(path)),
             };
         };
-        let slot = self.facts.iter().position(|name| *name == fact.name).unwrap_or_else(|| {
-            self.facts.push(fact.name.to_owned());
-            self.facts.len() - 1
-        });
-        // At most some fifty facts exist.
-        Ok((Slot::try_from(slot).unwrap_or(Slot::MAX), fact.kind))
+        Ok((self.facts.slot(fact.name), fact.kind))
     }
 
     fn unknown(&self, path: &str) -> String {
@@ -222,7 +135,7 @@ impl Checker<'_> {
     /// purpose: a rule over transactions is no leave for messages, whichever formats later releases add to the family.
     pub(crate) fn every_fact_is_there(&self) -> Result<(), Wrong> {
         for (slot, at) in self.used.iter().filter(|(slot, _)| !self.asked.contains(slot)) {
-            let Some(name) = self.facts.get(usize::from(*slot)) else { continue };
+            let Some(name) = self.facts.name(*slot) else { continue };
             let kind = name.split('.').next();
             let meant =
                 |format: &str| self.named.contains(&format) || facts_of(format).iter().any(|fact| fact.name.split('.').next() == kind);
@@ -237,6 +150,14 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether an expression can write `sets.NAME`: letters, digits and `_`, no digit first. A policy refuses other names of sets when it is
+/// configured, since no expression could mean them.
+#[must_use]
+pub fn is_set_name(name: &str) -> bool {
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    plain && name.starts_with(|first: char| !first.is_ascii_digit())
 }
 
 fn named(field: TextField, kind: &'static str, names: impl Iterator<Item = &'static str>) -> Typed {

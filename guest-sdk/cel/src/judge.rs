@@ -1,20 +1,25 @@
-//! Judges a request by a compiled condition. Nothing is allocated, and what goes wrong is a fault, which denies.
+//! Judges a request by a compiled condition. Nothing is allocated, and what goes wrong is a fault.
 
+use crate::facts::Values;
 use crate::tree::{Arithmetic, Boolean, Bytes, Entries, Item, List, Number, NumberField, Order, Part, Slot, Text, TextField};
 use sigwarden_guest::{Address, AddressSet, Request, Scalar, U256, Value};
 use std::collections::BTreeMap;
 
-/// What a condition is judged against.
-#[derive(Clone, Copy)]
-pub(crate) struct Scope<'a> {
-    pub(crate) request: &'a Request,
-    /// The facts that rules read, in their slots.
-    pub(crate) facts: &'a [Option<&'a Value>],
+/// Sets of addresses by name, which expressions write `sets.NAME`: see [`is_set_name`](crate::is_set_name).
+pub type Sets = BTreeMap<String, AddressSet>;
+
+/// What a program is judged against: a request, what it has of the facts that programs read, and the sets. Made once for a request,
+/// it serves every program.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    pub(crate) values: &'a Values<'a>,
+    /// The facts that programs read, in their slots.
+    facts: &'a [Option<&'a Value>],
     /// Those that every request in this format has.
-    pub(crate) always: &'a [Slot],
-    pub(crate) sets: &'a BTreeMap<String, AddressSet>,
+    always: &'a [Slot],
+    sets: &'a Sets,
     /// Entries of the lists that are being gone through.
-    pub(crate) variables: [Entry<'a>; VARIABLES_MAX],
+    variables: [Entry<'a>; VARIABLES_MAX],
 }
 
 /// `exists` within `all`, and no deeper: each multiplies what a request costs.
@@ -30,10 +35,10 @@ pub(crate) enum Entry<'a> {
 
 /// Why a condition is neither true nor false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Cause {
     /// The request has no such fact.
     Missing(Slot),
-    /// The fact, or a variable, is of another type than when the rule was checked.
+    /// The fact, or a variable, is of another type than when the expression was checked.
     Type,
     /// A number over 2^256-1 or below 0, at this character.
     Overflow(u16),
@@ -41,23 +46,39 @@ pub(crate) enum Fault {
     Division(u16),
     /// A slice that ends behind the bytes or before it begins, or more than 32 bytes for a number.
     Range(u16),
+    /// A set that was there when the expression was checked.
+    NoSet,
 }
 
 impl<'a> Scope<'a> {
-    fn fact(&self, slot: Slot) -> Result<&'a Value, Fault> {
-        let fact = self.facts.get(usize::from(slot)).copied().flatten();
-        fact.ok_or(Fault::Missing(slot))
-    }
-
-    fn scalar(&self, slot: Slot) -> Result<&'a Scalar, Fault> {
-        match self.fact(slot)? {
-            Value::One(scalar) => Ok(scalar),
-            Value::Many(_) => Err(Fault::Type),
+    /// For programs that were compiled with these sets, and with the table of facts that `values` come from. With another table they
+    /// would read one fact for another.
+    #[must_use]
+    #[inline]
+    pub fn new(values: &'a Values<'a>, sets: &'a Sets) -> Self {
+        Self {
+            values,
+            facts: &values.found,
+            always: values.always,
+            sets,
+            variables: [Entry::Text(""); VARIABLES_MAX],
         }
     }
 
-    fn variable(&self, variable: u8) -> Result<Entry<'a>, Fault> {
-        self.variables.get(usize::from(variable)).copied().ok_or(Fault::Type)
+    fn fact(&self, slot: Slot) -> Result<&'a Value, Cause> {
+        let fact = self.facts.get(usize::from(slot)).copied().flatten();
+        fact.ok_or(Cause::Missing(slot))
+    }
+
+    fn scalar(&self, slot: Slot) -> Result<&'a Scalar, Cause> {
+        match self.fact(slot)? {
+            Value::One(scalar) => Ok(scalar),
+            Value::Many(_) => Err(Cause::Type),
+        }
+    }
+
+    fn variable(&self, variable: u8) -> Result<Entry<'a>, Cause> {
+        self.variables.get(usize::from(variable)).copied().ok_or(Cause::Type)
     }
 
     fn with(mut self, variable: u8, entry: Entry<'a>) -> Self {
@@ -69,7 +90,7 @@ impl<'a> Scope<'a> {
 }
 
 /// CEL's `&&` and `||`: what decides, decides, even beside a fault.
-fn junction(every: bool, parts: impl Iterator<Item = Result<bool, Fault>>) -> Result<bool, Fault> {
+fn junction(every: bool, parts: impl Iterator<Item = Result<bool, Cause>>) -> Result<bool, Cause> {
     let mut fault = None;
     for part in parts {
         match part {
@@ -82,12 +103,12 @@ fn junction(every: bool, parts: impl Iterator<Item = Result<bool, Fault>>) -> Re
 }
 
 impl Boolean {
-    pub(crate) fn judge<'a>(&'a self, scope: &Scope<'a>) -> Result<bool, Fault> {
+    pub(crate) fn judge<'a>(&'a self, scope: &Scope<'a>) -> Result<bool, Cause> {
         match self {
             Self::Constant(value) => Ok(*value),
             Self::Fact(slot) => match scope.scalar(*slot)? {
                 Scalar::Boolean(value) => Ok(*value),
-                Scalar::Text(_) | Scalar::Bytes(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Fault::Type),
+                Scalar::Text(_) | Scalar::Bytes(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Cause::Type),
             },
             // That a fact is gone which the format always has, no rule means by `has`.
             Self::Has(slot) if scope.always.contains(slot) => scope.fact(*slot).map(|_| true),
@@ -111,7 +132,8 @@ impl Boolean {
             }
             Self::InSet(needle, set) => {
                 let address = Address::from_slice(needle.value(scope)?);
-                Ok(address.is_some_and(|address| scope.sets.get(set).is_some_and(|set| set.contains(&address))))
+                let set = scope.sets.get(set).ok_or(Cause::NoSet)?;
+                Ok(address.is_some_and(|address| set.contains(&address)))
             }
             Self::Part(part, sides) => {
                 let (whole, piece) = (sides.0.value(scope)?, sides.1.value(scope)?);
@@ -133,28 +155,28 @@ impl Boolean {
 }
 
 impl Number {
-    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<U256, Fault> {
+    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<U256, Cause> {
         match self {
             Self::Constant(value) => Ok(*value),
             Self::Fact(slot) => match scope.scalar(*slot)? {
                 Scalar::Unsigned(value) => Ok((*value).into()),
                 Scalar::Unsigned256((a, b, c, d)) => Ok(U256::from_limbs([*a, *b, *c, *d])),
-                Scalar::Text(_) | Scalar::Bytes(_) | Scalar::Boolean(_) => Err(Fault::Type),
+                Scalar::Text(_) | Scalar::Bytes(_) | Scalar::Boolean(_) => Err(Cause::Type),
             },
-            Self::Field(field) => Ok(field.value(scope.request).into()),
+            Self::Field(field) => Ok(field.value(scope.values.request).into()),
             Self::Variable(variable) => match scope.variable(*variable)? {
                 Entry::Number(value) => Ok(value),
-                Entry::Text(_) | Entry::Bytes(_) => Err(Fault::Type),
+                Entry::Text(_) | Entry::Bytes(_) => Err(Cause::Type),
             },
             Self::Arithmetic(operator, at, sides) => {
                 let (left, right) = (sides.0.value(scope)?, sides.1.value(scope)?);
-                let overflow = Fault::Overflow(*at);
+                let overflow = Cause::Overflow(*at);
                 match operator {
                     Arithmetic::Add => left.checked_add(right).ok_or(overflow),
                     Arithmetic::Subtract => left.checked_sub(right).ok_or(overflow),
                     Arithmetic::Multiply => left.checked_mul(right).ok_or(overflow),
-                    Arithmetic::Divide => left.checked_div(right).ok_or(Fault::Division(*at)),
-                    Arithmetic::Remainder => left.checked_rem(right).ok_or(Fault::Division(*at)),
+                    Arithmetic::Divide => left.checked_div(right).ok_or(Cause::Division(*at)),
+                    Arithmetic::Remainder => left.checked_rem(right).ok_or(Cause::Division(*at)),
                 }
             }
             Self::If(parts) => if parts.0.judge(scope)? { &parts.1 } else { &parts.2 }.value(scope),
@@ -165,7 +187,7 @@ impl Number {
                 let bytes = bytes.value(scope)?;
                 let mut word = [0; 32];
                 let place = 32_usize.checked_sub(bytes.len()).and_then(|from| word.get_mut(from..));
-                place.ok_or(Fault::Range(*at))?.copy_from_slice(bytes);
+                place.ok_or(Cause::Range(*at))?.copy_from_slice(bytes);
                 Ok(U256::from_be_bytes(&word))
             }
         }
@@ -189,17 +211,17 @@ impl NumberField {
 }
 
 impl Text {
-    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<&'a str, Fault> {
+    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<&'a str, Cause> {
         match self {
             Self::Constant(text) => Ok(text),
             Self::Fact(slot) => match scope.scalar(*slot)? {
                 Scalar::Text(text) => Ok(text),
-                Scalar::Boolean(_) | Scalar::Bytes(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Fault::Type),
+                Scalar::Boolean(_) | Scalar::Bytes(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Cause::Type),
             },
-            Self::Field(field) => Ok(field.value(scope.request)),
+            Self::Field(field) => Ok(field.value(scope.values.request)),
             Self::Variable(variable) => match scope.variable(*variable)? {
                 Entry::Text(text) => Ok(text),
-                Entry::Number(_) | Entry::Bytes(_) => Err(Fault::Type),
+                Entry::Number(_) | Entry::Bytes(_) => Err(Cause::Type),
             },
             Self::If(parts) => if parts.0.judge(scope)? { &parts.1 } else { &parts.2 }.value(scope),
         }
@@ -222,27 +244,27 @@ impl TextField {
 }
 
 impl Bytes {
-    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<&'a [u8], Fault> {
+    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<&'a [u8], Cause> {
         match self {
             Self::Constant(bytes) => Ok(bytes),
             Self::Fact(slot) => match scope.scalar(*slot)? {
                 Scalar::Bytes(bytes) => Ok(bytes),
-                Scalar::Boolean(_) | Scalar::Text(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Fault::Type),
+                Scalar::Boolean(_) | Scalar::Text(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_) => Err(Cause::Type),
             },
-            Self::Payload => Ok(&scope.request.payload),
-            Self::PublicKey => Ok(&scope.request.key.public_key),
+            Self::Payload => Ok(&scope.values.request.payload),
+            Self::PublicKey => Ok(&scope.values.request.key.public_key),
             Self::Variable(variable) => match scope.variable(*variable)? {
                 Entry::Bytes(bytes) => Ok(bytes),
-                Entry::Number(_) | Entry::Text(_) => Err(Fault::Type),
+                Entry::Number(_) | Entry::Text(_) => Err(Cause::Type),
             },
             Self::If(parts) => if parts.0.judge(scope)? { &parts.1 } else { &parts.2 }.value(scope),
             Self::Slice(at, parts) => {
                 let bytes = parts.0.value(scope)?;
-                let index = |number: &'a Number| -> Result<usize, Fault> {
+                let index = |number: &'a Number| -> Result<usize, Cause> {
                     let index = number.value(scope)?.to_u64().and_then(|index| usize::try_from(index).ok());
-                    index.ok_or(Fault::Range(*at))
+                    index.ok_or(Cause::Range(*at))
                 };
-                bytes.get(index(&parts.1)?..index(&parts.2)?).ok_or(Fault::Range(*at))
+                bytes.get(index(&parts.1)?..index(&parts.2)?).ok_or(Cause::Range(*at))
             }
             Self::OfText(text) => Ok(text.value(scope)?.as_bytes()),
         }
@@ -250,7 +272,7 @@ impl Bytes {
 }
 
 impl Item {
-    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Entry<'a>, Fault> {
+    fn value<'a>(&'a self, scope: &Scope<'a>) -> Result<Entry<'a>, Cause> {
         match self {
             Self::Number(number) => number.value(scope).map(Entry::Number),
             Self::Text(text) => text.value(scope).map(Entry::Text),
@@ -260,26 +282,29 @@ impl Item {
 }
 
 impl List {
-    fn fact<'a>(slot: Slot, scope: &Scope<'a>) -> Result<&'a [Scalar], Fault> {
+    fn fact<'a>(slot: Slot, scope: &Scope<'a>) -> Result<&'a [Scalar], Cause> {
         match scope.fact(slot)? {
             Value::Many(list) => Ok(list),
-            Value::One(_) => Err(Fault::Type),
+            Value::One(_) => Err(Cause::Type),
         }
     }
 
-    fn count<'a>(&'a self, scope: &Scope<'a>) -> Result<usize, Fault> {
+    fn count<'a>(&'a self, scope: &Scope<'a>) -> Result<usize, Cause> {
         match self {
             Self::Items(items) => Ok(items.len()),
-            Self::Roles => Ok(scope.request.key.roles.len()),
+            Self::Roles => Ok(scope.values.request.key.roles.len()),
             Self::Fact(slot, _) => Self::fact(*slot, scope).map(<[Scalar]>::len),
         }
     }
 
     /// Whether every entry, or any, passes.
-    fn quantify<'a>(&'a self, every: bool, scope: &Scope<'a>, test: impl Fn(Entry<'a>) -> Result<bool, Fault>) -> Result<bool, Fault> {
+    fn quantify<'a>(&'a self, every: bool, scope: &Scope<'a>, test: impl Fn(Entry<'a>) -> Result<bool, Cause>) -> Result<bool, Cause> {
         match self {
             Self::Items(items) => junction(every, items.iter().map(|item| test(item.value(scope)?))),
-            Self::Roles => junction(every, scope.request.key.roles.iter().map(|role| test(Entry::Text(role.name())))),
+            Self::Roles => junction(
+                every,
+                scope.values.request.key.roles.iter().map(|role| test(Entry::Text(role.name()))),
+            ),
             Self::Fact(slot, entries) => {
                 let list = Self::fact(*slot, scope)?;
                 junction(
@@ -293,7 +318,7 @@ impl List {
                         (
                             Entries::Bytes | Entries::Texts | Entries::Numbers,
                             Scalar::Bytes(_) | Scalar::Text(_) | Scalar::Boolean(_) | Scalar::Unsigned(_) | Scalar::Unsigned256(_),
-                        ) => Err(Fault::Type),
+                        ) => Err(Cause::Type),
                     }),
                 )
             }

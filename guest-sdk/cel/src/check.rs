@@ -1,12 +1,13 @@
 //! Checks the types of an expression and compiles it, once, when the policy is configured.
 
-use crate::judge::VARIABLES_MAX;
+use crate::facts::Facts;
+use crate::judge::{Sets, VARIABLES_MAX};
 use crate::lexer::{Wrong, wrong};
 use crate::names::distance;
-use crate::parser::{Ast, Kind, parse};
-use crate::tree::{Arithmetic, Boolean, Bytes, Item, List, Number, Order, Program, Slot, Text};
-use sigwarden_guest::{AddressSet, shown};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::parser::{Ast, Kind};
+use crate::tree::{Arithmetic, Boolean, Bytes, Item, List, Number, Order, Slot, Text};
+use sigwarden_guest::{FORMATS, FormatPattern, shown};
+use std::collections::BTreeSet;
 
 /// A compiled expression of any type, with what is known of its values.
 #[derive(Debug, Clone)]
@@ -35,31 +36,45 @@ pub(crate) struct Vocabulary {
     pub(crate) names: Vec<&'static str>,
 }
 
-/// Compiles one rule.
+/// Checks one expression.
 pub(crate) struct Checker<'a> {
-    /// The formats that the rule is for.
+    /// The formats that the expression is for.
     pub(crate) formats: Vec<&'static str>,
-    /// Those of them that it names one by one.
+    /// Those of them that are named one by one.
     pub(crate) named: Vec<&'static str>,
-    pub(crate) sets: &'a BTreeMap<String, AddressSet>,
-    /// The table of facts that all rules share.
-    pub(crate) facts: &'a mut Vec<String>,
+    sets: &'a Sets,
+    /// The table of facts that all expressions share.
+    pub(crate) facts: &'a mut Facts,
     pub(crate) variables: Vec<(String, Element)>,
+    /// Facts that are read, and at which characters.
     pub(crate) used: Vec<(Slot, usize)>,
     /// Facts for which `has` stands somewhere.
     pub(crate) asked: BTreeSet<Slot>,
 }
 
-impl Checker<'_> {
-    /// Compiles a condition.
-    pub(crate) fn program(mut self, text: &str) -> Result<Program, Wrong> {
-        let ast = parse(text)?;
-        let condition = self.boolean(&ast)?;
+impl<'a> Checker<'a> {
+    pub(crate) fn new(patterns: &[FormatPattern], sets: &'a Sets, facts: &'a mut Facts) -> Self {
+        let is_ours = |format: &&str| patterns.iter().any(|pattern| pattern.matches(format));
+        let is_named = |format: &&str| patterns.iter().any(|pattern| pattern.to_string() == *format);
+        Self {
+            formats: FORMATS.iter().copied().filter(is_ours).collect(),
+            named: FORMATS.iter().copied().filter(is_named).collect(),
+            sets,
+            facts,
+            variables: Vec::new(),
+            used: Vec::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
+    /// Checks a condition. Gives it with the facts that it reads.
+    pub(crate) fn condition(mut self, ast: &Ast) -> Result<(Boolean, Vec<Slot>), Wrong> {
+        let condition = self.boolean(ast)?;
         self.every_fact_is_there()?;
         let mut facts: Vec<Slot> = self.used.iter().map(|(slot, _)| *slot).collect();
         facts.sort_unstable();
         facts.dedup();
-        Ok(Program { condition, facts })
+        Ok((condition, facts))
     }
 
     pub(crate) fn check(&mut self, ast: &Ast) -> Result<Typed, Wrong> {
@@ -225,7 +240,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Compiles the body of `exists` or `all` with its variable.
+    /// Checks the body of `exists` or `all` with its variable.
     pub(crate) fn quantified(&mut self, every: bool, at: usize, list: &Ast, arguments: &[Ast]) -> Result<Typed, Wrong> {
         let function = if every { "all" } else { "exists" };
         let [

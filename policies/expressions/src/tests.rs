@@ -6,38 +6,16 @@
     reason = "tests"
 )]
 
-mod language;
-mod refused;
-
 use super::*;
+use sigwarden_guest::Network;
 use sigwarden_guest::testing::{self, RequestBuilder, Trial};
-use sigwarden_guest::{Erc20, FactKind, Network, Role, Scalar, facts_of};
 
-const EXAMPLE: &str = include_str!("../../fixtures/config.json");
+const EXAMPLE: &str = include_str!("../fixtures/config.json");
 
 /// A configuration of one rule that requires an expression.
 fn requires(formats: &str, expression: &str) -> String {
     let rule = serde_json::json!({"name": "r", "formats": [formats], "require": expression});
     serde_json::json!({"rules": [rule], "sets": {"friends": ["0x1111111111111111111111111111111111111111"]}}).to_string()
-}
-
-/// Whether an expression holds, or the code of why nobody can say.
-fn holds(expression: &str, request: &RequestBuilder) -> Result<bool, String> {
-    let request = request.clone().build();
-    let trial = |expression: &str| Trial::<Expressions>::new(&requires(&request.format, expression));
-    let mut trial = match trial(expression) {
-        // What does not depend on the request is refused by itself, and means the same beside something that does.
-        Err(problems) if problems[0].message.contains("whatever the request") => {
-            trial(&format!("request.now > 1 ? (\n{expression}\n) : request.now == 7"))
-        }
-        tried => tried,
-    }
-    .unwrap_or_else(|problems| panic!("{expression}: {problems:?}"));
-    match trial.evaluate(&request) {
-        Ok(_) => Ok(true),
-        Err(denied) if denied.codes() == ["required"] => Ok(false),
-        Err(denied) => Err(denied.denials()[0].message.clone()),
-    }
 }
 
 /// What is said of an expression that cannot be compiled.
@@ -113,9 +91,11 @@ fn every_rule_for_the_format_must_be_met_and_each_that_is_not_is_told() {
     );
     assert_eq!(denied.denials()[2].message, "rule `office` denies `request.caller != \"alice\"`");
     assert!(judged(&testing::evm_transfer().u256("evm.value", 4u64)).is_ok());
+    let unjudged = judged(&testing::evm_legacy().u256("evm.value", 4u64)).unwrap_err();
+    assert_eq!(unjudged.codes(), ["fault"]);
     assert_eq!(
-        judged(&testing::evm_legacy().u256("evm.value", 4u64)).unwrap_err().codes(),
-        ["fault"]
+        unjudged.denials()[0].message,
+        "rule `ratio` cannot be judged: a number is divided by 0 at character 3"
     );
     let message = judged(&testing::message(b"m")).unwrap_err();
     assert_eq!(message.codes(), ["no-rule"]);
@@ -187,4 +167,56 @@ fn what_is_compiled_is_in_the_digest() {
     assert_ne!(serde_json::to_string(&config).unwrap(), before);
     let manifest = sigwarden_guest::Exported::<Expressions>::describe();
     assert!(!manifest.config_schema.contains("program") && !manifest.config_schema.contains("places"));
+}
+
+#[test]
+fn a_rule_that_is_the_same_for_every_request_is_refused() {
+    for expression in [
+        "false",
+        "!true",
+        "1 == 2",
+        "evm.create && false",
+        "evm.value < 0",
+        "0 > evm.nonce",
+        "evm.chain_id == 1 && 2 * 3 > 6",
+        "\"a\" in [\"b\", \"c\"]",
+        "b\"abc\".startsWith(b\"b\")",
+        "evm.create ? false : 1 > 2",
+        "[1, 2].size() == 3",
+    ] {
+        let found = refused("evm/*", expression);
+        assert!(
+            found.starts_with("this is false whatever the request, so that every request in `evm/*` would be denied"),
+            "{expression}: {found}"
+        );
+    }
+    for expression in [
+        "1 < 2",
+        "evm.create || true",
+        "evm.value >= 0",
+        "0 <= evm.nonce",
+        "!false",
+        "true ? 7 % 2 == 1 : evm.create",
+    ] {
+        let found = refused("evm/*", expression);
+        assert!(found.contains("the rule says nothing"), "{expression}: {found}");
+    }
+    let denies = |expression: &str| {
+        let rule = serde_json::json!({"name": "r", "formats": ["evm/*"], "deny_if": expression});
+        let problems = Trial::<Expressions>::new(&serde_json::json!({ "rules": [rule] }).to_string()).err();
+        problems.map(|problems| (problems[0].path.clone(), problems[0].message.contains("would be denied")))
+    };
+    assert_eq!(denies("true"), Some(("rules[0].deny_if".to_owned(), true)));
+    assert_eq!(denies("1 > 2"), Some(("rules[0].deny_if".to_owned(), false)));
+    assert_eq!(denies("evm.create"), None);
+    // What depends on a request is left alone, and so is what lets a format through.
+    for expression in [
+        "true",
+        "evm.create || !evm.create",
+        "evm.value > 0",
+        "[1].all(n, n == evm.nonce)",
+        "1 / 0 == 1 || evm.create",
+    ] {
+        assert!(Trial::<Expressions>::new(&requires("evm/*", expression)).is_ok(), "{expression}");
+    }
 }

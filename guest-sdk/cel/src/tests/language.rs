@@ -88,7 +88,7 @@ fn every_fact_of_every_format_can_be_read_and_is_in_the_manifest() {
     let mut all: Vec<&str> = Vec::new();
     for format in FORMATS {
         for fact in facts_of(format) {
-            let path = names::written(fact.name);
+            let path = written(fact.name);
             let expression = match fact.kind {
                 FactKind::Text => format!("{path} != \"\""),
                 FactKind::Bytes { .. } => format!("size({path}) >= 1"),
@@ -98,16 +98,14 @@ fn every_fact_of_every_format_can_be_read_and_is_in_the_manifest() {
                 FactKind::TextList => format!("{path}.all(entry, entry != \"\")"),
                 FactKind::UnsignedList | FactKind::Unsigned256List => format!("{path}.all(entry, entry >= 1)"),
             };
-            assert!(
-                Trial::<Expressions>::new(&requires(format, &expression)).is_ok(),
-                "{format}: {expression}"
-            );
+            let compiled = Program::compile(&expression, &formats(format), &sets(), &mut Facts::default());
+            assert!(compiled.is_ok(), "{format}: {expression}");
             all.push(fact.name);
         }
     }
     all.sort_unstable();
     all.dedup();
-    let mut manifest = names::FACTS.to_vec();
+    let mut manifest = FACTS.to_vec();
     manifest.sort_unstable();
     assert_eq!(manifest, all);
 }
@@ -172,10 +170,7 @@ fn what_cannot_be_computed_denies_unless_something_else_decides() {
         ("[0, 1].all(n, 1 / n == 1)", "divided by 0"),
     ] {
         let found = holds(expression, &transfer).unwrap_err();
-        assert!(
-            found.starts_with("rule `r` cannot be judged") && found.contains(reason),
-            "{expression}: {found}"
-        );
+        assert!(found.contains(reason), "{expression}: {found}");
     }
     // CEL's && and || are the same both ways round.
     for (expression, expected) in [

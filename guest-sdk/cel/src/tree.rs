@@ -4,7 +4,7 @@
 use serde::Serialize;
 use sigwarden_guest::U256;
 
-/// A place in the table of facts that the rules read.
+/// A place in the table of facts that the programs read.
 pub(crate) type Slot = u16;
 
 /// True or false.
@@ -149,21 +149,4 @@ pub(crate) enum Item {
     Number(Number),
     Text(Text),
     Bytes(Bytes),
-}
-
-/// A rule's condition, and the facts that it reads, for messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Program {
-    pub(crate) condition: Boolean,
-    pub(crate) facts: Vec<Slot>,
-}
-
-impl Default for Program {
-    /// Before it is compiled: what refuses.
-    fn default() -> Self {
-        Self {
-            condition: Boolean::Constant(false),
-            facts: Vec::new(),
-        }
-    }
 }
