@@ -29,4 +29,5 @@ mod remote;
 mod request_ids;
 mod softhsm;
 mod start;
+mod traces;
 mod transports;

@@ -313,6 +313,7 @@ impl Deployment {
             fatal: Arc::clone(&self.fatal),
             counted: Arc::clone(&self.metrics),
             queued: Arc::clone(&self.queued),
+            traced: self.traces.is_some(),
             metrics: self.config.metrics_listen.map(|listen| server::MetricsParts {
                 listen,
                 pages: metrics::pages(self.told()),

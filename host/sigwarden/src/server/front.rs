@@ -7,6 +7,7 @@ use sigwarden_core::pipeline::{Asked, SignCall};
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Code, Operation, Pipeline, Refusal, Signed};
+use sigwarden_telemetry::trace::TraceParent;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, oneshot};
@@ -23,16 +24,19 @@ pub(super) struct Front {
     admissions: Arc<Admissions>,
     /// Batches that run at once: each may take threads of its own.
     batches: Arc<Semaphore>,
+    /// Traces are sent somewhere.
+    traced: bool,
 }
 
 impl Front {
-    pub(super) fn new(pipeline: Arc<Pipeline>, queue: Queue, clients: Clients, admissions: Admissions) -> Self {
+    pub(super) fn new(pipeline: Arc<Pipeline>, queue: Queue, clients: Clients, admissions: Admissions, traced: bool) -> Self {
         Self {
             pipeline,
             queue,
             clients: Arc::new(clients),
             admissions: Arc::new(admissions),
             batches: Arc::new(Semaphore::new(BATCHES)),
+            traced,
         }
     }
 
@@ -46,11 +50,17 @@ impl Front {
         self.queue.len()
     }
 
-    pub(super) async fn sign(&self, peer: Peer, call: SignCall) -> Result<Signed, Refusal> {
+    /// The trace that a client's request is part of, by its header `traceparent`; none if traces are sent nowhere.
+    pub(super) fn parent(&self, header: Option<&str>) -> Option<TraceParent> {
+        header.filter(|_| self.traced).and_then(TraceParent::parse)
+    }
+
+    pub(super) async fn sign(&self, peer: Peer, call: SignCall, parent: Option<TraceParent>) -> Result<Signed, Refusal> {
         let admitted = self.admit(&peer, &call, 1)?;
-        let alone = self.pipeline.goes_alone(&call);
+        // What is recorded on a thread meanwhile is of one trace.
+        let alone = parent.is_some() || self.pipeline.goes_alone(&call);
         let (sender, answer) = oneshot::channel();
-        let job = Job::Sign(Asked { peer, call }, Answer::new(sender, admitted));
+        let job = Job::Sign(Asked { peer, call }, parent, Answer::new(sender, admitted));
         self.run(job, alone, answer).await?
     }
 
@@ -108,7 +118,7 @@ impl Front {
     fn refuse_unqueued(&self, job: Job) -> Refusal {
         let full = || Refusal::new(Code::QueueFull, "as many requests wait as limits.queue allows; ask again later");
         let (peer, call) = match job {
-            Job::Sign(Asked { peer, call }, _) | Job::Decapsulate(peer, call, _) => (peer, call),
+            Job::Sign(Asked { peer, call }, ..) | Job::Decapsulate(peer, call, _) => (peer, call),
             Job::SignAll(asked, _) => {
                 for Asked { peer, call } in asked {
                     self.pipeline.refuse(peer, &call, full());

@@ -1,5 +1,6 @@
 //! Ethereum's JSON-RPC and Web3Signer's REST over HTTP/1.1, in front of `sigwarden-eth-rpc`, which knows what they say.
 
+use super::TRACEPARENT;
 use super::front::Front;
 use crate::config::ListenerKind;
 use http_body_util::{BodyExt, Full, Limited};
@@ -11,6 +12,7 @@ use sigwarden_core::pipeline::SignCall;
 use sigwarden_core::{Code, KeyState, Operation, RawSignature, Refusal, Role, Scheme};
 use sigwarden_eth_rpc::{Account, Ask, Endpoint, Health, Hosts, answer};
 use sigwarden_telemetry::Metrics;
+use sigwarden_telemetry::trace::TraceParent;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,7 +103,9 @@ impl JsonRpc {
         let health = || Health {
             checks: vec![("ledger", (self.sound)())],
         };
-        let ask = |ask| self.ask(peer.clone(), ask);
+        let header = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        let parent = self.front.parent(header);
+        let ask = |ask| self.ask(peer.clone(), ask, parent);
         let told = |method: &str, answered| self.metrics.json_rpc(method, answered);
         answer(&Request::from_parts(parts, body), &endpoint, health, ask, told).await
     }
@@ -119,7 +123,7 @@ impl JsonRpc {
             .collect())
     }
 
-    async fn ask(&self, peer: Peer, ask: Ask) -> Result<RawSignature, Refusal> {
+    async fn ask(&self, peer: Peer, ask: Ask, parent: Option<TraceParent>) -> Result<RawSignature, Refusal> {
         let call = SignCall {
             operation: Operation::Sign.name().to_owned(),
             key: ask.key,
@@ -129,7 +133,7 @@ impl JsonRpc {
             payload: ask.payload,
             received: Instant::now(),
         };
-        let signed = self.front.sign(peer, call).await?;
+        let signed = self.front.sign(peer, call, parent).await?;
         let first = signed.signatures.into_iter().next();
         first.ok_or_else(|| Refusal::new(Code::Internal, "a signature was made, and there is none"))
     }

@@ -10,7 +10,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sigwarden_telemetry::Metrics;
 use sigwarden_telemetry::http::respond;
 use sigwarden_telemetry::metrics::Listener;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -50,7 +49,9 @@ pub(super) async fn start(parts: Option<&MetricsParts>, metrics: Arc<Metrics>) -
                 let _held = (place, open);
                 let service = service_fn(move |request: Request<Incoming>| {
                     let pages = pages.clone();
-                    async move { Ok::<_, Infallible>(answer(&request, &pages)) }
+                    // A page takes milliseconds, and this thread is every client's.
+                    let answered = tokio::task::spawn_blocking(move || answer(&request, &pages));
+                    async move { answered.await }
                 });
                 let mut http = hyper::server::conn::http1::Builder::new();
                 http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(SCRAPE);

@@ -62,6 +62,9 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 /// Streams that a client may open and reset before they are handled (the "rapid reset" attack, CVE-2023-44487); h2's default is 20.
 const PENDING_RESETS_MAX: usize = 20;
 
+/// The header that names a client's trace (W3C Trace Context).
+const TRACEPARENT: &str = "traceparent";
+
 /// How the ledger is, for `Health`.
 #[derive(Debug, Clone, Default)]
 pub struct Condition {
@@ -101,6 +104,8 @@ pub struct Parts {
     pub counted: Arc<sigwarden_telemetry::Metrics>,
     /// Told of how many requests wait for a thread.
     pub queued: Arc<AtomicU64>,
+    /// Traces are sent somewhere: a client's `traceparent` is read.
+    pub traced: bool,
     /// Metrics, if they are told.
     pub metrics: Option<MetricsParts>,
     /// How much clients may ask for, where they have a bound.
@@ -189,7 +194,13 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
     );
     let pool = pool.map_err(ServeError::Threads)?;
     let admissions = Admissions::new(&parts.admissions);
-    let front = Front::new(Arc::clone(&parts.pipeline), pool.queue(), parts.clients.clone(), admissions);
+    let front = Front::new(
+        Arc::clone(&parts.pipeline),
+        pool.queue(),
+        parts.clients.clone(),
+        admissions,
+        parts.traced,
+    );
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)

@@ -16,6 +16,7 @@ use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Pipeline, Refusal, Signed};
 use sigwarden_telemetry::Metrics;
+use sigwarden_telemetry::trace::{TraceParent, under};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,8 +52,8 @@ impl<T> Answer<T> {
 
 /// One request, and where its answer goes.
 pub(super) enum Job {
-    /// Sign.
-    Sign(Asked, Answer<Result<Signed, Refusal>>),
+    /// Sign; under a trace only by itself.
+    Sign(Asked, Option<TraceParent>, Answer<Result<Signed, Refusal>>),
     /// Sign many; the answers are in their order.
     SignAll(Vec<Asked>, Answer<Vec<Result<Signed, Refusal>>>),
     /// Decapsulate.
@@ -298,8 +299,8 @@ fn run(taken: Vec<Job>, place: Place<'_>, pipeline: &Pipeline, judges: usize) {
         let mut together = Vec::with_capacity(taken.len());
         for job in taken {
             match job {
-                Job::Sign(asked, answer) => together.push((asked, answer)),
-                other @ (Job::SignAll(..) | Job::Decapsulate(..) | Job::PublicKey(..) | Job::ListKeys(..)) => {
+                Job::Sign(asked, None, answer) => together.push((asked, answer)),
+                other @ (Job::Sign(..) | Job::SignAll(..) | Job::Decapsulate(..) | Job::PublicKey(..) | Job::ListKeys(..)) => {
                     return alone(other, place, pipeline, judges);
                 }
             }
@@ -321,10 +322,10 @@ fn run(taken: Vec<Job>, place: Place<'_>, pipeline: &Pipeline, judges: usize) {
 
 fn alone(job: Job, place: Place<'_>, pipeline: &Pipeline, cores: usize) {
     match job {
-        Job::Sign(Asked { peer, call }, answer) => {
+        Job::Sign(Asked { peer, call }, parent, answer) => {
             // It may wait for its backend: the pipeline's own permits bound how many judge.
             drop(place);
-            answer.send(told(pipeline.sign(peer, call)));
+            answer.send(told(under(parent, || pipeline.sign(peer, call))));
         }
         Job::SignAll(asked, answer) => {
             let answers: Vec<_> = asked.iter().map(|_| Mutex::new(None)).collect();

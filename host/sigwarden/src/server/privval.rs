@@ -139,7 +139,7 @@ impl Link {
             payload,
             received: Instant::now(),
         };
-        let signed = match self.front.sign(peer, call).await {
+        let signed = match self.front.sign(peer, call, None).await {
             Ok(signed) => signed,
             Err(refusal) => return refused(&refusal),
         };

@@ -2,7 +2,7 @@
 
 use super::connection::ConnectedPeer;
 use super::front::Front;
-use super::{Condition, Parts, to_status};
+use super::{Condition, Parts, TRACEPARENT, to_status};
 use crate::fatal::Fatal;
 use crate::proto;
 use secrecy::ExposeSecret;
@@ -12,6 +12,7 @@ use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Code, Format, Network, Operation, Refusal, Signed};
 use sigwarden_protocol::to_wire;
+use sigwarden_telemetry::trace::TraceParent;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc};
@@ -40,6 +41,11 @@ impl Signer {
             backends: parts.backends.clone(),
             streamed_at_once: usize::try_from(parts.limits.streams_per_connection).unwrap_or(1).max(1),
         }
+    }
+
+    fn parent_of<T>(&self, request: &Request<T>) -> Option<TraceParent> {
+        let header = request.metadata().get(TRACEPARENT);
+        self.front.parent(header.and_then(|value| value.to_str().ok()))
     }
 }
 
@@ -78,7 +84,12 @@ impl proto::signer_server::Signer for Signer {
     async fn sign(&self, request: Request<proto::SignRequest>) -> Result<Response<proto::SignResponse>, Status> {
         let received = Instant::now();
         let peer = peer_of(&request)?;
-        let signed = self.front.sign(peer, call(request.into_inner(), received)).await.map_err(refused)?;
+        let parent = self.parent_of(&request);
+        let signed = self
+            .front
+            .sign(peer, call(request.into_inner(), received), parent)
+            .await
+            .map_err(refused)?;
         Ok(Response::new(response(signed)))
     }
 
@@ -105,10 +116,11 @@ impl proto::signer_server::Signer for Signer {
 
     async fn sign_stream(&self, request: Request<Streaming<proto::SignRequest>>) -> Result<Response<Self::SignStreamStream>, Status> {
         let peer = peer_of(&request)?;
+        let parent = self.parent_of(&request);
         let (answers, stream) = mpsc::channel(1);
         tokio::spawn(streamed(
             self.front.clone(),
-            peer,
+            (peer, parent),
             request.into_inner(),
             answers,
             self.streamed_at_once,
@@ -181,7 +193,7 @@ impl proto::signer_server::Signer for Signer {
 /// Takes requests from a stream as long as somebody takes the answers. Each that was taken is executed to its end.
 async fn streamed(
     front: Front,
-    peer: Peer,
+    (peer, parent): (Peer, Option<TraceParent>),
     mut requests: Streaming<proto::SignRequest>,
     answers: mpsc::Sender<Result<proto::SignResult, Status>>,
     at_once: usize,
@@ -202,7 +214,7 @@ async fn streamed(
         };
         let (front, peer, answers) = (front.clone(), peer.clone(), answers.clone());
         tokio::spawn(async move {
-            let signed = front.sign(peer, call(request, Instant::now())).await;
+            let signed = front.sign(peer, call(request, Instant::now()), parent).await;
             // A client that is gone is told nothing.
             drop(answers.send(Ok(result(index, signed))).await);
             drop(place);

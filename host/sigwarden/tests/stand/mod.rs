@@ -160,6 +160,7 @@ impl Stand {
                 network: Network::Devnet,
             })),
             queued: Arc::default(),
+            traced: false,
             admissions: BTreeMap::new(),
             listeners: Vec::new(),
             privvals: Vec::new(),
