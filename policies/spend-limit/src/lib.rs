@@ -67,17 +67,11 @@ impl Policy for SpendLimit {
 
     fn prepare(config: &mut Config) -> Result<(), Vec<Problem>> {
         let mut problems = Problems::new();
-        problems.when(
-            config.limits.len() > LIMITS_MAX,
-            "limits",
-            "the host allows 32 state calls, so 32 limits",
-        );
+        let many = config.limits.len() > LIMITS_MAX;
+        problems.when(many, "limits", "the host allows 32 state calls, so 32 limits");
         let both = config.dangerous_allow_any_contract && !config.contracts.is_empty();
-        problems.when(
-            both,
-            "contracts",
-            "`dangerous_allow_any_contract` makes this list mean nothing; keep one",
-        );
+        let message = "`dangerous_allow_any_contract` makes this list mean nothing; keep one";
+        problems.when(both, "contracts", message);
         for index in 0..config.limits.len() {
             let (earlier, rest) = config.limits.split_at_mut(index);
             let Some(limit) = rest.first_mut() else { continue };
