@@ -350,8 +350,10 @@ impl Pipeline {
             };
         };
         if !alone {
-            // The policies see what the one before left.
+            // The policies see what the one before left, and no time before it: a limit that was taken from meanwhile would look used up.
             request.snapshot = self.parts.ledger.snapshot();
+            let view = Arc::make_mut(&mut request.view);
+            view.now_ms = view.now_ms.max(request.snapshot.high_water_ms);
         }
         Ok(Some(place))
     }

@@ -82,8 +82,8 @@ pub struct Maps {
     pub storage: imbl::HashMap<StateName, Stored>,
     /// Policy instances that ever ran, with what they ran.
     pub policies: imbl::HashMap<Arc<str>, PolicyInstance>,
-    /// Request ids that clients gave.
-    pub requests: imbl::HashMap<RequestTag, Arc<Remembered>>,
+    /// Request ids that clients gave. Ordered: of a million, a hash map's nodes take three times the memory.
+    pub requests: imbl::OrdMap<RequestTag, Arc<Remembered>>,
     /// The same by age, oldest first.
     pub requests_by_age: imbl::OrdSet<(u64, RequestTag)>,
     /// The latest time of any record, milliseconds since the Unix epoch.

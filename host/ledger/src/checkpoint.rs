@@ -4,8 +4,7 @@
 use crate::checkpoint_read::{read, row_hash};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::OpenError;
-use crate::frame::FORMAT;
-use crate::rows;
+use crate::rows::{self, Touched};
 use crate::segment::TEMPORARY;
 use redb::{Database, StorageBackend, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,10 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+
+/// The version of its rows. 2: request ids by their time, so that new ones lie side by side; one of version 1 is read, and written whole
+/// the next time.
+pub(crate) const FORMAT: u32 = 2;
 
 /// Its file, in the state directory.
 pub(crate) const FILE: &str = "checkpoint.redb";
@@ -76,34 +79,38 @@ impl Meta {
 /// Which rows have changed since the last checkpoint.
 #[derive(Debug)]
 pub(crate) enum Dirty {
-    /// Those that these effects touched.
-    Effects(Vec<Effect>),
+    /// These.
+    Rows(Vec<Touched>),
     /// All of them, maybe.
     All,
 }
 
 impl Dirty {
-    /// Beyond this many effects it is cheaper to write every row: bounds the memory of a long catch-up.
+    /// Beyond this many it is cheaper to write every row: bounds the memory of a long catch-up.
     const MAX: usize = 100_000;
 
     /// Nothing has changed.
-    pub(crate) const NOTHING: Self = Self::Effects(Vec::new());
+    pub(crate) const NOTHING: Self = Self::Rows(Vec::new());
 
-    /// How many effects, at least.
+    /// How many, at least; a row may be counted more than once.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Effects(effects) => effects.len(),
+            Self::Rows(rows) => rows.len(),
             Self::All => Self::MAX,
         }
     }
 
-    /// Notes one more.
-    pub(crate) fn push(&mut self, effect: Effect) {
+    /// Applies an effect to the state, and notes what it touches.
+    pub(crate) fn apply(&mut self, effect: Effect, state: &mut State) {
+        if let (Self::Rows(rows), Some(row)) = (&mut *self, Touched::leaves(&effect, state)) {
+            rows.push(row);
+        }
+        state.apply(&effect);
         match self {
             // It may have touched any bucket.
-            Self::Effects(_) if matches!(effect, Effect::ClockAccepted { .. }) => *self = Self::All,
-            Self::Effects(effects) if effects.len() < Self::MAX => effects.push(effect),
-            Self::Effects(_) => *self = Self::All,
+            Self::Rows(_) if matches!(effect, Effect::ClockAccepted { .. }) => *self = Self::All,
+            Self::Rows(rows) if rows.len() < Self::MAX => rows.push(Touched::By(effect)),
+            Self::Rows(_) => *self = Self::All,
             Self::All => {}
         }
     }
@@ -168,17 +175,16 @@ impl Checkpoint {
 
     /// Brings it to `state`, durably. `meta` says what that is of; its sum is not looked at.
     pub(crate) fn write(&mut self, state: &State, dirty: &Dirty, mut meta: Meta) -> Result<(), Trouble> {
+        let dirty = if self.meta.format < FORMAT { &Dirty::All } else { dirty };
         let rows: BTreeMap<Vec<u8>, Option<Vec<u8>>> = match dirty {
-            Dirty::Effects(effects) => effects
-                .iter()
-                .map(|effect| rows::of_effect(effect, state))
-                .collect::<Result<_, _>>(),
+            Dirty::Rows(rows) => rows.iter().filter_map(|row| row.now(state).transpose()).collect::<Result<_, _>>(),
             Dirty::All => rows::all(state).collect(),
         }
         .map_err(Trouble::damaged)?;
+        meta.format = FORMAT;
         meta.high_water_ms = state.high_water_ms;
         meta.sum = match dirty {
-            Dirty::Effects(_) => self.meta.sum,
+            Dirty::Rows(_) => self.meta.sum,
             Dirty::All => 0,
         };
         self.commit(rows, matches!(dirty, Dirty::All), &mut meta)?;

@@ -1,7 +1,6 @@
 //! Reads a checkpoint: what it says of itself, then its rows, on every core if there are many.
 
-use crate::checkpoint::{META, META_KEY, Meta, ROWS, Trouble, Version};
-use crate::frame::FORMAT;
+use crate::checkpoint::{FORMAT, META, META_KEY, Meta, ROWS, Trouble, Version};
 use crate::in_order::in_order;
 use crate::rows::Entry;
 use redb::{Database, ReadableDatabase, ReadableTable};

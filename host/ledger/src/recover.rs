@@ -289,8 +289,7 @@ impl Replay {
                 *caught_up += 1;
                 state.note_time(change.time_ms);
                 for effect in change.effects {
-                    state.apply(&effect);
-                    dirty.push(effect);
+                    dirty.apply(effect, state);
                 }
             }
             Ok(())

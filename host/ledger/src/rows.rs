@@ -56,20 +56,54 @@ const BUCKET: u8 = b'b';
 const WATERMARK: u8 = b'w';
 const STORED: u8 = b's';
 const POLICY: u8 = b'p';
-const REQUEST: u8 = b'r';
+/// A request id, in the first version: by its tag alone, so that no two of a second lay on one page.
+const REQUEST_1: u8 = b'r';
+/// A request id: its time, then its tag.
+const REQUEST: u8 = b't';
 
-/// The row that an effect touched, as it is in `state`.
-pub(crate) fn of_effect(effect: &Effect, state: &State) -> Result<Row, serde_json::Error> {
-    match effect {
-        Effect::Bucket { instance, name, .. } => Ok(bucket(state, &state_name(instance, name))),
-        Effect::Watermark { instance, name, .. } => watermark(state, &state_name(instance, name)),
-        Effect::Store { instance, name, .. } => Ok(stored(state, &state_name(instance, name))),
-        Effect::Floor { key, .. } | Effect::FloorSignature { key, .. } => floor(state, key),
-        Effect::Use { key } | Effect::KeyPinned { key, .. } | Effect::KeyState { key, .. } => key_row(state, key),
-        Effect::PolicyInstance { instance, .. } => policy(state, instance),
-        // All rows are written after this one.
-        Effect::ClockAccepted { .. } => Ok((Vec::new(), None)),
-        Effect::Request { tag, .. } | Effect::RequestSigned { tag, .. } | Effect::RequestForgotten { tag } => request(state, *tag),
+/// Which row has changed.
+#[derive(Debug)]
+pub(crate) enum Touched {
+    /// The one that this effect is about.
+    By(Effect),
+    /// A request id's that was remembered at that time, and is not any more.
+    Left { tag: RequestTag, at_ms: u64 },
+}
+
+impl Touched {
+    /// A row that the effect leaves behind; asked before it is applied.
+    pub(crate) fn leaves(effect: &Effect, state: &State) -> Option<Self> {
+        let (Effect::RequestForgotten { tag } | Effect::Request { tag, .. }) = effect else {
+            return None;
+        };
+        let at_ms = state.requests.get(tag)?.at_ms;
+        Some(Self::Left { tag: *tag, at_ms })
+    }
+
+    /// The row as it is in `state`; none if another one tells of it.
+    pub(crate) fn now(&self, state: &State) -> Result<Option<Row>, serde_json::Error> {
+        let effect = match self {
+            Self::By(effect) => effect,
+            Self::Left { tag, at_ms } => return request(state, *tag, *at_ms).map(Some),
+        };
+        match effect {
+            Effect::Bucket { instance, name, .. } => Ok(bucket(state, &state_name(instance, name))),
+            Effect::Watermark { instance, name, .. } => watermark(state, &state_name(instance, name)),
+            Effect::Store { instance, name, .. } => Ok(stored(state, &state_name(instance, name))),
+            Effect::Floor { key, .. } | Effect::FloorSignature { key, .. } => floor(state, key),
+            Effect::Use { key } | Effect::KeyPinned { key, .. } | Effect::KeyState { key, .. } => key_row(state, key),
+            Effect::PolicyInstance { instance, .. } => policy(state, instance),
+            // All rows are written after this one.
+            Effect::ClockAccepted { .. } => return Ok(None),
+            Effect::Request { tag, at_ms, .. } => request(state, *tag, *at_ms),
+            Effect::RequestSigned { tag, .. } => match state.requests.get(tag) {
+                Some(remembered) => request(state, *tag, remembered.at_ms),
+                None => return Ok(None),
+            },
+            // It left its row, or there was none.
+            Effect::RequestForgotten { .. } => return Ok(None),
+        }
+        .map(Some)
     }
 }
 
@@ -81,7 +115,7 @@ pub(crate) fn all(state: &State) -> impl Iterator<Item = Result<Row, serde_json:
     let watermarks = state.watermarks.keys().map(|name| watermark(state, name));
     let storage = state.storage.keys().map(|name| Ok(stored(state, name)));
     let policies = state.policies.keys().map(|instance| policy(state, instance));
-    let requests = state.requests.keys().map(|tag| request(state, *tag));
+    let requests = state.requests_by_age.iter().map(|(at_ms, tag)| request(state, *tag, *at_ms));
     keys.chain(floors)
         .chain(buckets)
         .chain(watermarks)
@@ -158,7 +192,8 @@ fn policy(state: &State, instance: &Arc<str>) -> Result<Row, serde_json::Error> 
     Ok((tagged(POLICY, instance.as_bytes()), value))
 }
 
-fn request(state: &State, tag: RequestTag) -> Result<Row, serde_json::Error> {
+/// The row of an id that was given at that time: gone if it was forgotten, or given again since.
+fn request(state: &State, tag: RequestTag, at_ms: u64) -> Result<Row, serde_json::Error> {
     let row = |remembered: &Remembered| {
         serde_json::to_vec(&RequestRow {
             version: remembered.version,
@@ -169,8 +204,11 @@ fn request(state: &State, tag: RequestTag) -> Result<Row, serde_json::Error> {
             signatures: remembered.signatures.clone(),
         })
     };
-    let value = state.requests.get(&tag).map(|remembered| row(remembered)).transpose()?;
-    Ok((tagged(REQUEST, &tag.0), value))
+    let remembered = state.requests.get(&tag).filter(|remembered| remembered.at_ms == at_ms);
+    let value = remembered.map(|remembered| row(remembered)).transpose()?;
+    let mut key = tagged(REQUEST, &at_ms.to_be_bytes());
+    key.extend_from_slice(&tag.0);
+    Ok((key, value))
 }
 
 /// An entry of the state, read from its row.
@@ -218,8 +256,12 @@ impl Entry {
                 };
                 Self::Policy(std::str::from_utf8(name).ok()?.into(), ran)
             }
-            REQUEST => {
+            REQUEST | REQUEST_1 => {
                 let row: RequestRow = serde_json::from_slice(value).ok()?;
+                let name = match *tag {
+                    REQUEST => name.strip_prefix(&row.at_ms.to_be_bytes())?,
+                    _ => name,
+                };
                 let remembered = Remembered {
                     version: row.version,
                     identity: row.identity,
@@ -269,29 +311,4 @@ fn read_name(bytes: &[u8]) -> Option<StateName> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-    use crate::testing;
-
-    #[test]
-    fn every_kind_of_entry_comes_back_and_a_removed_one_does_not() {
-        let mut state = State::default();
-        let effects = testing::one_of_each();
-        for effect in &effects {
-            state.apply(effect);
-        }
-        let mut again = State::default();
-        for row in all(&state) {
-            let (key, value) = row.unwrap();
-            Entry::read(&key, &value.unwrap()).unwrap().put(again.maps_mut());
-        }
-        testing::assert_same(&again, &state);
-        assert!(again.storage.values().all(|stored| stored.version != 0));
-
-        let removal = testing::removal();
-        state.apply(&removal);
-        assert_eq!(of_effect(&removal, &state).unwrap().1, None);
-        assert!(Entry::read(b"zx", b"").is_none());
-    }
-}
+mod tests;

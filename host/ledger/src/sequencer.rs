@@ -141,8 +141,7 @@ impl Sequencer {
             self.state.note_time(now_ms);
         }
         for effect in effects {
-            self.state.apply(&effect);
-            self.dirty.push(effect);
+            self.dirty.apply(effect, &mut self.state);
         }
         Ok(sequence)
     }

@@ -219,6 +219,7 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<Memory>,
     pub(crate) backend: Arc<FakeBackend>,
     pub(crate) clock: Arc<AtomicU64>,
+    pub(crate) clock_reads: Arc<AtomicU64>,
     pub(crate) boot_clock: Arc<AtomicU64>,
     pub(crate) evaluations: Arc<AtomicU64>,
 }
@@ -316,6 +317,8 @@ impl World {
         let clock = Arc::new(AtomicU64::new(NOW));
         let boot_clock = Arc::new(AtomicU64::new(NOW));
         let (read, boot) = (Arc::clone(&clock), Arc::clone(&boot_clock));
+        let clock_reads = Arc::new(AtomicU64::new(0));
+        let reads = Arc::clone(&clock_reads);
         let evaluations = Arc::new(AtomicU64::new(0));
         let policies = PolicySet {
             bindings,
@@ -330,7 +333,10 @@ impl World {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             backends: BTreeMap::from([("fake".to_owned(), Arc::clone(&backend) as Arc<dyn Backend>)]),
             decode,
-            clock: Arc::new(move || read.load(Ordering::SeqCst)),
+            clock: Arc::new(move || {
+                reads.fetch_add(1, Ordering::SeqCst);
+                read.load(Ordering::SeqCst)
+            }),
             boot_clock: Arc::new(move || boot.load(Ordering::SeqCst)),
             limits: Limits {
                 deadline: limits.deadline.max(Duration::from_millis(1)),
@@ -343,6 +349,7 @@ impl World {
             ledger,
             backend,
             clock,
+            clock_reads,
             boot_clock,
             evaluations,
         }

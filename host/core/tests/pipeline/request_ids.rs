@@ -2,8 +2,11 @@
 
 use crate::fakes::{Hardware, NOW, World, allow, deny, message, report, vote};
 use sigwarden_core::ledger::{Commitment, Entry};
-use sigwarden_core::policy::Verdict;
+use sigwarden_core::limit::Take;
+use sigwarden_core::policy::{Job, Verdict};
 use sigwarden_core::request_id::KEPT_MS;
+use sigwarden_core::staging::Staging;
+use sigwarden_core::state::Effect;
 use sigwarden_core::{BackendFailure, Code, Refusal, SignCall, Signed};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -220,6 +223,60 @@ fn a_request_does_not_wait_longer_than_its_deadline_for_the_one_in_flight() {
         there.wait();
         assert!(first.join().unwrap().is_ok());
     });
+}
+
+/// Meanwhile others took from a limit: seen with the new state and the old time, it would look used up.
+#[test]
+fn a_request_that_waited_sees_no_time_before_the_state_that_it_sees() {
+    const WAITED_MS: u64 = 3_000;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&seen);
+    let world = World::new(vec![Box::new(move |job: &Job| {
+        note.lock().unwrap().push((job.request.now_ms, job.snapshot.high_water_ms));
+        let mut staging = Staging::new(job.snapshot.clone(), "p0".into(), job.request.now_ms);
+        match staging.take("all", 1, 1_000, 1_000) {
+            Ok(Take::Taken(..)) => report(Verdict::Allow(None)),
+            _ => deny("exceeded")(job),
+        }
+    })]);
+    for send in [World::send as fn(&World, &str, &str) -> _, World::send_vote] {
+        let (here, there) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let (reached, go_on) = (Arc::clone(&here), Arc::clone(&there));
+        *world.backend.0.lock().unwrap() = Hardware::SignsAfter(Arc::new(move || {
+            reached.wait();
+            go_on.wait();
+        }));
+        let reads = || world.clock_reads.load(Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| send(&world, "7/100/a", "1"));
+            here.wait();
+            let before = reads();
+            let second = scope.spawn(|| send(&world, "7/100/a", "1"));
+            while reads() == before {
+                std::thread::yield_now();
+            }
+            // The second has its time now, and waits; others empty the bucket of a later second.
+            world.clock.fetch_add(WAITED_MS, Ordering::SeqCst);
+            world.boot_clock.fetch_add(WAITED_MS, Ordering::SeqCst);
+            let now = world.clock.load(Ordering::SeqCst);
+            let mut state = world.ledger.state.lock().unwrap();
+            state.note_time(now);
+            state.apply(&Effect::Bucket {
+                instance: "p0".into(),
+                name: "all".into(),
+                arrival_ns: (now + 500) * 1_000_000,
+            });
+            drop(state);
+            there.wait();
+            let first: Signed = first.join().unwrap().unwrap();
+            let second: Signed = second.join().unwrap().unwrap();
+            assert_eq!((second.replay, &second.signatures), (true, &first.signatures));
+        });
+    }
+    let seen = seen.lock().unwrap();
+    let times: Vec<u64> = seen.iter().map(|(now_ms, _)| *now_ms).collect();
+    assert_eq!(times, [NOW, NOW + WAITED_MS, NOW + WAITED_MS, NOW + 2 * WAITED_MS]);
+    assert!(seen.iter().all(|(now_ms, high_water_ms)| now_ms >= high_water_ms));
 }
 
 #[test]

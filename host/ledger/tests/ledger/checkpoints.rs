@@ -2,11 +2,15 @@
 
 use crate::recovery::{copied, crashed, frames, open, quick, refused, segments};
 use crate::world::{ACCOUNT, Rule, VALIDATOR, World, settings};
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sigwarden_core::Code;
 use sigwarden_ledger::{OpenError, Settings};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
 
 /// Opens as an operator who asks for a new checkpoint.
 fn rebuild(dir: &Path) -> Result<World, OpenError> {
@@ -92,7 +96,6 @@ fn an_alien_history_under_the_checkpoint_does_not_start() {
 
 #[test]
 fn a_checkpoint_of_a_newer_format_does_not_start_and_is_left_as_it_is() {
-    const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
     let dir = crashed(3);
     let file = dir.path().join("checkpoint.redb");
     let meta = || {
@@ -102,7 +105,7 @@ fn a_checkpoint_of_a_newer_format_does_not_start_and_is_left_as_it_is() {
     };
     let own = String::from_utf8(meta()).unwrap();
     // What comes with a newer format is not known: only its number is read.
-    let newer = own.replacen("\"format\":1,", "\"format\":2,\"more\":[],", 1);
+    let newer = own.replacen("\"format\":2,", "\"format\":3,\"more\":[],", 1);
     assert_ne!(own, newer);
     let database = Database::open(&file).unwrap();
     let transaction = database.begin_write().unwrap();
@@ -113,7 +116,7 @@ fn a_checkpoint_of_a_newer_format_does_not_start_and_is_left_as_it_is() {
     let log: Vec<_> = segments(dir.path()).iter().map(|path| fs::read(path).unwrap()).collect();
     let error = refused(dir.path());
     assert!(
-        matches!(&error, OpenError::NewerFormat { file: named, found: 2, known: 1 } if *named == file),
+        matches!(&error, OpenError::NewerFormat { file: named, found: 3, known: 2 } if *named == file),
         "{error}"
     );
     assert!(error.to_string().contains("use the version that wrote it"), "{error}");
@@ -121,5 +124,72 @@ fn a_checkpoint_of_a_newer_format_does_not_start_and_is_left_as_it_is() {
     let now: Vec<_> = segments(dir.path()).iter().map(|path| fs::read(path).unwrap()).collect();
     assert!(log == now, "nothing was written");
     // A rebuilt one would know less than the newer version does.
-    assert!(matches!(rebuild(dir.path()).err(), Some(OpenError::NewerFormat { found: 2, .. })));
+    assert!(matches!(rebuild(dir.path()).err(), Some(OpenError::NewerFormat { found: 3, .. })));
+}
+
+/// As the first version of the format wrote it: request ids by their tags alone.
+fn write_as_version_1(file: &Path) {
+    let database = Database::open(file).unwrap();
+    let rows: Vec<(Vec<u8>, Vec<u8>)> = {
+        let table = database.begin_read().unwrap().open_table(ROWS).unwrap();
+        let rows = table.iter().unwrap().map(|row| row.unwrap());
+        rows.map(|(key, value)| (key.value().to_vec(), value.value().to_vec())).collect()
+    };
+    let transaction = database.begin_write().unwrap();
+    let mut sum: u64 = 0;
+    transaction.delete_table(ROWS).unwrap();
+    {
+        let mut table = transaction.open_table(ROWS).unwrap();
+        for (mut key, value) in rows {
+            if key[0] == b't' {
+                key.splice(..9, [b'r']);
+            }
+            let hash = blake3::hash(&[&(key.len() as u64).to_be_bytes()[..], &key, &value].concat());
+            sum = sum.wrapping_add(u64::from_be_bytes(hash.as_bytes()[..8].try_into().unwrap()));
+            table.insert(key.as_slice(), value.as_slice()).unwrap();
+        }
+        let mut table = transaction.open_table(META).unwrap();
+        let mut meta: serde_json::Value = serde_json::from_slice(table.get("meta").unwrap().unwrap().value()).unwrap();
+        meta["format"] = 1.into();
+        meta["sum"] = sum.into();
+        table.insert("meta", serde_json::to_vec(&meta).unwrap().as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
+fn letters_and_format(file: &Path) -> (BTreeSet<char>, u64) {
+    let database = Database::open(file).unwrap();
+    let transaction = database.begin_read().unwrap();
+    let table = transaction.open_table(ROWS).unwrap();
+    let letters = table.iter().unwrap().map(|row| char::from(row.unwrap().0.value()[0])).collect();
+    let table = transaction.open_table(META).unwrap();
+    let meta: serde_json::Value = serde_json::from_slice(table.get("meta").unwrap().unwrap().value()).unwrap();
+    (letters, meta["format"].as_u64().unwrap())
+}
+
+#[test]
+fn a_checkpoint_of_the_first_version_is_read_and_becomes_one_of_the_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("checkpoint.redb");
+    let world = World::create(quick(), dir.path(), Rule::Allow);
+    let signed: Vec<_> = (0..5).map(|n| world.message_as(&format!("id-{n}"), &[n]).unwrap()).collect();
+    world.ledger.close().unwrap();
+    drop(world);
+    let (letters, format) = letters_and_format(&file);
+    assert!(letters.contains(&'t') && !letters.contains(&'r') && format == 2);
+    write_as_version_1(&file);
+    let (letters, format) = letters_and_format(&file);
+    assert!(letters.contains(&'r') && !letters.contains(&'t') && format == 1);
+
+    for _ in 0..2 {
+        let world = open(dir.path()).unwrap();
+        for (n, signed) in (0..5).zip(&signed) {
+            let again = world.message_as(&format!("id-{n}"), &[n]).unwrap();
+            assert_eq!((again.replay, &again.signatures), (true, &signed.signatures));
+        }
+        world.ledger.close().unwrap();
+        drop(world);
+        let (letters, format) = letters_and_format(&file);
+        assert!(letters.contains(&'t') && !letters.contains(&'r') && format == 2, "{letters:?}");
+    }
 }
