@@ -1,5 +1,6 @@
 //! Callers over mutual TLS; batches and streams; bounds of a client; health pages.
 
+mod attacks;
 mod certificates;
 
 use crate::common::node;

@@ -17,11 +17,20 @@ pub enum DialError {
     #[error("nobody took the connection within {0:?}")]
     Slow(Duration),
     /// Nobody listens, or nobody may connect.
-    #[error("no connection: {0}; does the node run, with this address as its priv_validator_laddr?")]
+    #[error("no connection: {0}; {remedy}", remedy = remedy(.0))]
     Connect(io::Error),
     /// Somebody listens, but there is no SecretConnection.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "this user may not write to the node's socket: give both a group, and the node a umask of 0007 (docs/deploy-cometbft.md)"
+        }
+        _ => "does the node run, with this address as its priv_validator_laddr?",
+    }
 }
 
 /// A connection with a node.

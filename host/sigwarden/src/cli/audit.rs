@@ -62,6 +62,7 @@ fn row(line: &str, output: &Output) -> Vec<String> {
         .iter()
         .filter_map(|name| of_body(name))
         .collect();
+    what.extend(position(&body));
     if let Some(count) = body
         .get("signatures")
         .and_then(Value::as_array)
@@ -79,6 +80,16 @@ fn row(line: &str, output: &Output) -> Vec<String> {
         output.style(style, &kind),
         what.join("  "),
     ]
+}
+
+/// Where a consensus message stands: height, round and step, or view and step.
+fn position(body: &Value) -> Option<String> {
+    let position = body.get("consensus")?.get("position")?;
+    let parts = position.as_array()?.iter().map(|part| match part.as_str() {
+        Some(text) => visible(text),
+        None => visible(&part.to_string()),
+    });
+    Some(format!("at {}", parts.collect::<Vec<_>>().join("/")))
 }
 
 /// A text with everything escaped that a terminal would obey or hide (C0, C1, bidirectional and zero-width marks): callers choose the

@@ -22,8 +22,9 @@ pub(super) fn start(cli: &Cli) {
         | Command::Certs(_)
         | Command::Docs(_) => "warn",
     };
-    // The transport's own lines quote headers and frames at `debug`; they stay out unless asked for by name.
-    let with_quiet_transport = |level: &str| format!("{level},h2=warn,hyper=warn,tonic=warn,tower=warn");
+    // The transport's own lines quote headers and frames at `debug`, and at `warn` h2 has a line for each frame that a peer should not have
+    // sent, with which one connection could fill a disk. They stay out unless asked for by name: what is asked comes last, and wins.
+    let with_quiet_transport = |level: &str| format!("h2=off,hyper=error,tonic=warn,tower=warn,{level}");
     let asked = cli.log.as_deref().unwrap_or(default);
     let (filter, wrong) = match EnvFilter::try_new(with_quiet_transport(asked)) {
         Ok(filter) => (filter, None),

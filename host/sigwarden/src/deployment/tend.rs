@@ -1,5 +1,5 @@
 //! What a running daemon tends to: secrets that have been in memory long enough, tokens that were caught lying, certificates that
-//! were replaced.
+//! were replaced, memory that nobody needs any more.
 
 use super::backends::Backends;
 use super::ticker::Ticker;
@@ -17,6 +17,9 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often shadow policies are shown what was answered: at ten thousand requests a second two hundred wait, a fifth of what may.
 const SHADOWS_EVERY: Duration = Duration::from_millis(20);
 
+/// Below this much memory of its own a daemon is at rest, and there is nothing to give back.
+const AT_REST_BYTES: u64 = 96 * 1024 * 1024;
+
 /// Starts to tend.
 ///
 /// # Errors
@@ -33,10 +36,28 @@ pub(super) fn start(
     // Apart: a suspension may wait for another command, and a secret's time does not.
     let evict = Ticker::start("evict", EVERY, move || evicting.evict())?;
     let renewing = Arc::clone(&backends);
-    let renew = Ticker::start("renew", watch, move || renew(&renewing))?;
+    let renew = Ticker::start("renew", watch, move || {
+        renew(&renewing);
+        release();
+    })?;
     let mut told = BTreeSet::new();
     let tend = Ticker::start("tend", EVERY, move || suspend_distrusted(&backends, &administrator, &mut told))?;
     Ok([evict, tend, shadows, renew])
+}
+
+/// Gives freed memory back, if there may be much: a burst's would stay with the allocator for ever.
+fn release() {
+    if own_bytes().is_some_and(|bytes| bytes > AT_REST_BYTES) {
+        sigwarden_keys::release_freed_memory();
+    }
+}
+
+/// What of the resident memory is nobody else's, as Linux tells it (`proc_pid_statm(5)`: the second field less the third, in pages).
+fn own_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = statm.split(' ').skip(1).map(|pages| pages.parse::<u64>().ok());
+    let (resident, shared) = (pages.next()??, pages.next()??);
+    Some(resident.saturating_sub(shared).saturating_mul(rustix::param::page_size() as u64))
 }
 
 /// Takes new certificates for the remotes.

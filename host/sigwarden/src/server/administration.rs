@@ -2,7 +2,7 @@
 
 use super::connection::Bounds;
 use super::unix::Socket;
-use super::{AdminParts, HEADER_BYTES_MAX, PENDING_RESETS_MAX, SocketError};
+use super::{AdminParts, HEADER_BYTES_MAX, KEEPALIVE, PENDING_RESETS_MAX, SocketError};
 use crate::admin::socket::server;
 use sigwarden_core::caller::Peer;
 use sigwarden_telemetry::Metrics;
@@ -58,6 +58,8 @@ pub(super) fn start(
         let server = Server::builder()
             .max_concurrent_streams(STREAMS)
             .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
             .add_service(service);
         if let Err(error) = server.serve_with_incoming_shutdown(ReceiverStream::new(incoming), until).await {

@@ -1,5 +1,7 @@
 //! An accepted connection, whatever it came over: who is at the other end, and what bounds it.
 
+use super::owed::Debts;
+use super::patient::Patient;
 use sigwarden_core::caller::Peer;
 use sigwarden_telemetry::metrics::Open as Shown;
 use std::collections::HashMap;
@@ -79,9 +81,9 @@ impl Drop for Counted {
     }
 }
 
-/// Who is at the other end of a connection; tonic hands it to each request.
+/// Who is at the other end of a connection, and what it owes; tonic hands it to each request.
 #[derive(Debug, Clone)]
-pub(super) struct ConnectedPeer(pub(super) Peer);
+pub(super) struct ConnectedPeer(pub(super) Peer, pub(super) Debts);
 
 /// What a connection came over.
 pub(super) enum Wire {
@@ -91,10 +93,12 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// An accepted connection. Closed if it does not speak in time, and when its client's certificate ends; counted until it is dropped.
+/// An accepted connection. Closed if it does not speak in time, does not read, owes for too long, and when its client's certificate ends;
+/// counted until it is dropped.
 pub(super) struct Connection {
-    wire: Wire,
+    wire: Patient<Wire>,
     peer: Peer,
+    debts: Debts,
     /// Until the preface is read: how much is missing, and until when.
     handshake: Option<(usize, Pin<Box<Sleep>>)>,
     /// Until the client's certificate ends; none without one.
@@ -106,8 +110,9 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(wire: Wire, peer: Peer, permit: OwnedSemaphorePermit, counted: (Counted, Shown)) -> Self {
         Self {
-            wire,
+            wire: Patient::new(wire),
             peer,
+            debts: Debts::default(),
             handshake: Some((PREFACE_BYTES, Box::pin(tokio::time::sleep(HANDSHAKE)))),
             ends: None,
             _permit: permit,
@@ -126,7 +131,7 @@ impl Connected for Connection {
     type ConnectInfo = ConnectedPeer;
 
     fn connect_info(&self) -> ConnectedPeer {
-        ConnectedPeer(self.peer.clone())
+        ConnectedPeer(self.peer.clone(), self.debts.clone())
     }
 }
 
@@ -137,11 +142,12 @@ impl AsyncRead for Connection {
             tracing::info!(peer = %self.peer, "closed a connection: its client's certificate has ended");
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        if self.debts.are_overdue() {
+            tracing::info!(peer = %self.peer, "closed a connection: it left a message half sent, or an answer unread");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buffer.filled().len();
-        let polled = match &mut self.wire {
-            Wire::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
+        let polled = Pin::new(&mut self.wire).poll_read(cx, buffer);
         if let Some((missing, until)) = &mut self.handshake {
             if polled.is_pending() {
                 return match until.as_mut().poll(cx) {
@@ -160,35 +166,66 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.wire {
+        Pin::new(&mut self.wire).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.wire.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Wire::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
             Wire::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Wire::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &mut self.wire {
+        match &mut *self {
             Wire::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.wire {
+        match self {
             Wire::Unix(stream) => stream.is_write_vectored(),
             Wire::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.wire {
+        match &mut *self {
             Wire::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Wire::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.wire {
+        match &mut *self {
             Wire::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Wire::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }

@@ -2,18 +2,25 @@
 
 use super::admission::{Admissions, Admitted};
 use super::pool::{Answer, Job, Queue};
-use sigwarden_core::caller::{Clients, Peer};
+use sigwarden_core::caller::{Client, Clients, Peer};
 use sigwarden_core::pipeline::{Asked, SignCall};
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Code, Operation, Pipeline, Refusal, Signed};
 use sigwarden_telemetry::trace::TraceParent;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
 /// Batches at once. Each may wait for 64 signatures of backends elsewhere, on as many threads.
 const BATCHES: usize = 4;
+
+/// Of one client: whoever keeps them full keeps no other client from a place.
+const BATCHES_OF_ONE: usize = 3;
+
+/// How long a batch waits for its client's others.
+const BATCH_WAIT: Duration = Duration::from_secs(2);
 
 /// The way into the pipeline; clones share it.
 #[derive(Clone)]
@@ -24,6 +31,8 @@ pub(super) struct Front {
     admissions: Arc<Admissions>,
     /// Batches that run at once: each may take threads of its own.
     batches: Arc<Semaphore>,
+    /// The same, of each client.
+    batches_of: Arc<BTreeMap<Arc<str>, Semaphore>>,
     /// Traces are sent somewhere.
     traced: bool,
 }
@@ -33,6 +42,13 @@ impl Front {
         Self {
             pipeline,
             queue,
+            batches_of: Arc::new(
+                clients
+                    .0
+                    .iter()
+                    .map(|client| (Arc::clone(&client.name), Semaphore::new(BATCHES_OF_ONE)))
+                    .collect(),
+            ),
             clients: Arc::new(clients),
             admissions: Arc::new(admissions),
             batches: Arc::new(Semaphore::new(BATCHES)),
@@ -67,10 +83,18 @@ impl Front {
     /// Each with its own verdict, in order.
     pub(super) async fn sign_all(&self, peer: &Peer, calls: Vec<SignCall>) -> Result<Vec<Result<Signed, Refusal>>, Refusal> {
         let admitted = self.admit(peer, &reading(String::new()), calls.len())?;
+        let asked = calls.into_iter().map(|call| Asked { peer: peer.clone(), call }).collect();
+        let _own = match self.client(peer).and_then(|client| self.batches_of.get(&client.name)) {
+            // Who is no client is refused by the pipeline.
+            None => None,
+            Some(own) => match tokio::time::timeout(BATCH_WAIT, own.acquire()).await {
+                Ok(place) => Some(place),
+                Err(_) => return Err(self.refuse_all(asked, &batches_full())),
+            },
+        };
         // Closed never.
         let _place = self.batches.acquire().await;
         let (sender, answer) = oneshot::channel();
-        let asked = calls.into_iter().map(|call| Asked { peer: peer.clone(), call }).collect();
         self.run(Job::SignAll(asked, Answer::new(sender, admitted)), true, answer).await
     }
 
@@ -99,10 +123,15 @@ impl Front {
         if self.admissions.is_empty() {
             return Ok(Admitted::nobody());
         }
-        let client = self.clients.0.iter().find(|client| client.is(peer));
-        let Some(client) = client else { return Ok(Admitted::nobody()) };
+        let Some(client) = self.client(peer) else {
+            return Ok(Admitted::nobody());
+        };
         let admitted = self.admissions.admit(&client.name, count, Instant::now());
         admitted.map_err(|refusal| self.pipeline.refuse(peer.clone(), call, refusal))
+    }
+
+    fn client(&self, peer: &Peer) -> Option<&Arc<Client>> {
+        self.clients.0.iter().find(|client| client.is(peer))
     }
 
     /// Queues a job and waits for its answer. If the client hangs up, this future is dropped and the job runs all the same.
@@ -115,21 +144,29 @@ impl Front {
         answer.await.map_err(lost)
     }
 
+    /// The same for each.
+    fn refuse_all(&self, asked: Vec<Asked>, refusal: &Refusal) -> Refusal {
+        for Asked { peer, call } in asked {
+            self.pipeline.refuse(peer, &call, refusal.clone());
+        }
+        refusal.clone()
+    }
+
     fn refuse_unqueued(&self, job: Job) -> Refusal {
         let full = || Refusal::new(Code::QueueFull, "as many requests wait as limits.queue allows; ask again later");
         let (peer, call) = match job {
             Job::Sign(Asked { peer, call }, ..) | Job::Decapsulate(peer, call, _) => (peer, call),
-            Job::SignAll(asked, _) => {
-                for Asked { peer, call } in asked {
-                    self.pipeline.refuse(peer, &call, full());
-                }
-                return full();
-            }
+            Job::SignAll(asked, _) => return self.refuse_all(asked, &full()),
             Job::PublicKey(peer, key, _) => (peer, reading(key)),
             Job::ListKeys(peer, _) => (peer, reading(String::new())),
         };
         self.pipeline.refuse(peer, &call, full())
     }
+}
+
+fn batches_full() -> Refusal {
+    let message = format!("{BATCHES_OF_ONE} batches of this client are on their way, and none of them ended soon; wait for their answers");
+    Refusal::new(Code::QueueFull, message)
 }
 
 /// A call that reads a key, for a record.

@@ -2,8 +2,9 @@
 
 use super::TRACEPARENT;
 use super::front::Front;
+use super::patient::Patient;
 use crate::config::ListenerKind;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -72,7 +73,7 @@ impl JsonRpc {
             .header_read_timeout(HEADERS)
             .max_buf_size(BUFFER_BYTES);
         // A client that hangs up is no fault.
-        drop(http.serve_connection(TokioIo::new(stream), service).await);
+        drop(http.serve_connection(TokioIo::new(Patient::new(stream)), service).await);
     }
 
     async fn respond(&self, request: Request<Incoming>, peer: &Peer, hosts: &Hosts, chain_id: u64) -> Response<Vec<u8>> {
@@ -83,7 +84,10 @@ impl JsonRpc {
             .min(sigwarden_eth_rpc::BODY_BYTES_MAX);
         let body = match tokio::time::timeout(BODY, Limited::new(body, most).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(_)) => return plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body has at most {most} bytes\n")),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return plain(StatusCode::PAYLOAD_TOO_LARGE, &format!("a body has at most {most} bytes\n"));
+            }
+            Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the body could not be read\n"),
             Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n"),
         };
         let accounts = match self.accounts(peer).await {

@@ -16,8 +16,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-/// Scrapes at once: one Prometheus, its twin, a probe, and a person with `sigwarden top`.
-const CONNECTIONS: usize = 8;
+/// Scrapes at once: one Prometheus, its twin, a probe, a person with `sigwarden top`, and room for connections that say nothing.
+const CONNECTIONS: usize = 64;
+
+/// How long a request's headers may take: it comes from this machine.
+const HEADERS: Duration = Duration::from_secs(2);
 
 /// A scrape that takes longer is hung up on.
 const SCRAPE: Duration = Duration::from_secs(10);
@@ -54,7 +57,7 @@ pub(super) async fn start(parts: Option<&MetricsParts>, metrics: Arc<Metrics>) -
                     async move { answered.await }
                 });
                 let mut http = hyper::server::conn::http1::Builder::new();
-                http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(SCRAPE);
+                http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(HEADERS);
                 // A scraper that hangs up is no fault.
                 let _ = tokio::time::timeout(SCRAPE, http.serve_connection(TokioIo::new(connection), service)).await;
             });

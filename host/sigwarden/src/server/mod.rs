@@ -7,6 +7,8 @@ mod front;
 mod json_rpc;
 mod known;
 mod metrics;
+mod owed;
+mod patient;
 mod pool;
 mod privval;
 mod signer;
@@ -29,6 +31,7 @@ use connection::Bounds;
 use front::Front;
 use json_rpc::JsonRpc;
 use known::Known;
+use owed::Owed;
 use pool::Pool;
 use signer::Signer;
 use sigwarden_core::caller::Clients;
@@ -61,6 +64,9 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 
 /// Streams that a client may open and reset before they are handled (the "rapid reset" attack, CVE-2023-44487); h2's default is 20.
 const PENDING_RESETS_MAX: usize = 20;
+
+/// A question about the protocol: the name of a file, a type or a method.
+const QUESTION_BYTES_MAX: usize = 4 * 1024;
 
 /// The header that names a client's trace (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
@@ -218,12 +224,13 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
         .timeout(parts.limits.deadline.saturating_add(BACKEND))
+        .layer(Owed)
         .layer(Unread {
             pipeline: Arc::clone(&parts.pipeline),
             payload_bytes,
         })
         .add_service(signer)
-        .add_service(reflection()?);
+        .add_service(reflection()?.max_decoding_message_size(QUESTION_BYTES_MAX));
 
     let (accepted, incoming) = mpsc::channel(1);
     let known = Arc::new(Known::new(Arc::clone(&parts.pipeline), parts.clients.clone()));

@@ -9,7 +9,7 @@ use sigwarden_core::{Format, Operation, Refusal, Scheme};
 use sigwarden_privval::{Answered, Asked, Backoff, ConnectionError, Identity, Limits, PublicKey, dial, serve};
 use sigwarden_telemetry::Metrics;
 use sigwarden_telemetry::metrics::PeerKind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
@@ -18,12 +18,19 @@ const DIAL: Duration = Duration::from_secs(3);
 
 /// Dials a node until it is aborted.
 pub(super) fn start(privval: Privval, front: Front, metrics: Arc<Metrics>) -> AbortHandle {
-    tokio::spawn(async move { Link { privval, front }.keep(&metrics).await }).abort_handle()
+    let link = Link {
+        privval,
+        front,
+        told_chain: Mutex::default(),
+    };
+    tokio::spawn(async move { link.keep(&metrics).await }).abort_handle()
 }
 
 struct Link {
     privval: Privval,
     front: Front,
+    /// Lines about a node of another chain.
+    told_chain: Mutex<Told>,
 }
 
 impl Link {
@@ -98,14 +105,19 @@ impl Link {
     /// A node of another chain is given nothing, not even the public key.
     fn chain(&self, asked: Option<&str>) -> Result<(), Answered> {
         match asked {
-            Some(asked) if asked != self.privval.chain_id => Err(Answered::Refused {
-                description: format!(
+            Some(asked) if asked != self.privval.chain_id => {
+                let description = format!(
                     "the node is of chain `{}`, this connection of `{}`: see `[[privval]]` `{}`",
                     asked.escape_debug(),
                     self.privval.chain_id,
                     self.privval.name
-                ),
-            }),
+                );
+                let before = self.told_chain.lock().unwrap_or_else(PoisonError::into_inner).count();
+                if let Some(before) = before {
+                    tracing::warn!(before, "{description}; `before` more since the last line");
+                }
+                Err(Answered::Refused { description })
+            }
             Some(_) | None => Ok(()),
         }
     }

@@ -106,7 +106,7 @@ impl Unread {
     }
 
     fn refuse(&self, peer: Option<ConnectedPeer>, method: Method, refusal: Refusal) -> Refusal {
-        let Some(ConnectedPeer(peer)) = peer else { return refusal };
+        let Some(ConnectedPeer(peer, _)) = peer else { return refusal };
         let call = SignCall {
             operation: method.0.name().to_owned(),
             key: String::new(),

@@ -107,7 +107,8 @@ fn add(config: &Config, new: &NewKey, import: Option<Option<PathBuf>>, output: &
         }
         if added.roles.iter().any(|role| role == Role::Consensus.name()) {
             text.push_str(&format!(
-                "\na consensus key signs nothing before it has a floor:\n  sigwarden floors set --key {} --chain-id ID --height N --reason TEXT\n",
+                "\na consensus key signs nothing before it has a floor:\n  sigwarden -d {} floors set --key {} --chain-id ID --height N --reason TEXT\n",
+                config.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).display(),
                 new.name
             ));
         }
