@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
 /// Connections at once: operators and their scripts.
-const CONNECTIONS: usize = 16;
+pub(super) const CONNECTIONS: usize = 16;
 
 /// Commands at once on one connection: they run one after the other anyway.
 const STREAMS: u32 = 4;

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// Scrapes at once: one Prometheus, its twin, a probe, a person with `sigwarden top`, and room for connections that say nothing.
-const CONNECTIONS: usize = 64;
+pub(super) const CONNECTIONS: usize = 64;
 
 /// How long a request's headers may take: it comes from this machine.
 const HEADERS: Duration = Duration::from_secs(2);

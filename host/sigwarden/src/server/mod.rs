@@ -3,6 +3,7 @@
 mod administration;
 mod admission;
 mod connection;
+mod descriptors;
 mod front;
 mod json_rpc;
 mod known;
@@ -184,6 +185,7 @@ pub enum ServeError {
 /// # Errors
 /// It cannot start, the ledger failed, or requests did not finish in time.
 pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: impl FnOnce()) -> Result<(), ServeError> {
+    descriptors::raise(&parts.limits, parts.listeners.len());
     let socket = Socket::bind("server.socket", &parts.socket, parts.socket_group_access)?;
     let counted = &parts.counted;
     let (admin_stops, admin) = administration::start(parts.admin.as_ref(), Arc::clone(counted))?;

@@ -28,7 +28,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Connections of one listener that are not yet a client's. One more, and the oldest of them is given up: a handshake that gets on is done
 /// long before, whoever floods the port.
-const ARRIVING_MAX: usize = 256;
+pub(super) const ARRIVING_MAX: usize = 256;
 
 /// A listener whose certificates are read.
 #[derive(Debug, Clone)]
