@@ -169,14 +169,20 @@ fn a_certificates_name_is_the_caller_and_other_certificates_are_nobodys() {
     assert!(log.contains("a handshake failed"), "{log}");
 }
 
-#[test]
-fn connections_that_say_nothing_on_a_port_keep_nobody_from_the_socket() {
-    let port = free_port();
+/// The same, running, with four places for connections on each listener.
+fn with_four_places(port: u16) -> Node {
     let mut node = secured(port, "");
     let config = node.dir().join("sigwarden.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("{text}\n[limits]\nconnections = 4\nconnections_per_client = 4\n")).unwrap();
     node.start().unwrap();
+    node
+}
+
+#[test]
+fn connections_that_say_nothing_on_a_port_keep_nobody_from_the_socket() {
+    let port = free_port();
+    let node = with_four_places(port);
     let silent: Vec<_> = (0..16)
         .map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap())
         .collect();

@@ -1,6 +1,6 @@
 //! Clients that send what they should not, say nothing, read nothing, or take all there is: bounded, closed, and the others are served.
 
-use super::{OUT, connect, request, runtime, secured, tls};
+use super::{OUT, connect, request, runtime, secured, tls, with_four_places};
 use crate::common::node;
 use crate::peers_evm::free_port;
 use sigwarden::client::Client;
@@ -70,11 +70,7 @@ fn a_client_that_reads_nothing_is_hung_up_on() {
 #[test]
 fn connections_that_say_nothing_keep_no_client_from_the_port() {
     let port = free_port();
-    let mut node = secured(port, "");
-    let config = node.dir().join("sigwarden.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, format!("{text}\n[limits]\nconnections = 4\nconnections_per_client = 4\n")).unwrap();
-    node.start().unwrap();
+    let node = with_four_places(port);
     let own = node.dir().join(OUT);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
