@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A key's name, `namespace.key_id`: at most [`KeyName::MAX`] bytes; segments of `a-z`, `0-9`, `_`, `-`, joined by dots, at least two;
-/// the last is not of the form `v1`.
+/// the last is not of the form `v1`. A clone shares its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct KeyName(String);
+pub struct KeyName(Arc<str>);
 
 /// A name that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +59,7 @@ impl FromStr for KeyName {
         if text.rsplit('.').next().is_some_and(is_version) {
             return refuse("it ends like a version (`.v1`), which is not part of the name");
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -77,7 +78,7 @@ impl TryFrom<String> for KeyName {
 
 impl From<KeyName> for String {
     fn from(name: KeyName) -> Self {
-        name.0
+        name.0.as_ref().to_owned()
     }
 }
 

@@ -47,7 +47,7 @@ codes! {
     UnknownScheme = "request/unknown-scheme", "There is no such scheme.", "Use one that the message lists.";
     CallerForbidden = "caller/forbidden", "The caller may not do this with this key, or there is no such key; which of the two is not said.", "Check the name and the caller's `allow` entries.";
     CallerRate = "caller/rate-limited", "The caller sent more requests in this second than its `requests_per_second` allows.", "Ask again when the message says, or raise the client's bound.";
-    CallerBusy = "caller/too-many-at-once", "The caller has as many requests on their way as its `requests_at_once` allows.", "Wait for their answers, or raise the client's bound.";
+    CallerBusy = "caller/too-many-at-once", "The caller has as many requests on their way as its `requests_at_once` allows, or as one of several clients may have.", "Wait for their answers, or raise the client's bound.";
     FormatRole = "format/role", "A key of this role does not sign this format.", "Use a key whose role fits; see the role-and-format table in ARCHITECTURE.md.";
     FormatOperation = "format/operation", "This format is not for this operation: ciphertexts are decapsulated, all else is signed.", "Use the call that the message names.";
     FormatTag = "format/tag", "The message's domain tag belongs to a role that the key has not.", "Use a key of that role.";

@@ -56,3 +56,49 @@ fn a_variable_is_not_touched_while_threads_run() {
     drop(stop);
     assert!(thread.join().unwrap().is_err());
 }
+
+/// Lines as Linux 6 writes them.
+#[test]
+fn code_to_let_go_is_the_programs_own_and_unwritten() {
+    let mapping = |range: &str, permissions: &str, inode: u64, written: u32| {
+        format!(
+            "{range} {permissions} 01667000 fe:00 {inode}                   /usr/bin/sigwarden\nSize:   8 kB\nRss:    8 kB\n\
+             Private_Dirty:         8 kB\nAnonymous:         {written} kB\nVmFlags: rd ex mr mw me sd\n"
+        )
+    };
+    let smaps = [
+        mapping("1000-2000", "r--p", 7, 0),
+        mapping("2000-4000", "r-xp", 7, 0),
+        mapping("4000-5000", "rw-p", 7, 0),
+        // Another file's, a debugger's, the compiled policies'.
+        mapping("6000-7000", "r-xp", 8, 0),
+        mapping("7000-8000", "r-xp", 7, 4),
+        mapping("9000-a000", "r-xp", 0, 0),
+        mapping("7f0000000000-7f0000002000", "r-xp", 7, 0),
+    ];
+    assert_eq!(
+        untouched_code(&smaps.concat(), 7),
+        [0x2000..0x4000, 0x7f00_0000_0000..0x7f00_0000_2000]
+    );
+}
+
+#[test]
+fn the_program_goes_on_without_its_code_in_memory() {
+    let resident = || {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let inode = std::fs::metadata("/proc/self/exe").unwrap().ino();
+        let code = untouched_code(&smaps, inode);
+        assert_eq!(code.len(), 1, "the test's own code is mapped once: {code:x?}");
+        let head = format!("{:x}-{:x} ", code[0].start, code[0].end);
+        let (_, rest) = smaps.split_once(&head).unwrap();
+        let line = rest.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim_end_matches("kB").trim().parse::<u64>().unwrap()
+    };
+    // Other tests call their code meanwhile, and go on.
+    let less = (0..100).any(|_| {
+        let before = resident();
+        release_memory();
+        resident() < before
+    });
+    assert!(less, "{} KiB are resident", resident());
+}

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// The keys of the deployment: every version of every name.
 #[derive(Debug, Clone, Default)]
-pub struct Keyring(pub BTreeMap<KeyName, BTreeMap<u32, Arc<KeyEntry>>>);
+pub struct Keyring(BTreeMap<KeyId, Arc<KeyEntry>>);
 
 /// What a caller may know of a key.
 #[derive(Debug, Clone)]
@@ -27,22 +27,48 @@ pub struct Readable {
 impl Keyring {
     /// Adds a key.
     pub fn insert(&mut self, key: KeyEntry) {
-        self.0.entry(key.id.name.clone()).or_default().insert(key.id.version, Arc::new(key));
+        self.0.insert(key.id.clone(), Arc::new(key));
+    }
+
+    /// This very version.
+    #[must_use]
+    pub fn get(&self, id: &KeyId) -> Option<&Arc<KeyEntry>> {
+        self.0.get(id)
+    }
+
+    /// Every key, by its id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<KeyEntry>> {
+        self.0.values()
+    }
+
+    /// Every version of a name, in order.
+    fn versions(&self, name: &KeyName) -> impl DoubleEndedIterator<Item = &Arc<KeyEntry>> {
+        let id = |version| KeyId {
+            name: name.clone(),
+            version,
+        };
+        self.0.range(id(0)..=id(u32::MAX)).map(|(_, key)| key)
+    }
+
+    /// This version of a name.
+    fn version(&self, name: &KeyName, version: u32) -> Option<&Arc<KeyEntry>> {
+        self.get(&KeyId {
+            name: name.clone(),
+            version,
+        })
     }
 
     /// A key by the name that a client would write: that version, or the newest.
     pub(crate) fn named(&self, text: &str) -> Option<&Arc<KeyEntry>> {
         let (name, version) = key_reference(text).ok()?;
-        let versions = self.0.get(&name)?;
         match version {
-            Some(version) => versions.get(&version),
-            None => versions.values().next_back(),
+            Some(version) => self.version(&name, version),
+            None => self.versions(&name).next_back(),
         }
     }
 
     /// The version asked for; without one the newest active, else the newest.
     fn find(&self, name: &KeyName, version: Option<u32>, state: &State) -> Option<Readable> {
-        let versions = self.0.get(name)?;
         let status = |key: &Arc<KeyEntry>| {
             Some(Readable {
                 status: KeyStatus::clone(state.keys.get(&key.id)?),
@@ -50,9 +76,9 @@ impl Keyring {
             })
         };
         if let Some(version) = version {
-            return versions.get(&version).and_then(status);
+            return self.version(name, version).and_then(status);
         }
-        let newest_first = || versions.values().rev().filter_map(status);
+        let newest_first = || self.versions(name).rev().filter_map(status);
         newest_first()
             .find(|readable| readable.status.state == KeyState::Active)
             .or_else(|| newest_first().next())
@@ -139,11 +165,9 @@ pub fn read(caller: &Caller, key: &str, keys: &Keyring, snapshot: &State) -> Res
 #[must_use]
 pub fn list(caller: &Caller, keys: &Keyring, snapshot: &State) -> Vec<Readable> {
     let readable = keys
-        .0
         .iter()
-        .filter(|(name, _)| caller.client().may(Operation::PublicKey, name, None));
-    let versions = readable.flat_map(|(_, versions)| versions.values());
-    versions
+        .filter(|key| caller.client().may(Operation::PublicKey, &key.id.name, None));
+    readable
         .filter_map(|key| {
             Some(Readable {
                 status: KeyStatus::clone(snapshot.keys.get(&key.id)?),

@@ -12,6 +12,7 @@ use sigwarden_core::{KeyState, Ledger, Role, Scheme};
 use sigwarden_keys::{SecretKey, Vault, VaultError, public_key_of};
 use sigwarden_ledger::AdminKind;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 impl Administrator {
@@ -98,15 +99,16 @@ impl Administrator {
     pub(super) fn bring_into_force(&self, key: &Key, public_key: &[u8]) -> bool {
         let Some(daemon) = self.daemon() else { return false };
         let running = daemon.pipeline.keys();
-        let mut others = running.0.values().flat_map(|versions| versions.values());
+        let mut others = running.iter();
         let backend = self.config().backends.iter().any(|backend| backend.name == key.backend);
         if !backend || key.replica_of.is_some() || others.any(|other| crate::deployment::same_secret(&other.public_key, public_key)) {
             return false;
         }
         daemon.pipeline.add_key(self.config().entry(key, public_key.to_vec()));
         self.replace_config(|config| {
-            config.keys.retain(|other| other.id != key.id);
-            config.keys.push(key.clone());
+            let keys = Arc::make_mut(&mut config.keys);
+            keys.retain(|other| other.id != key.id);
+            keys.push(key.clone());
         });
         true
     }

@@ -162,8 +162,7 @@ impl Administrator {
     fn has(&self, id: &KeyId) -> Result<bool, NotDone> {
         Ok(match self.daemon() {
             Some(daemon) => {
-                let keys = daemon.pipeline.keys();
-                keys.0.get(&id.name).is_some_and(|versions| versions.contains_key(&id.version))
+                daemon.pipeline.keys().get(id).is_some()
             }
             None => Config::load(&self.config().dir)?.key(id).is_some(),
         })

@@ -77,7 +77,7 @@ const PREFIXES: [(&str, Belongs); 4] = [
 pub(super) fn foreign(config: &Config, network: Network) -> Vec<String> {
     let own = Belongs::of(network);
     let mut found = Vec::new();
-    for key in &config.keys {
+    for key in config.keys.iter() {
         if let Some(chain) = key.bound.as_ref().and_then(|bound| bound.chain_id.as_deref()) {
             tell(&mut found, own, &format!("key {}", key.id), text(chain));
         }

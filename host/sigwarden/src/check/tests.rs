@@ -5,6 +5,7 @@ use sigwarden_core::Scheme;
 use sigwarden_pkcs11::{Provider, TokenInfo, TokenState, TokenStatus};
 use sigwarden_remote::{Counts, RemoteStatus};
 use std::path::Path;
+use std::sync::Arc;
 
 const GOOD: &str = r#"
 version = 1
@@ -163,9 +164,9 @@ fn mainnet_wants_every_module_pinned() {
 
 #[test]
 fn raw_formats_are_noticed_and_digests_refused_on_mainnet() {
-    let messages = |config: &mut Config| config.keys[0].dangerous_allow_raw_messages = true;
+    let messages = |config: &mut Config| Arc::make_mut(&mut config.keys)[0].dangerous_allow_raw_messages = true;
     assert_eq!(row(Rule::RawMessages, messages, |_| {}), [Silent, Warn, Warn, Warn]);
-    let digests = |config: &mut Config| config.keys[0].dangerous_allow_raw_digests = true;
+    let digests = |config: &mut Config| Arc::make_mut(&mut config.keys)[0].dangerous_allow_raw_digests = true;
     assert_eq!(row(Rule::RawDigests, digests, |_| {}), [Silent, Warn, Warn, Refuse]);
 }
 
@@ -206,7 +207,7 @@ fn remotes_that_are_away_and_ports_that_know_nobody_are_refused_on_mainnet() {
         });
     };
     assert_eq!(row(Rule::PlainListener, plain, |_| {}), [Silent, Silent, Warn, Refuse]);
-    let raw = |config: &mut Config| config.keys[0].dangerous_allow_prefixed_raw = vec!["COMET::RAW_BYTES::SIGN".parse().unwrap()];
+    let raw = |config: &mut Config| Arc::make_mut(&mut config.keys)[0].dangerous_allow_prefixed_raw = vec!["COMET::RAW_BYTES::SIGN".parse().unwrap()];
     assert_eq!(row(Rule::RawPrefixes, raw, |_| {}), [Silent, Warn, Warn, Warn]);
 }
 
@@ -240,7 +241,7 @@ fn mainnet_wants_every_token_to_answer() {
 
 #[test]
 fn a_consensus_key_in_files_is_told_on_mainnet_and_one_in_a_token_is_not() {
-    let in_files = |config: &mut Config| config.keys[0].roles = [sigwarden_core::Role::Consensus].into();
+    let in_files = |config: &mut Config| Arc::make_mut(&mut config.keys)[0].roles = [sigwarden_core::Role::Consensus].into();
     assert_eq!(row(Rule::ConsensusInHsm, in_files, |_| {}), [Silent, Silent, Silent, Warn]);
 
     let mut config = good();

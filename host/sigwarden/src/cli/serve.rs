@@ -107,6 +107,7 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
         let config = deployment.config();
         let notify = notify();
         let ready = || {
+            sigwarden_keys::release_memory();
             told(notify.ready(&format!("signing for {} with {} keys", config.network, config.keys.len())));
             tracing::info!(
                 socket = %config.socket.display(),

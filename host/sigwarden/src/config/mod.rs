@@ -68,8 +68,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where keys live.
     pub backends: Vec<Backend>,
-    /// The keys.
-    pub keys: Vec<Key>,
+    /// The keys; copies of the configuration share them, for there may be a hundred thousand.
+    pub keys: Arc<Vec<Key>>,
     /// When keys are to be replaced; the first that speaks of a key counts.
     pub rotations: Vec<Rotation>,
     /// Who may ask for what.

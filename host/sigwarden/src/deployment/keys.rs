@@ -134,7 +134,7 @@ pub(super) fn check(config: &Config, backends: &Backends, state: &State, now_ms:
     };
     let mut faults = Vec::new();
     let mut found: HashMap<KeyId, Vec<u8>> = HashMap::with_capacity(config.keys.len());
-    for key in &config.keys {
+    for key in config.keys.iter() {
         match check_one(config, key, backends, state, now_ms) {
             Ok((entry, pin)) => {
                 found.insert(key.id.clone(), entry.public_key.clone());
@@ -267,7 +267,7 @@ fn twins(config: &Config, found: &HashMap<KeyId, Vec<u8>>) -> Vec<KeyFault> {
             });
         }
     }
-    for key in &config.keys {
+    for key in config.keys.iter() {
         let (Some(of), Some(public_key)) = (&key.replica_of, found.get(&key.id)) else {
             continue;
         };

@@ -107,7 +107,7 @@ pub(crate) fn load(
             copies: shadows.iter().map(copy).collect(),
         });
     }
-    sigwarden_keys::release_freed_memory();
+    sigwarden_keys::release_memory();
     Ok(LoadedPolicies {
         set,
         shadows: shadow_set,

@@ -1,7 +1,8 @@
 //! How much each client may ask for: requests a second, and requests that are on their way at once. A bound of its own for each, so that
-//! one client that runs wild does not take the others' share of the queue.
+//! one client that runs wild does not take the others' share of the queue. Who has no bound leaves a quarter of the queue to the others.
 
 use crate::config::Admission;
+use sigwarden_core::caller::Clients;
 use sigwarden_core::{Code, Refusal};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +15,10 @@ pub(super) struct Admissions(BTreeMap<Arc<str>, Arc<Gate>>);
 
 struct Gate {
     bounds: Admission,
+    /// Calls at once, each of which takes one place in the queue: one request, or a batch. None for a client whose requests are bounded,
+    /// and for one that is alone.
+    calls_most: Option<u32>,
+    calls: AtomicU32,
     on_their_way: AtomicU32,
     /// GCRA: when the client would be back at nothing used.
     empty_at: Mutex<Option<Instant>>,
@@ -32,20 +37,31 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some((gate, count)) = &self.0 {
+            gate.calls.fetch_sub(1, Ordering::Relaxed);
             gate.on_their_way.fetch_sub(*count, Ordering::Relaxed);
         }
     }
 }
 
 impl Admissions {
-    pub(super) fn new(bounds: &BTreeMap<Arc<str>, Admission>) -> Self {
-        let gates = bounds.iter().map(|(name, bounds)| {
+    /// `queue`: how many calls wait for a thread.
+    pub(super) fn new(clients: &Clients, bounds: &BTreeMap<Arc<str>, Admission>, queue: usize) -> Self {
+        let share = u32::try_from(queue - queue / 4).unwrap_or(u32::MAX);
+        let shared = clients.0.len() > 1;
+        let gates = clients.0.iter().filter_map(|client| {
+            let bounds = bounds.get(&client.name).copied().unwrap_or_default();
+            let calls_most = Some(share).filter(|_| shared && bounds.at_once.is_none());
+            if bounds == Admission::default() && calls_most.is_none() {
+                return None;
+            }
             let gate = Gate {
-                bounds: *bounds,
+                bounds,
+                calls_most,
+                calls: AtomicU32::new(0),
                 on_their_way: AtomicU32::new(0),
                 empty_at: Mutex::new(None),
             };
-            (Arc::clone(name), Arc::new(gate))
+            Some((Arc::clone(&client.name), Arc::new(gate)))
         });
         Self(gates.collect())
     }
@@ -69,15 +85,27 @@ impl Admissions {
 
 impl Gate {
     fn place(self: &Arc<Self>, count: u32) -> Result<Admitted, Refusal> {
-        let most = self.bounds.at_once.unwrap_or(u32::MAX);
-        let more = |on_their_way: u32| on_their_way.checked_add(count).filter(|all| *all <= most);
-        match self.on_their_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
-            Ok(_) => Ok(Admitted(Some((Arc::clone(self), count)))),
-            Err(_) => Err(Refusal::new(
+        let requests_most = self.bounds.at_once.unwrap_or(u32::MAX);
+        let calls_most = self.calls_most.unwrap_or(u32::MAX);
+        if !add(&self.calls, 1, calls_most) {
+            return Err(Refusal::new(
                 Code::CallerBusy,
-                format!("this client has as many requests on their way as its `requests_at_once` allows, {most}; wait for their answers"),
-            )),
+                format!(
+                    "this client has {calls_most} calls on their way, three quarters of `limits.queue`; the rest is the other clients'. Wait \
+                     for answers"
+                ),
+            ));
         }
+        if !add(&self.on_their_way, count, requests_most) {
+            self.calls.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::new(
+                Code::CallerBusy,
+                format!(
+                    "this client has as many requests on their way as its `requests_at_once` allows, {requests_most}; wait for their answers"
+                ),
+            ));
+        }
+        Ok(Admitted(Some((Arc::clone(self), count))))
     }
 
     /// GCRA with a burst of one second's worth.
@@ -101,12 +129,60 @@ impl Gate {
     }
 }
 
+/// Adds, unless more than `most` would come of it.
+fn add(counter: &AtomicU32, count: u32, most: u32) -> bool {
+    let more = |now: u32| now.checked_add(count).filter(|all| *all <= most);
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sigwarden_core::caller::Client;
+
+    fn clients(names: &[&str]) -> Clients {
+        let client = |name: &&str| {
+            Arc::new(Client {
+                name: (*name).into(),
+                uid: None,
+                gid: None,
+                san: Vec::new(),
+                allow: Vec::new(),
+            })
+        };
+        Clients(names.iter().map(client).collect())
+    }
 
     fn admissions(per_second: Option<u32>, at_once: Option<u32>) -> Admissions {
-        Admissions::new(&BTreeMap::from([("node".into(), Admission { per_second, at_once })]))
+        let bounds = BTreeMap::from([("node".into(), Admission { per_second, at_once })]);
+        Admissions::new(&clients(&["node"]), &bounds, 1024)
+    }
+
+    #[test]
+    fn one_of_several_clients_leaves_a_quarter_of_the_queue() {
+        let now = Instant::now();
+        let bounded = BTreeMap::from([(
+            "bounded".into(),
+            Admission {
+                per_second: None,
+                at_once: Some(9),
+            },
+        )]);
+        let admissions = Admissions::new(&clients(&["wild", "calm", "bounded"]), &bounded, 4);
+        let mut wild: Vec<Admitted> = (0..3).map(|_| admissions.admit("wild", 64, now).unwrap()).collect();
+        let refusal = admissions.admit("wild", 1, now).err().unwrap();
+        assert_eq!(refusal.kind(), Code::CallerBusy);
+        assert!(refusal.message.contains("3 calls on their way, three quarters of `limits.queue`"), "{}", refusal.message);
+        assert_eq!(code(admissions.admit("calm", 1, now)), None);
+        wild.pop();
+        assert_eq!(code(admissions.admit("wild", 1, now)), None, "a place is free again");
+        let own: Vec<_> = (0..9).map(|_| admissions.admit("bounded", 1, now).unwrap()).collect();
+        assert_eq!(code(admissions.admit("bounded", 1, now)), Some(Code::CallerBusy), "{} of its own", own.len());
+    }
+
+    #[test]
+    fn a_client_that_is_alone_has_the_whole_queue() {
+        assert!(Admissions::new(&clients(&["node"]), &BTreeMap::new(), 4).is_empty());
     }
 
     fn code(result: Result<Admitted, Refusal>) -> Option<Code> {

@@ -201,7 +201,7 @@ pub async fn serve(parts: Parts, stop: impl Future<Output = ()> + Send, ready: i
         Arc::clone(&parts.queued),
     );
     let pool = pool.map_err(ServeError::Threads)?;
-    let admissions = Admissions::new(&parts.admissions);
+    let admissions = Admissions::new(&parts.clients, &parts.admissions, limits.queue);
     let front = Front::new(
         Arc::clone(&parts.pipeline),
         pool.queue(),

@@ -114,7 +114,7 @@ pub(super) fn due(config: &Config, output: &Output) -> Result<(), Failure> {
     let state = state_of(config)?;
     let now = now_ms();
     let mut found = Vec::new();
-    for key in &config.keys {
+    for key in config.keys.iter() {
         let Some(status) = state.keys.get(&key.id).filter(|status| status.state.signs()) else {
             continue;
         };

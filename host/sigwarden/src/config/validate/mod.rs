@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The configuration's format.
@@ -225,7 +226,7 @@ impl Checker<'_> {
             privvals,
             limits,
             backends,
-            keys,
+            keys: Arc::new(keys),
             rotations,
             clients,
             admissions,
