@@ -103,8 +103,7 @@ fn a_rotation_that_is_cut_anywhere_leaves_the_old_or_the_new() {
     let mut node = node();
     // Delays that fall before, into and after each step of a command; it takes some hundred milliseconds, mostly for the passphrase.
     let delays = [0, 40, 80, 120, 160, 200, 240, 280, 320, 400];
-    let mut version = 1;
-    for delay in delays {
+    for (version, delay) in (1u32..).zip(delays) {
         for command in [
             vec!["keys", "rotate", ACCOUNT, "--reason", "a test"],
             vec!["keys", "activate", ACCOUNT, "--reason", "a test"],
@@ -140,19 +139,14 @@ fn a_rotation_that_is_cut_anywhere_leaves_the_old_or_the_new() {
             .iter()
             .find(|row| row["key"] == *next)
             .map(|row| row["state"].clone());
-        if state != Some("active".into()) {
-            if state.is_none()
-                || !node
-                    .run(&["keys", "activate", ACCOUNT, "--reason", "again"])
-                    .unwrap()
-                    .status
-                    .success()
-            {
-                node.expect(&["keys", "rotate", ACCOUNT, "--reason", "again"]).unwrap();
-                node.expect(&["keys", "activate", ACCOUNT, "--reason", "again"]).unwrap();
-            }
+        let activated = || {
+            let output = node.run(&["keys", "activate", ACCOUNT, "--reason", "again"]).unwrap();
+            output.status.success()
+        };
+        if state != Some("active".into()) && (state.is_none() || !activated()) {
+            node.expect(&["keys", "rotate", ACCOUNT, "--reason", "again"]).unwrap();
+            node.expect(&["keys", "activate", ACCOUNT, "--reason", "again"]).unwrap();
         }
-        version += 1;
     }
     let verified = node.expect(&["audit", "verify"]).unwrap();
     assert!(verified.contains("holds"), "{verified}");

@@ -296,7 +296,9 @@ pub fn release_memory() {
     #[cfg(target_env = "gnu")]
     malloc_trim(0);
     let Ok(program) = std::fs::metadata("/proc/self/exe") else { return };
-    let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") else { return };
+    let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") else {
+        return;
+    };
     for code in untouched_code(&smaps, program.ino()) {
         // SAFETY: the range is mapped from the program's file, privately, for reading and executing alone, and no page of it was written
         // to: what is let go is read from the same file at the next call. Nothing writes to it meanwhile, since nothing may.
@@ -316,7 +318,11 @@ fn untouched_code(smaps: &str, inode: u64) -> Vec<Range<usize>> {
             // from-to permissions offset device inode path
             let code = words.next() == Some("r-xp") && words.nth(2).and_then(|word| word.parse().ok()) == Some(inode);
             let ends = (usize::from_str_radix(from, 16), usize::from_str_radix(to, 16));
-            current = if let (true, (Ok(from), Ok(to))) = (code, ends) { Some(from..to) } else { None };
+            current = if let (true, (Ok(from), Ok(to))) = (code, ends) {
+                Some(from..to)
+            } else {
+                None
+            };
         } else if first == "Anonymous:"
             && let Some(range) = current.take()
             && words.next() == Some("0")

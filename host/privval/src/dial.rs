@@ -25,11 +25,10 @@ pub enum DialError {
 }
 
 fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "this user may not write to the node's socket: give both a group, and the node a umask of 0007 (docs/deploy-cometbft.md)"
-        }
-        _ => "does the node run, with this address as its priv_validator_laddr?",
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        "this user may not write to the node's socket: give both a group, and the node a umask of 0007 (docs/deploy-cometbft.md)"
+    } else {
+        "does the node run, with this address as its priv_validator_laddr?"
     }
 }
 

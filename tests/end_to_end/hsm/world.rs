@@ -49,7 +49,7 @@ impl World {
                         1 => Vec::new(),
                         _ => vec![shared()],
                     },
-                    ..Token::new(*label, "1234")
+                    ..Token::new(label, "1234")
                 })
                 .collect(),
         };

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// HTTP/2's connection preface and empty SETTINGS (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// PING (§6.7), with and without ACK.
-const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\012345678";
-const PING_ACK: &[u8] = b"\0\0\x08\x06\x01\0\0\0\012345678";
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\x0012345678";
+const PING_ACK: &[u8] = b"\0\0\x08\x06\x01\0\0\0\x0012345678";
 
 fn greeted(node: &Node) -> UnixStream {
     let mut stream = UnixStream::connect(node.socket()).unwrap();

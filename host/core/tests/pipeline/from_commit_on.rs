@@ -201,7 +201,13 @@ fn the_last_use_that_a_rule_leaves_is_not_had_twice() {
         max_uses: Some(1),
         enforce: true,
     };
-    let mut key = world.pipeline.keys().get(&"own.account.v1".parse().unwrap()).unwrap().as_ref().clone();
+    let mut key = world
+        .pipeline
+        .keys()
+        .get(&"own.account.v1".parse().unwrap())
+        .unwrap()
+        .as_ref()
+        .clone();
     key.rotation = Some(rule);
     world.pipeline.add_key(key);
     assert_eq!(world.message().unwrap_err().kind(), Code::KeyRotation);

@@ -248,6 +248,22 @@ fn find_policy<'c>(config: &'c Config, name: &str) -> Result<&'c Policy, NotDone
     })
 }
 
+/// The reference policy of the module's file name.
+fn of_binary(policy: &Policy) -> Result<Vec<u8>, NotDone> {
+    let stem = policy
+        .module
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let wasm = embedded::policy(&stem);
+    let wasm = wasm.ok_or_else(|| {
+        NotDone::no(format!(
+            "this binary carries no policy `{stem}`; without --embedded the file is pinned as it is"
+        ))
+    })?;
+    Ok(wasm.to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -286,20 +302,4 @@ mod tests {
         }
         assert_eq!(downgrade(&loaded("0.0.1"), &State::default()), None);
     }
-}
-
-/// The reference policy of the module's file name.
-fn of_binary(policy: &Policy) -> Result<Vec<u8>, NotDone> {
-    let stem = policy
-        .module
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let wasm = embedded::policy(&stem);
-    let wasm = wasm.ok_or_else(|| {
-        NotDone::no(format!(
-            "this binary carries no policy `{stem}`; without --embedded the file is pinned as it is"
-        ))
-    })?;
-    Ok(wasm.to_vec())
 }

@@ -161,9 +161,7 @@ impl Administrator {
     /// Whether the pipeline has a key, or the next start will.
     fn has(&self, id: &KeyId) -> Result<bool, NotDone> {
         Ok(match self.daemon() {
-            Some(daemon) => {
-                daemon.pipeline.keys().get(id).is_some()
-            }
+            Some(daemon) => daemon.pipeline.keys().get(id).is_some(),
             None => Config::load(&self.config().dir)?.key(id).is_some(),
         })
     }

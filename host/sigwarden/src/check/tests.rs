@@ -207,7 +207,9 @@ fn remotes_that_are_away_and_ports_that_know_nobody_are_refused_on_mainnet() {
         });
     };
     assert_eq!(row(Rule::PlainListener, plain, |_| {}), [Silent, Silent, Warn, Refuse]);
-    let raw = |config: &mut Config| Arc::make_mut(&mut config.keys)[0].dangerous_allow_prefixed_raw = vec!["COMET::RAW_BYTES::SIGN".parse().unwrap()];
+    let raw = |config: &mut Config| {
+        Arc::make_mut(&mut config.keys)[0].dangerous_allow_prefixed_raw = vec!["COMET::RAW_BYTES::SIGN".parse().unwrap()]
+    };
     assert_eq!(row(Rule::RawPrefixes, raw, |_| {}), [Silent, Warn, Warn, Warn]);
 }
 

@@ -172,12 +172,21 @@ mod tests {
         let mut wild: Vec<Admitted> = (0..3).map(|_| admissions.admit("wild", 64, now).unwrap()).collect();
         let refusal = admissions.admit("wild", 1, now).err().unwrap();
         assert_eq!(refusal.kind(), Code::CallerBusy);
-        assert!(refusal.message.contains("3 calls on their way, three quarters of `limits.queue`"), "{}", refusal.message);
+        assert!(
+            refusal.message.contains("3 calls on their way, three quarters of `limits.queue`"),
+            "{}",
+            refusal.message
+        );
         assert_eq!(code(admissions.admit("calm", 1, now)), None);
         wild.pop();
         assert_eq!(code(admissions.admit("wild", 1, now)), None, "a place is free again");
         let own: Vec<_> = (0..9).map(|_| admissions.admit("bounded", 1, now).unwrap()).collect();
-        assert_eq!(code(admissions.admit("bounded", 1, now)), Some(Code::CallerBusy), "{} of its own", own.len());
+        assert_eq!(
+            code(admissions.admit("bounded", 1, now)),
+            Some(Code::CallerBusy),
+            "{} of its own",
+            own.len()
+        );
     }
 
     #[test]

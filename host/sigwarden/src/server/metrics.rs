@@ -53,8 +53,7 @@ pub(super) async fn start(parts: Option<&MetricsParts>, metrics: Arc<Metrics>) -
                 let service = service_fn(move |request: Request<Incoming>| {
                     let pages = pages.clone();
                     // A page takes milliseconds, and this thread is every client's.
-                    let answered = tokio::task::spawn_blocking(move || answer(&request, &pages));
-                    async move { answered.await }
+                    tokio::task::spawn_blocking(move || answer(&request, &pages))
                 });
                 let mut http = hyper::server::conn::http1::Builder::new();
                 http.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(HEADERS);
