@@ -4,6 +4,7 @@ mod world;
 
 use sigwarden_mock_hsm::{Faults, SigningFaults, TokenFaults};
 use sigwarden_tests::Caller;
+use sigwarden_tests::payload::{ALLOWED, transfer};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -271,4 +272,33 @@ fn metrics_tell_what_tokens_did() {
         page.contains("application/openmetrics-text") && page.trim_end().ends_with("# EOF"),
         "{page}"
     );
+}
+
+/// Eight threads serve requests, and twelve of them hang in the token.
+#[test]
+fn a_token_that_hangs_keeps_no_thread_from_keys_that_are_here() {
+    let slow = "call_deadline_ms = 60000\nsession_timeout_ms = 60000\n";
+    let mut world = World::new(&["signer"], slow, "[limits]\nthreads = 8\n");
+    world.generate(KEY);
+    world.fault(TokenFaults {
+        latency_ms: 60_000,
+        ..TokenFaults::default()
+    });
+    let socket = world.node.socket();
+    let hanging: Vec<_> = (0..12)
+        .map(|nonce| {
+            let socket = socket.clone();
+            std::thread::spawn(move || sign(&mut Caller::connect(&socket).unwrap(), nonce))
+        })
+        .collect();
+    let mut caller = world.node.caller().unwrap();
+    for nonce in 0..100 {
+        let request = sigwarden_tests::caller::request("demo.account", "evm/eip-1559", transfer(nonce, Some(ALLOWED), 1).unsigned());
+        caller.call(request).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    world.node.kill().unwrap();
+    for hung in hanging {
+        hung.join().unwrap().unwrap_err();
+    }
 }

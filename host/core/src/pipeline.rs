@@ -5,7 +5,7 @@ mod batch;
 mod parts;
 mod trail;
 
-pub use batch::Asked;
+pub use batch::{Asked, Way};
 pub use parts::{Clock, Limits, Parts, SignCall};
 
 use crate::PolicySet;

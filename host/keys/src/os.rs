@@ -212,7 +212,7 @@ fn find(name: &str) -> Option<*mut c_char> {
     None
 }
 
-/// The system's allocator. Where [`wiping_freed_memory`] runs, what that thread gives back is overwritten first.
+/// The system's allocator. Where [`wiping_freed_memory`] runs, and on threads that asked for it, what is given back is overwritten first.
 struct Allocator;
 
 #[global_allocator]
@@ -233,6 +233,12 @@ pub(crate) fn wiping_freed_memory<T>(work: impl FnOnce() -> T) -> T {
     }
     let _restored = Restored(WIPING.replace(true));
     work()
+}
+
+/// Overwrites each block of the heap that this thread frees from now on: for threads of a transport, through whose buffers secrets come
+/// and go in pieces that nobody names.
+pub fn wipe_what_this_thread_frees() {
+    WIPING.set(true);
 }
 
 // SAFETY: every call goes to `System` with the layout it was given; a block is overwritten within its layout's size, before it is freed.

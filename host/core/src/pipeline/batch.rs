@@ -24,6 +24,17 @@ pub struct Asked {
     pub call: SignCall,
 }
 
+/// How a request is best done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Together with other clients'.
+    Together,
+    /// By itself: a consensus message, which must not wait until the others are judged.
+    Alone,
+    /// By itself, waiting for the backend of this name: a token, or another host.
+    Elsewhere(String),
+}
+
 /// One of them on its way.
 struct OnItsWay {
     index: usize,
@@ -128,21 +139,25 @@ impl Pipeline {
         }
     }
 
-    /// Whether a request is better done by itself than together with other clients': a consensus message, which must not wait until the
-    /// others are judged, or a key whose backend is waited for. As far as it can be told without asking who asks.
+    /// How a request is best done, as far as it can be told without asking who asks.
     #[must_use]
-    pub fn goes_alone(&self, call: &SignCall) -> bool {
-        has_floor(call) || self.waits_for_backend(&call.key)
+    pub fn way(&self, call: &SignCall) -> Way {
+        if let Some(backend) = self.waited_for(&call.key) {
+            return Way::Elsewhere(backend);
+        }
+        if has_floor(call) { Way::Alone } else { Way::Together }
     }
 
-    fn waits_for_backend(&self, key: &str) -> bool {
+    /// The backend of a key, if it is waited for.
+    fn waited_for(&self, key: &str) -> Option<String> {
         // Most deployments have no such backend.
         if !self.parts.backends.values().any(|backend| backend.waits()) {
-            return false;
+            return None;
         }
         let keys = self.keys();
-        let found = keys.named(key).map(|key| self.parts.backends.get(&key.backend));
-        found.is_some_and(|backend| backend.is_none_or(|backend| backend.waits()))
+        let backend = &keys.named(key)?.backend;
+        let waits = self.parts.backends.get(backend).is_none_or(|backend| backend.waits());
+        waits.then(|| backend.clone())
     }
 
     /// Whether signing this is a wait for somebody else rather than work for this machine's cores.

@@ -48,29 +48,31 @@ impl Administrator {
     /// # Errors
     /// There is no such backend.
     pub fn retry_login(&self, request: wire::RetryLoginRequest) -> Result<wire::BackendsResponse, NotDone> {
-        {
+        wanted(&request.reason)?;
+        let missing = || NotDone::no(format!("there is no `pkcs11` backend `{}`", request.backend));
+        let reason = format!("backend `{}`: the PIN may be used again: {}", request.backend, request.reason);
+        // Logging in may wait for a token: not in the turn of others.
+        let record = || {
             let _turn = self.turn();
-            wanted(&request.reason)?;
-            let missing = || NotDone::no(format!("there is no `pkcs11` backend `{}`", request.backend));
-            let reason = format!("backend `{}`: the PIN may be used again: {}", request.backend, request.reason);
-            match self.daemon() {
-                Some(daemon) => {
-                    let found = daemon.backends.pkcs11().find(|(name, _)| **name == request.backend);
-                    let (_, backend) = found.ok_or_else(missing)?;
-                    self.record(AdminKind::Maintenance, &reason, Vec::new())?;
-                    backend.retry_login();
-                }
-                None => {
-                    let config = self.config();
-                    let found = config.backends.iter().find(|backend| backend.name == request.backend);
-                    let Some(BackendKind::Pkcs11(pkcs11)) = found.map(|backend| &backend.kind) else {
-                        return Err(missing());
-                    };
-                    self.record(AdminKind::Maintenance, &reason, Vec::new())?;
-                    // Looking at the backends below logs in; before that, what was remembered is forgotten.
-                    for token in &pkcs11.tokens {
-                        refused_pin(&config, &request.backend, token).clear()?;
-                    }
+            self.record(AdminKind::Maintenance, &reason, Vec::new())
+        };
+        match self.daemon() {
+            Some(daemon) => {
+                let found = daemon.backends.pkcs11().find(|(name, _)| **name == request.backend);
+                let (_, backend) = found.ok_or_else(missing)?;
+                record()?;
+                backend.retry_login();
+            }
+            None => {
+                let config = self.config();
+                let found = config.backends.iter().find(|backend| backend.name == request.backend);
+                let Some(BackendKind::Pkcs11(pkcs11)) = found.map(|backend| &backend.kind) else {
+                    return Err(missing());
+                };
+                record()?;
+                // Looking at the backends below logs in; before that, what was remembered is forgotten.
+                for token in &pkcs11.tokens {
+                    refused_pin(&config, &request.backend, token).clear()?;
                 }
             }
         }

@@ -21,7 +21,7 @@ impl Administrator {
     /// # Errors
     /// It is there already, the configuration does not want it so, or the vault or the ledger cannot.
     pub fn add_key(&self, mut request: wire::AddKeyRequest) -> Result<wire::AddKeyResponse, NotDone> {
-        let _turn = self.turn();
+        let _making = self.making();
         let secret = request.secret.take().map(Zeroizing::new);
         // The file as it is now: a `[[key]]` may have been written since the daemon started.
         let file = Config::load(&self.config().dir)?;
@@ -67,6 +67,10 @@ impl Administrator {
                 ));
             }
         };
+        let _turn = self.turn();
+        // As they are now: other commands were not kept waiting for the backend.
+        let file = Config::load(&self.config().dir)?;
+        let state = self.ledger()?.snapshot();
         // If this fails the key is in its backend and is pinned at its first use.
         let first = first_state(&state, &plan.id, &public_key).map_err(|other| withdrawn(&other))?;
         let pin = maker.pin(&plan.id, plan.scheme, &public_key, first, now_ms);

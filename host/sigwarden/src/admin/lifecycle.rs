@@ -70,7 +70,7 @@ impl Administrator {
     /// # Errors
     /// There is no such key, or its state does not change so.
     pub fn set_key_state(&self, request: wire::SetKeyStateRequest) -> Result<wire::SetKeyStateResponse, NotDone> {
-        let _turn = self.turn();
+        let turn = self.turn();
         wanted(&request.reason)?;
         let to: KeyState = request.state.parse()?;
         let id = self.known(&request.key)?;
@@ -118,6 +118,8 @@ impl Administrator {
             )));
         }
         let sequence = self.change_states(&request.reason, effects, |_| Ok(()))?;
+        // Erasing may wait for a token; nobody else does.
+        drop(turn);
         let erased = match to {
             KeyState::Destroyed => self.erase(std::iter::once(&id).chain(&also))?,
             KeyState::Pending | KeyState::Active | KeyState::Grace | KeyState::Suspended | KeyState::Revoked => Vec::new(),
@@ -135,21 +137,21 @@ impl Administrator {
     }
 
     /// Suspends a key that its token lied about. The backend refuses it already; this is for the record, and for the next start.
-    /// Says whether that is done, now or before.
-    pub(crate) fn suspend_distrusted(&self, id: &KeyId, what: &str) -> bool {
+    pub(crate) fn suspend_distrusted(&self, id: &KeyId, what: &str) {
         let request = wire::SetKeyStateRequest {
             key: id.to_string(),
             state: KeyState::Suspended.name().to_owned(),
             reason: what.chars().take(512).collect(),
         };
-        match self.set_key_state(request) {
-            Ok(_) => true,
-            // A state that does not change so does not sign either.
-            Err(not_done) => {
-                tracing::error!(key = %id, "the key could not be suspended: {}", not_done.text);
-                not_done.refused
-            }
+        if let Err(not_done) = self.set_key_state(request) {
+            tracing::error!(key = %id, "the key could not be suspended: {}", not_done.text);
         }
+    }
+
+    /// Whether a key signs, as the ledger has it.
+    pub(crate) fn signs(&self, id: &KeyId) -> bool {
+        let state = self.ledger().map(Ledger::snapshot);
+        state.is_ok_and(|state| state.keys.get(id).is_some_and(|status| status.state.signs()))
     }
 
     /// Records changes of states, if they hold against the state as of the record; when it returns they are in force.

@@ -101,10 +101,12 @@ pub struct Administrator {
     /// The configuration in force: as of the start, with what was added since.
     config: RwLock<Arc<Config>>,
     place: Place,
-    /// One command at a time: each reads before it writes.
+    /// One command at a time: each reads before it writes. Nobody waits for a token meanwhile: `keys suspend` is the first act at night.
     turn: Mutex<()>,
     /// One loads policies at a time, which may take minutes. Taken before `turn`.
     loading: Mutex<()>,
+    /// One makes keys at a time, which may wait for a token. Taken before `turn`.
+    making: Mutex<()>,
 }
 
 enum Place {
@@ -139,6 +141,7 @@ impl Administrator {
             place: Place::Daemon(daemon),
             turn: Mutex::new(()),
             loading: Mutex::new(()),
+            making: Mutex::new(()),
         }
     }
 
@@ -155,6 +158,7 @@ impl Administrator {
             place: Place::Alone(alone),
             turn: Mutex::new(()),
             loading: Mutex::new(()),
+            making: Mutex::new(()),
         }
     }
 
@@ -164,6 +168,10 @@ impl Administrator {
 
     fn loading(&self) -> MutexGuard<'_, ()> {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn making(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn config(&self) -> Arc<Config> {

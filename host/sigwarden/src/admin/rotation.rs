@@ -20,7 +20,7 @@ impl Administrator {
     /// # Errors
     /// There is a pending version already; the backend cannot make keys.
     pub fn rotate_key(&self, request: wire::RotateKeyRequest) -> Result<wire::RotateKeyResponse, NotDone> {
-        let _turn = self.turn();
+        let _making = self.making();
         wanted(&request.reason)?;
         let name: KeyName = request.key.parse()?;
         let file = Config::load(&self.config().dir)?;
@@ -63,6 +63,11 @@ impl Administrator {
         }
         made.learn(&id, next_of(current))?;
         let public_key = made.key(&id, current.scheme, now_ms())?;
+        let _turn = self.turn();
+        // As they are now: other commands were not kept waiting for the backend.
+        let file = Config::load(&self.config().dir)?;
+        let state = self.ledger()?.snapshot();
+        let current = in_use(&file, &state, &name)?;
         if state.keys.get(&id).is_none() {
             let pin = made.pin(&id, current.scheme, &public_key, KeyState::Pending, now_ms());
             self.record(AdminKind::PublicKey, &request.reason, vec![pin])?;

@@ -1,7 +1,7 @@
 //! Identifiers of another network: chain ids and address prefixes in keys' bindings and policies' configurations. A devnet that lists
 //! mainnet's chain id signs what mainnet takes.
 
-use crate::config::{Config, PolicyConfig};
+use crate::config::{Config, ListenerKind, PolicyConfig};
 use serde_json::Value;
 use sigwarden_core::Network;
 
@@ -32,7 +32,7 @@ impl Belongs {
 }
 
 /// EVM chain ids (EIP-155; the list of ethereum-lists/chains).
-const EVM: [(u64, &str, Belongs); 18] = [
+const EVM: [(u64, &str, Belongs); 22] = [
     (1, "Ethereum", Belongs::Mainnet),
     (10, "OP Mainnet", Belongs::Mainnet),
     (56, "BNB Smart Chain", Belongs::Mainnet),
@@ -40,6 +40,10 @@ const EVM: [(u64, &str, Belongs); 18] = [
     (8453, "Base", Belongs::Mainnet),
     (42161, "Arbitrum One", Belongs::Mainnet),
     (43114, "Avalanche C-Chain", Belongs::Mainnet),
+    (59_144, "Linea", Belongs::Mainnet),
+    (5, "Goerli", Belongs::Testnet),
+    (59_141, "Linea Sepolia", Belongs::Testnet),
+    (59_140, "Linea Goerli", Belongs::Testnet),
     (11_155_111, "Sepolia", Belongs::Testnet),
     (17_000, "Holesky", Belongs::Testnet),
     (560_048, "Hoodi", Belongs::Testnet),
@@ -79,7 +83,15 @@ pub(super) fn foreign(config: &Config, network: Network) -> Vec<String> {
     let mut found = Vec::new();
     for key in config.keys.iter() {
         if let Some(chain) = key.bound.as_ref().and_then(|bound| bound.chain_id.as_deref()) {
-            tell(&mut found, own, &format!("key {}", key.id), text(chain));
+            tell(&mut found, own, &format!("key {}", key.id), self::chain(chain));
+        }
+    }
+    for privval in &config.privvals {
+        tell(&mut found, own, &format!("privval {}", privval.name), chain(&privval.chain_id));
+    }
+    for listener in &config.listeners {
+        if let ListenerKind::JsonRpc { chain_id } = listener.kind {
+            tell(&mut found, own, &format!("listener {}", listener.name), evm(chain_id));
         }
     }
     for policy in &config.policies {
@@ -118,7 +130,7 @@ fn walk(json: &Value, of_chains: bool, tell: &mut impl FnMut((String, Belongs)))
         }
         Value::Number(_) => {}
         Value::String(string) => {
-            if let Some(found) = text(string) {
+            if let Some(found) = if of_chains { chain(string) } else { text(string) } {
                 tell(found);
             } else if let Some(found) = Some(string).filter(|_| of_chains).and_then(|string| number(string)).and_then(evm) {
                 tell(found);
@@ -149,6 +161,13 @@ fn text(text: &str) -> Option<(String, Belongs)> {
     }
     let (prefix, belongs) = PREFIXES.iter().find(|(prefix, _)| text.starts_with(prefix))?;
     Some((format!("an address with prefix `{prefix}`"), *belongs))
+}
+
+/// A chain id that is none of an EVM chain: one that is known, or one that calls itself a test's, as no chain of real money does.
+fn chain(id: &str) -> Option<(String, Belongs)> {
+    let called = |(word, belongs)| id.split('-').any(|part| part == word).then_some(belongs);
+    let by_name = || [("devnet", Belongs::Devnet), ("testnet", Belongs::Testnet)].into_iter().find_map(called);
+    text(id).or_else(|| by_name().map(|belongs| (format!("chain id `{id}`"), belongs)))
 }
 
 #[cfg(test)]
@@ -182,6 +201,28 @@ mod tests {
                 "policy p: an address with prefix `kaspadev:` is of a devnet"
             ]
         );
+    }
+
+    #[test]
+    fn nodes_and_listeners_are_of_a_network_too_and_a_name_tells_it() {
+        let toml = "version = 1\nnetwork = \"mainnet\"\n[[backend]]\nname = \"v\"\nkind = \"sealed-file\"\n\
+            [[key]]\nname = \"a.validator\"\nroles = [\"consensus\"]\nscheme = \"ed25519\"\nbackend = \"v\"\n\
+            [[client]]\nname = \"node\"\n\
+            [[privval]]\nname = \"n\"\nclient = \"node\"\naddress = \"unix:///run/n.sock\"\ndialect = \"v0.38\"\nchain_id = \"rs-testnet-1\"\n\
+            key = \"a.validator\"\n\
+            [[listener]]\nname = \"evm\"\nkind = \"json-rpc\"\nlisten = \"127.0.0.1:9545\"\nclient = \"node\"\nchain_id = 11155111\n\
+            [[policy]]\nname = \"p\"\nmodule = \"p.wasm\"\n";
+        let config = Config::parse(std::path::Path::new("d"), toml).unwrap();
+        assert_eq!(
+            foreign(&config, Network::Mainnet),
+            [
+                "listener evm: EVM chain id 11155111 (Sepolia) is of a testnet",
+                "privval n: chain id `rs-testnet-1` is of a testnet"
+            ]
+        );
+        assert!(foreign(&config, Network::TestnetBeta).is_empty());
+        // A word elsewhere is no chain id.
+        assert!(found(r#"{ "note": "as on rs-testnet-1", "chain_ids": ["gravity-bridge-3"] }"#, Network::Mainnet).is_empty());
     }
 
     #[test]

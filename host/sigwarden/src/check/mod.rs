@@ -7,7 +7,7 @@ mod surroundings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use surroundings::pin_files;
+pub(crate) use surroundings::{libraries, pin_files};
 pub use surroundings::{FileMode, Surroundings};
 
 use sigwarden_core::Network;
@@ -75,10 +75,12 @@ rules! {
     MockHsmBackend = "mock-hsm-backend",                  [Silent, Silent, Warn,   Refuse];
     /// No PKCS#11 library is Sigwarden's mock, whatever its file is called.
     MockHsmLibrary = "mock-hsm-library",                  [Silent, Silent, Warn,   Refuse];
-    /// Every token answers and takes its PIN.
+    /// Of every backend's tokens one answers and takes its PIN at least, and of each it is known whose library it has.
     HsmAnswers = "hsm-answers",                           [Warn,   Warn,   Warn,   Refuse];
-    /// Every remote answers, and signs.
+    /// Of every backend's remotes one answers, and signs, at least.
     RemoteAnswers = "remote-answers",                     [Warn,   Warn,   Warn,   Refuse];
+    /// Of several tokens or remotes with one key all answer: what is left may go too.
+    Redundancy = "redundancy",                            [Warn,   Warn,   Warn,   Warn];
     /// No TCP listener without client certificates: whoever reaches the port would be the caller.
     PlainListener = "plain-listener",                     [Silent, Silent, Warn,   Refuse];
     /// Consensus keys live in hardware.
@@ -89,6 +91,8 @@ rules! {
     PolicySet = "policy-set",                             [Refuse, Refuse, Refuse, Refuse];
     /// Every policy module is pinned by its SHA-256.
     PolicyPins = "policy-pins",                           [Silent, Warn,   Warn,   Refuse];
+    /// Only root or the daemon's user writes a PKCS#11 library, which runs in this process and signs.
+    LibraryMode = "library-mode",                         [Warn,   Warn,   Refuse, Refuse];
     /// No key signs raw messages, which no policy can read.
     RawMessages = "raw-messages",                         [Silent, Warn,   Warn,   Warn];
     /// No key signs raw digests, which nobody can read.
@@ -120,6 +124,8 @@ rules! {
 pub struct Finding {
     /// The rule.
     pub rule: Rule,
+    /// Whether what it speaks of was looked at. What was not neither holds nor is violated.
+    pub seen: bool,
     /// What there is.
     pub found: String,
     /// What is wrong with it; none if the rule holds.
@@ -159,7 +165,7 @@ impl std::fmt::Display for Finding {
 #[must_use]
 pub fn examine_tokens(surroundings: &Surroundings<'_>, network: Network) -> Vec<Finding> {
     let mut findings = examine(surroundings, network);
-    findings.retain(|finding| matches!(finding.rule, Rule::MockHsmLibrary | Rule::HsmAnswers | Rule::RemoteAnswers));
+    findings.retain(|finding| matches!(finding.rule, Rule::MockHsmLibrary | Rule::HsmAnswers | Rule::RemoteAnswers | Rule::Redundancy));
     findings
 }
 
@@ -175,6 +181,7 @@ pub fn examine(surroundings: &Surroundings<'_>, network: Network) -> Vec<Finding
         });
         Finding {
             rule: *rule,
+            seen: rules::was_looked_at(*rule, surroundings),
             found,
             violation,
         }

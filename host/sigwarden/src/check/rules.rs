@@ -1,12 +1,24 @@
 //! Each rule: what it found, and if that is not right, what is wanted and what mends it.
 
-use super::{FileMode, Rule, Surroundings, identifiers, pin_files};
-use crate::config::{Access, BackendKind, Key, PassphraseSource};
+use super::{FileMode, Rule, Surroundings, identifiers};
+use crate::config::{Access, BackendKind, Key};
 use sigwarden_core::{Network, Role};
 use sigwarden_pkcs11::{Provider, TokenState, TokenStatus};
+use sigwarden_remote::RemoteStatus;
+use std::path::Path;
 
 /// What is wanted, and what mends it.
 type Wrong = (String, String);
+
+/// Whether what a rule speaks of could be seen: tokens and remotes are a daemon's alone while it runs.
+pub(super) fn was_looked_at(rule: Rule, around: &Surroundings<'_>) -> bool {
+    let has = |is: fn(&BackendKind) -> bool| around.config.backends.iter().any(|backend| is(&backend.kind));
+    let tokens = around.tokens.is_some() || !has(|kind| matches!(kind, BackendKind::Pkcs11(_)));
+    let remotes = around.remotes.is_some() || !has(|kind| matches!(kind, BackendKind::Remote(_)));
+    let of_tokens = matches!(rule, Rule::MockHsmLibrary | Rule::HsmAnswers | Rule::Redundancy);
+    let of_remotes = matches!(rule, Rule::RemoteAnswers | Rule::Redundancy);
+    (tokens || !of_tokens) && (remotes || !of_remotes)
+}
 
 pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (String, Option<Wrong>) {
     let config = around.config;
@@ -22,32 +34,61 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             "a vendor's library",
             "name the vendor's `library`; the mock's keys protect nothing",
         ),
-        Rule::HsmAnswers => tokens(
-            around,
-            |token| token.state != TokenState::Ready,
-            |token| format!("{}: {}", token.label, token.state),
-            "every token answers",
-            "tokens that do not answer",
-            "every token ready",
-            "mend what the reason says; `sigwarden keys status` shows it; after a refused PIN, `sigwarden keys retry-login`",
-        ),
-        Rule::RemoteAnswers => match &around.remotes {
-            None => ("no remote was looked at".to_owned(), None),
-            Some(remotes) if remotes.is_empty() => ("no `remote` backend".to_owned(), None),
-            Some(remotes) => {
-                let away = remotes.iter().filter(|remote| !remote.up);
-                let found: Vec<String> = away
-                    .map(|remote| format!("{}: {}", remote.address, remote.reason.as_deref().unwrap_or("not asked yet")))
-                    .collect();
+        Rule::HsmAnswers => match &around.tokens {
+            None => ("no token was looked at".to_owned(), None),
+            Some(backends) if backends.is_empty() => ("no `pkcs11` backend".to_owned(), None),
+            Some(backends) => {
+                let seen = |library: &Path| backends.iter().flatten().any(|token| token.library == library && token.seen.is_some());
+                // Of a library that nobody has seen nothing is known, not even that it is not the mock.
+                let wrong = |token: &TokenStatus, all_away: bool| token.state != TokenState::Ready && (all_away || !seen(&token.library));
+                let wrong_of = |backend: &Vec<TokenStatus>| {
+                    let all_away = !backend.iter().any(|token| token.state == TokenState::Ready);
+                    backend.iter().filter(|token| wrong(token, all_away)).map(away).collect::<Vec<_>>()
+                };
+                let found: Vec<String> = backends.iter().flat_map(wrong_of).collect();
                 list(
                     &found,
-                    "every remote answers",
+                    "a token of every backend answers",
+                    "tokens that do not answer",
+                    "a token of every backend ready, and no library that was never seen",
+                    "mend what the reason says; `sigwarden keys status` shows it; after a refused PIN, `sigwarden keys retry-login`",
+                )
+            }
+        },
+        Rule::RemoteAnswers => match &around.remotes {
+            None => ("no remote was looked at".to_owned(), None),
+            Some(backends) if backends.is_empty() => ("no `remote` backend".to_owned(), None),
+            Some(backends) => {
+                let silent = backends.iter().filter(|remotes| !remotes.iter().any(|remote| remote.up));
+                let found: Vec<String> = silent.flatten().map(down).collect();
+                list(
+                    &found,
+                    "a remote of every backend answers",
                     "remotes that do not sign",
-                    "every remote up",
+                    "a remote of every backend up",
                     "mend what the reason says (docs/remote-signer.md)",
                 )
             }
         },
+        Rule::Redundancy => {
+            let some = |up: usize, all: usize| up > 0 && up < all;
+            let tokens = around.tokens.iter().flatten().flat_map(|backend| {
+                let away_of: Vec<String> = backend.iter().filter(|token| token.state != TokenState::Ready).map(away).collect();
+                if some(backend.len() - away_of.len(), backend.len()) { away_of } else { Vec::new() }
+            });
+            let remotes = around.remotes.iter().flatten().flat_map(|backend| {
+                let down_of: Vec<String> = backend.iter().filter(|remote| !remote.up).map(down).collect();
+                if some(backend.len() - down_of.len(), backend.len()) { down_of } else { Vec::new() }
+            });
+            let found: Vec<String> = tokens.chain(remotes).collect();
+            list(
+                &found,
+                "nothing that has others beside it is away",
+                "away, while others sign in their place",
+                "every token and remote up",
+                "mend what the reason says, before the last one goes too",
+            )
+        }
         Rule::PlainListener => {
             let plain = config
                 .listeners
@@ -119,6 +160,13 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
                 None => ("no PIN in a file".to_owned(), None),
             }
         }
+        Rule::LibraryMode => {
+            let open = around.library_modes.iter().find(|file| file.mode & 0o022 != 0);
+            match open.or(around.library_modes.first()) {
+                None => ("no PKCS#11 library".to_owned(), None),
+                file => mode(file, 0o022, "writable by its owner only", "go-w"),
+            }
+        }
         Rule::SecretVariables => list(
             &around.secret_variables,
             "no variable carries a secret",
@@ -169,30 +217,16 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             Some(_) => mode(around.passphrase_mode.as_ref(), 0o077, "readable by its owner only", "go="),
             None => ("no passphrase file".to_owned(), None),
         },
-        Rule::PassphrasePlace if pin_files(config).any(|file| file.starts_with(&config.dir)) => {
-            let inside: Vec<String> = pin_files(config)
-                .filter(|file| file.starts_with(&config.dir))
-                .map(|file| file.display().to_string())
-                .collect();
+        Rule::PassphrasePlace => {
+            let inside: Vec<String> = around.inside.iter().map(|file| file.display().to_string()).collect();
             list(
                 &inside,
-                "",
-                "files with a PIN or a keystore's passphrase that lie in the deployment",
+                "no passphrase and no PIN lies in the deployment",
+                "files with a passphrase or a PIN that lie in the deployment",
                 "none that lies beside what it opens",
-                "move them elsewhere, and name the new places",
+                "move them elsewhere, and name the new places; a passphrase may come from `passphrase_env`, too",
             )
         }
-        Rule::PassphrasePlace => match &config.passphrase {
-            PassphraseSource::File(file) if file.starts_with(&config.dir) => (
-                format!("the passphrase file {} lies in the deployment", file.display()),
-                Some((
-                    "a passphrase that does not lie beside what it opens".to_owned(),
-                    "move it elsewhere, and name the new place in `passphrase_file`; or use `passphrase_env`".to_owned(),
-                )),
-            ),
-            PassphraseSource::File(file) => (format!("{} lies outside the deployment", file.display()), None),
-            PassphraseSource::Prompt | PassphraseSource::Variable(_) => ("no passphrase file".to_owned(), None),
-        },
         Rule::VaultMode => mode(around.vault_mode.as_ref(), 0o077, "open to its owner only", "go="),
         Rule::StateMode => mode(around.state_mode.as_ref(), 0o077, "open to its owner only", "go="),
         Rule::CoreDumps => match &around.core_dumps {
@@ -206,6 +240,14 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             ),
         },
     }
+}
+
+fn away(token: &TokenStatus) -> String {
+    format!("{}: {}", token.label, token.state)
+}
+
+fn down(remote: &RemoteStatus) -> String {
+    format!("{}: {}", remote.address, remote.reason.as_deref().unwrap_or("not asked yet"))
 }
 
 fn backends(around: &Surroundings<'_>, is: impl Fn(&BackendKind) -> bool, kind: &str) -> (String, Option<Wrong>) {
@@ -239,7 +281,7 @@ fn tokens(
         None => ("no token was looked at".to_owned(), None),
         Some(tokens) if tokens.is_empty() => ("no `pkcs11` backend".to_owned(), None),
         Some(tokens) => {
-            let found: Vec<String> = tokens.iter().filter(|token| is_wrong(token)).map(show).collect();
+            let found: Vec<String> = tokens.iter().flatten().filter(|token| is_wrong(token)).map(show).collect();
             list(&found, holds, what, wanted, mend)
         }
     }

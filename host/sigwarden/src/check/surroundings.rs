@@ -23,10 +23,14 @@ pub struct Surroundings<'c> {
     pub state_mode: Option<FileMode>,
     /// Modes of files with PINs.
     pub pin_modes: Vec<FileMode>,
-    /// What every token is like; none if they were not looked at.
-    pub tokens: Option<Vec<TokenStatus>>,
-    /// What every remote is like; none if they were not looked at.
-    pub remotes: Option<Vec<RemoteStatus>>,
+    /// Modes of PKCS#11 libraries and of their directories.
+    pub library_modes: Vec<FileMode>,
+    /// Files with a passphrase or a PIN that lie in the deployment.
+    pub inside: Vec<PathBuf>,
+    /// What the tokens of each backend are like; none if they were not looked at.
+    pub tokens: Option<Vec<Vec<TokenStatus>>>,
+    /// What the remotes of each backend are like; none if they were not looked at.
+    pub remotes: Option<Vec<Vec<RemoteStatus>>>,
     /// Why the process might leave a core dump, if it might.
     pub core_dumps: Option<String>,
 }
@@ -63,6 +67,12 @@ impl<'c> Surroundings<'c> {
             vault_mode: vault_mode(config),
             state_mode: mode(&config.state_dir),
             pin_modes: pin_files(config).filter_map(mode).collect(),
+            library_modes: libraries(config)
+                .flat_map(|library| [Some(library), library.parent()])
+                .flatten()
+                .filter_map(mode)
+                .collect(),
+            inside: inside(config),
             tokens: None,
             remotes: None,
             core_dumps: core_dumps(),
@@ -113,6 +123,39 @@ pub(crate) fn pin_files(config: &Config) -> impl Iterator<Item = &Path> {
         Some(PassphraseSource::Prompt | PassphraseSource::Variable(_)) | None => None,
     });
     keystores.chain(pins)
+}
+
+/// The libraries of all tokens.
+pub(crate) fn libraries(config: &Config) -> impl Iterator<Item = &Path> {
+    let tokens = config.backends.iter().filter_map(|backend| match &backend.kind {
+        BackendKind::Pkcs11(pkcs11) => Some(&pkcs11.tokens),
+        BackendKind::SealedFile { .. }
+        | BackendKind::Keystore { .. }
+        | BackendKind::Remote(_)
+        | BackendKind::Env { .. }
+        | BackendKind::MockHsm { .. } => None,
+    });
+    tokens.flatten().map(|token| token.library.as_path())
+}
+
+/// Files with a passphrase or a PIN that lie in the deployment, whichever way either is named.
+pub(super) fn inside(config: &Config) -> Vec<PathBuf> {
+    let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    let passphrase = match &config.passphrase {
+        PassphraseSource::File(path) => Some(path.as_path()),
+        PassphraseSource::Prompt | PassphraseSource::Variable(_) => None,
+    };
+    let lies_inside = |file: &&Path| match (real(file), real(&config.dir)) {
+        (Ok(file), Ok(dir)) => file.starts_with(dir),
+        // Who cannot say does not say that it is elsewhere.
+        (Err(_), _) | (_, Err(_)) => true,
+    };
+    passphrase
+        .into_iter()
+        .chain(pin_files(config))
+        .filter(lies_inside)
+        .map(Path::to_owned)
+        .collect()
 }
 
 /// None if there is no such file: whoever needs it says so.

@@ -43,8 +43,13 @@ fn around(config: &Config) -> Surroundings<'_> {
             path: "dep/pin".into(),
             mode: 0o600,
         }],
-        tokens: Some(vec![token()]),
-        remotes: Some(vec![remote()]),
+        library_modes: vec![FileMode {
+            path: "vendor.so".into(),
+            mode: 0o644,
+        }],
+        inside: super::surroundings::inside(config),
+        tokens: Some(vec![vec![token()]]),
+        remotes: Some(vec![vec![remote()]]),
         core_dumps: None,
     }
 }
@@ -196,13 +201,13 @@ fn core_dumps_are_refused_where_money_is() {
 
 #[test]
 fn remotes_that_are_away_and_ports_that_know_nobody_are_refused_on_mainnet() {
-    let away = |around: &mut Surroundings<'_>| around.remotes.as_mut().unwrap()[0].up = false;
+    let away = |around: &mut Surroundings<'_>| around.remotes.as_mut().unwrap()[0][0].up = false;
     assert_eq!(row(Rule::RemoteAnswers, |_| {}, away), [Warn, Warn, Warn, Refuse]);
     let plain = |config: &mut Config| {
         config.listeners.push(Listener {
             name: "evm".into(),
             listen: "127.0.0.1:9545".parse().unwrap(),
-            kind: ListenerKind::JsonRpc { chain_id: 1 },
+            kind: ListenerKind::JsonRpc { chain_id: 424_242 },
             access: Access::Anybody("node".into()),
         });
     };
@@ -226,7 +231,7 @@ fn a_report_names_a_few_and_counts_the_rest() {
 #[test]
 fn the_mock_is_known_by_what_it_says_whatever_its_file_is_called() {
     let mock = |around: &mut Surroundings<'_>| {
-        let tokens = around.tokens.as_mut().unwrap();
+        let tokens = &mut around.tokens.as_mut().unwrap()[0];
         tokens[0].library = "libCryptoki2_64.so".into();
         tokens[0].seen.as_mut().unwrap().provider = Provider::Mock;
     };
@@ -236,9 +241,81 @@ fn the_mock_is_known_by_what_it_says_whatever_its_file_is_called() {
 #[test]
 fn mainnet_wants_every_token_to_answer() {
     for state in [TokenState::Absent("gone".into()), TokenState::Broken("odd".into())] {
-        let away = |around: &mut Surroundings<'_>| around.tokens.as_mut().unwrap()[0].state = state.clone();
+        let away = |around: &mut Surroundings<'_>| around.tokens.as_mut().unwrap()[0][0].state = state.clone();
         assert_eq!(row(Rule::HsmAnswers, |_| {}, away), [Warn, Warn, Warn, Refuse]);
     }
+}
+
+/// One of two is enough to start; that the other is away is told. A library that nobody has seen might be the mock.
+#[test]
+fn a_token_or_remote_that_is_away_beside_another_is_told_and_stops_no_start() {
+    let away = |token: &mut TokenStatus| {
+        token.state = TokenState::Absent("gone".into());
+        token.seen = None;
+    };
+    let one_of_two = |around: &mut Surroundings<'_>| {
+        let tokens = &mut around.tokens.as_mut().unwrap()[0];
+        tokens.insert(0, token());
+        away(&mut tokens[0]);
+    };
+    assert_eq!(row(Rule::Redundancy, |_| {}, one_of_two), [Warn; 4]);
+    let remote_of_two = |around: &mut Surroundings<'_>| {
+        let remotes = &mut around.remotes.as_mut().unwrap()[0];
+        remotes.push(remote());
+        remotes[1].up = false;
+    };
+    assert_eq!(row(Rule::Redundancy, |_| {}, remote_of_two), [Warn; 4]);
+    let config = good();
+    let mut around = around(&config);
+    one_of_two(&mut around);
+    around.tokens.as_mut().unwrap()[0][0].library = "another.so".into();
+    let findings = examine(&around, Network::Mainnet);
+    let answers = findings.iter().find(|finding| finding.rule == Rule::HsmAnswers).unwrap();
+    assert_eq!(answers.severity(), Refuse);
+    // Another backend's token does not sign for this one's.
+    let config = good();
+    let mut around = self::around(&config);
+    let mut lonely = token();
+    away(&mut lonely);
+    around.tokens.as_mut().unwrap().push(vec![lonely]);
+    let findings = examine(&around, Network::Mainnet);
+    let answers = findings.iter().find(|finding| finding.rule == Rule::HsmAnswers).unwrap();
+    assert_eq!((answers.severity(), answers.found.as_str()), (Refuse, "tokens that do not answer: signer: absent: gone"));
+}
+
+#[test]
+fn a_library_that_others_write_is_refused_where_money_is() {
+    let open = |around: &mut Surroundings<'_>| around.library_modes[0].mode = 0o664;
+    assert_eq!(row(Rule::LibraryMode, |_| {}, open), [Warn, Warn, Refuse, Refuse]);
+}
+
+/// However the deployment and the file are named.
+#[test]
+fn a_passphrase_inside_is_found_through_links_and_relative_names() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("dep");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("passphrase"), "x").unwrap();
+    std::fs::write(home.path().join("outside"), "x").unwrap();
+    std::os::unix::fs::symlink(&dir, home.path().join("link")).unwrap();
+    let found = |dir: &Path, file: &Path| {
+        let mut config = Config::parse(dir, GOOD).unwrap();
+        config.passphrase = crate::config::PassphraseSource::File(file.to_owned());
+        super::surroundings::inside(&config).len()
+    };
+    for (deployment, file, wanted) in [
+        ("dep", "dep/passphrase", 1),
+        ("link", "dep/passphrase", 1),
+        ("dep", "link/passphrase", 1),
+        ("dep", "dep/../dep/passphrase", 1),
+        ("dep", "outside", 0),
+        ("link", "dep/../outside", 0),
+    ] {
+        assert_eq!(found(&home.path().join(deployment), &home.path().join(file)), wanted, "{file} of {deployment}");
+    }
+    // A relative deployment and an absolute file.
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(found(Path::new("."), &here.join("Cargo.toml")), 1);
 }
 
 #[test]

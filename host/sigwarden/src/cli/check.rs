@@ -30,7 +30,8 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
         Err(error) => return report_unusable(&error.to_string(), output),
     };
     // The whole rehearsal judges as the network that was asked about.
-    config.network = args.network.unwrap_or(config.network);
+    let own = config.network;
+    config.network = args.network.unwrap_or(own);
     let network = config.network;
     let refuses = |findings: &[Finding]| findings.iter().any(|finding| finding.severity() == Severity::Refuse);
     let mut around = Surroundings::of(&config);
@@ -59,11 +60,17 @@ pub(super) fn run(args: &Check, dir: &Path, output: &Output) -> Result<(), Failu
         "not_looked_at": not_looked_at(&start),
     });
     output.print(&value, || human(dir, network, &findings, &start, output));
+    if matches!(start, Start::Running(_)) && network != own {
+        return Err(Failure::cannot(format!(
+            "the daemon runs as {own}, and what it has open cannot be judged as {network} beside it: the passphrase, keys, tokens, remotes and \
+             policies; stop it, or check a deployment that is not running"
+        )));
+    }
     if holds { Ok(()) } else { Err(Failure::said_no()) }
 }
 
 /// The tokens of a deployment that is refused anyway, if they can be opened without asking anybody and no daemon has them.
-fn look_at_tokens(config: &Config) -> Option<Vec<TokenStatus>> {
+fn look_at_tokens(config: &Config) -> Option<Vec<Vec<TokenStatus>>> {
     let _lock = sigwarden_ledger::DeploymentLock::acquire(&config.state_dir).ok()?;
     let asks = config.backends.iter().any(|backend| match &backend.kind {
         BackendKind::Pkcs11(pkcs11) => pkcs11.tokens.iter().any(|token| token.pin == Some(PassphraseSource::Prompt)),
@@ -121,7 +128,7 @@ fn try_start(config: &Config, looked: &mut Looked) -> Result<Start, Failure> {
 fn finding_json(finding: &Finding) -> serde_json::Value {
     json!({
         "rule": finding.rule.name(),
-        "holds": finding.violation.is_none(),
+        "holds": finding.seen.then_some(finding.violation.is_none()),
         "severity": finding.severity().name(),
         "found": finding.found,
         "wanted": finding.violation.as_ref().map(|violation| &violation.wanted),
@@ -132,6 +139,7 @@ fn finding_json(finding: &Finding) -> serde_json::Value {
 fn human(dir: &Path, network: Network, findings: &[Finding], start: &Start, output: &Output) -> String {
     let mut text = format!("{} on {network}\n\n", dir.display());
     let mark = |finding: &Finding| match (&finding.violation, finding.severity()) {
+        _ if !finding.seen => output.style(Style::Faint, "unseen"),
         (None, _) => output.style(Style::Good, "ok"),
         (Some(_), Severity::Silent) => output.style(Style::Faint, "allowed"),
         (Some(_), Severity::Warn) => output.style(Style::Warning, "warn"),

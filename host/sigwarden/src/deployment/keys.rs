@@ -171,7 +171,20 @@ fn check_one(config: &Config, key: &Key, backends: &Backends, state: &State, now
             by,
         })
     };
-    let (public_key, created_ms) = match backends.held(&key.backend, &key.id, key.scheme) {
+    let held = backends.held(&key.backend, &key.id, key.scheme);
+    // A version that signs nothing anyway (pending, suspended, revoked) keeps no other from signing: it comes to nothing that its backend
+    // lacks it, until it is put to use.
+    let resting = state.keys.get(&key.id).filter(|status| !status.state.signs());
+    let missing = match &held {
+        Held::Missing => Some("it is not there"),
+        Held::Wrong(reason) => Some(reason.as_str()),
+        Held::Sealed(_) | Held::Keystore(_) | Held::Public(_) | Held::Unreachable(_) => None,
+    };
+    if let (Some(status), Some(why)) = (resting, missing) {
+        tracing::error!(key = %key.id, backend = key.backend, state = %status.state, "{why}; it signs nothing in this state, and could not in another");
+        return Ok((config.entry(key, status.public_key.clone()), None));
+    }
+    let (public_key, created_ms) = match held {
         Held::Sealed(entry) => {
             scheme(entry.scheme, "the backend")?;
             // A fault that shows at the first signature has taken a floor's position by then.

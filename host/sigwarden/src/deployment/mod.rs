@@ -120,9 +120,9 @@ impl Default for Options {
 #[derive(Debug, Default)]
 pub struct Looked {
     /// Tokens of `pkcs11` backends.
-    pub tokens: Option<Vec<TokenStatus>>,
+    pub tokens: Option<Vec<Vec<TokenStatus>>>,
     /// Remotes of `remote` backends.
-    pub remotes: Option<Vec<RemoteStatus>>,
+    pub remotes: Option<Vec<Vec<RemoteStatus>>>,
 }
 
 impl Deployment {

@@ -5,8 +5,6 @@ use super::backends::Backends;
 use super::ticker::Ticker;
 use crate::admin::Administrator;
 use sigwarden_core::Pipeline;
-use sigwarden_core::key::KeyId;
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +38,7 @@ pub(super) fn start(
         renew(&renewing);
         release();
     })?;
-    let mut told = BTreeSet::new();
-    let tend = Ticker::start("tend", EVERY, move || suspend_distrusted(&backends, &administrator, &mut told))?;
+    let tend = Ticker::start("tend", EVERY, move || suspend_distrusted(&backends, &administrator))?;
     Ok([evict, tend, shadows, renew])
 }
 
@@ -73,17 +70,13 @@ pub(super) fn renew(backends: &Backends) {
     }
 }
 
-/// Records what the backends found out by themselves. One that an operator trusts again may be found out again.
-fn suspend_distrusted(backends: &Backends, administrator: &Administrator, told: &mut BTreeSet<KeyId>) {
-    let distrusted = backends.distrusted();
-    told.retain(|key| distrusted.iter().any(|other| other.key == *key));
-    for lie in distrusted {
-        if !told.contains(&lie.key) {
+/// Records what the backends found out by themselves: a key that a token lied about and that still signs by the ledger is suspended,
+/// again and again if need be. A restart forgets what only the backend knows; an operator who trusts too early is told again.
+fn suspend_distrusted(backends: &Backends, administrator: &Administrator) {
+    for lie in backends.distrusted() {
+        if administrator.signs(&lie.key) {
             tracing::error!(alarm = "token-lied", key = %lie.key, token = lie.token, "{}", lie.what);
-            // Until it is recorded it is tried again: a restart forgets what only the backend knows.
-            if administrator.suspend_distrusted(&lie.key, &format!("token `{}`: {}", lie.token, lie.what)) {
-                told.insert(lie.key);
-            }
+            administrator.suspend_distrusted(&lie.key, &format!("token `{}`: {}", lie.token, lie.what));
         }
     }
 }

@@ -22,6 +22,9 @@ struct Access {
     uid: u32,
 }
 
+/// Files that are gone and still remembered: logs are archived, compiled code is replaced.
+const GONE_MAX: usize = 10_000;
+
 /// Files and who may do what with them.
 type Seen = BTreeMap<PathBuf, Access>;
 
@@ -47,7 +50,7 @@ impl Watched {
     fn once(&self, seen: &mut Seen) {
         let now = look(&self.config);
         let mut changes = changed(seen, &now);
-        *seen = now;
+        remember(seen, now);
         let more = changes.split_off(changes.len().min(TOLD_MAX)).len();
         if more > 0 {
             changes.push(format!("{more} more files changed so at once"));
@@ -132,7 +135,7 @@ fn look(config: &Config) -> Seen {
     for policy in &config.policies {
         add(&policy.module);
     }
-    for file in crate::check::pin_files(config) {
+    for file in crate::check::pin_files(config).chain(crate::check::libraries(config)) {
         add(file);
     }
     let dirs = [
@@ -155,6 +158,14 @@ fn look(config: &Config) -> Seen {
         }
     }
     seen
+}
+
+/// A file that is away for a moment may come back open.
+fn remember(seen: &mut Seen, now: Seen) {
+    if seen.len() > now.len() + GONE_MAX {
+        seen.clear();
+    }
+    seen.extend(now);
 }
 
 /// What is another's now, or open to others in another way, than it was. New files are ours to make; those that go, to remove.
@@ -191,5 +202,19 @@ mod tests {
         let now = seen(&[("/s/a", 0o644), ("/s/b", 0o600), ("/s/new", 0o644)]);
         assert_eq!(changed(&before, &now), ["/s/a: mode 0600 of uid 7 became mode 0644 of uid 7"]);
         assert!(changed(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_comes_back_open_is_told() {
+        let access = |mode| Access { mode, uid: 7 };
+        let file = PathBuf::from("/s/a");
+        let mut seen = Seen::from([(file.clone(), access(0o600))]);
+        remember(&mut seen, Seen::new());
+        let back = Seen::from([(file, access(0o666))]);
+        assert_eq!(changed(&seen, &back), ["/s/a: mode 0600 of uid 7 became mode 0666 of uid 7"]);
+        // Not all for ever.
+        seen.extend((0..=GONE_MAX).map(|n| (PathBuf::from(n.to_string()), access(0o600))));
+        remember(&mut seen, back);
+        assert_eq!(seen.len(), 1);
     }
 }

@@ -31,9 +31,14 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Counts one; how many were not told before it, if it may be told.
+    /// Counts one; how many were not told before it, if it may be told: one a second.
     pub(super) fn count(&mut self) -> Option<u64> {
-        if self.last.is_some_and(|last| last.elapsed() < Duration::from_secs(1)) {
+        self.count_every(Duration::from_secs(1))
+    }
+
+    /// The same with another time between two.
+    pub(super) fn count_every(&mut self, time: Duration) -> Option<u64> {
+        if self.last.is_some_and(|last| last.elapsed() < time) {
             self.unsaid += 1;
             return None;
         }

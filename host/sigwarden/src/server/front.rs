@@ -3,7 +3,7 @@
 use super::admission::{Admissions, Admitted};
 use super::pool::{Answer, Job, Queue};
 use sigwarden_core::caller::{Client, Clients, Peer};
-use sigwarden_core::pipeline::{Asked, SignCall};
+use sigwarden_core::pipeline::{Asked, SignCall, Way};
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Code, Operation, Pipeline, Refusal, Signed};
@@ -74,10 +74,13 @@ impl Front {
     pub(super) async fn sign(&self, peer: Peer, call: SignCall, parent: Option<TraceParent>) -> Result<Signed, Refusal> {
         let admitted = self.admit(&peer, &call, 1)?;
         // What is recorded on a thread meanwhile is of one trace.
-        let alone = parent.is_some() || self.pipeline.goes_alone(&call);
+        let way = match self.pipeline.way(&call) {
+            Way::Together if parent.is_some() => Way::Alone,
+            way @ (Way::Together | Way::Alone | Way::Elsewhere(_)) => way,
+        };
         let (sender, answer) = oneshot::channel();
         let job = Job::Sign(Asked { peer, call }, parent, Answer::new(sender, admitted));
-        self.run(job, alone, answer).await?
+        self.run(job, way, answer).await?
     }
 
     /// Each with its own verdict, in order.
@@ -95,27 +98,31 @@ impl Front {
         // Closed never.
         let _place = self.batches.acquire().await;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::SignAll(asked, Answer::new(sender, admitted)), true, answer).await
+        self.run(Job::SignAll(asked, Answer::new(sender, admitted)), Way::Alone, answer).await
     }
 
     pub(super) async fn decapsulate(&self, peer: Peer, call: SignCall) -> Result<Decapsulated, Refusal> {
         let admitted = self.admit(&peer, &call, 1)?;
+        let way = match self.pipeline.way(&call) {
+            Way::Together | Way::Alone => Way::Alone,
+            elsewhere @ Way::Elsewhere(_) => elsewhere,
+        };
         let (sender, answer) = oneshot::channel();
-        self.run(Job::Decapsulate(peer, call, Answer::new(sender, admitted)), true, answer)
+        self.run(Job::Decapsulate(peer, call, Answer::new(sender, admitted)), way, answer)
             .await?
     }
 
     pub(super) async fn public_key(&self, peer: Peer, key: String) -> Result<Readable, Refusal> {
         let admitted = self.admit(&peer, &reading(key.clone()), 1)?;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::PublicKey(peer, key, Answer::new(sender, admitted)), false, answer)
+        self.run(Job::PublicKey(peer, key, Answer::new(sender, admitted)), Way::Alone, answer)
             .await?
     }
 
     pub(super) async fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
         let admitted = self.admit(&peer, &reading(String::new()), 1)?;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::ListKeys(peer, Answer::new(sender, admitted)), false, answer).await?
+        self.run(Job::ListKeys(peer, Answer::new(sender, admitted)), Way::Alone, answer).await?
     }
 
     /// Lets requests of a client in that has a bound; who is no client is refused later, by the pipeline.
@@ -135,8 +142,8 @@ impl Front {
     }
 
     /// Queues a job and waits for its answer. If the client hangs up, this future is dropped and the job runs all the same.
-    async fn run<T>(&self, job: Job, alone: bool, answer: oneshot::Receiver<T>) -> Result<T, Refusal> {
-        if let Err(job) = self.queue.put(job, alone) {
+    async fn run<T>(&self, job: Job, way: Way, answer: oneshot::Receiver<T>) -> Result<T, Refusal> {
+        if let Err(job) = self.queue.put(job, way) {
             return Err(self.refuse_unqueued(*job));
         }
         // The sender is gone if its thread panicked, which no path of a request may.

@@ -6,18 +6,22 @@
 //! the durable write of one request. Consensus messages are taken
 //! one by one, so that no other client's policies hold up a vote, and so are requests whose backend is elsewhere, since each keeps its thread.
 //!
+//! A backend that is elsewhere may hang, and each request to it keeps a thread: at most half of the threads wait for one, and three
+//! quarters for all of them. What is beyond waits beside the queue, so that a vote with a key that is here is never behind it.
+//!
 //! The thread that became idle last is woken first: its stack and its allocator's cache are still warm, and those of threads that no
 //! load needs are never touched.
 
 use super::admission::Admitted;
+use super::connection::Told;
 use sigwarden_core::caller::Peer;
-use sigwarden_core::pipeline::{Asked, SignCall};
+use sigwarden_core::pipeline::{Asked, SignCall, Way};
 use sigwarden_core::proof::Decapsulated;
 use sigwarden_core::stages::authorize::Readable;
 use sigwarden_core::{Pipeline, Refusal, Signed};
 use sigwarden_telemetry::Metrics;
 use sigwarden_telemetry::trace::{TraceParent, under};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
@@ -77,6 +81,7 @@ pub(super) struct Queue(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     limit: usize,
+    threads: usize,
     /// How many judge at once.
     judges: usize,
     metrics: Arc<Metrics>,
@@ -86,6 +91,8 @@ struct Shared {
 
 struct Waiting {
     jobs: VecDeque<Queued>,
+    /// By the names of backends that are elsewhere.
+    elsewhere: BTreeMap<String, Elsewhere>,
     /// Threads that are parked or about to be; each is woken by whoever takes it from here.
     idle: Vec<Thread>,
     /// Threads that judge, or were woken to.
@@ -96,8 +103,16 @@ struct Waiting {
 struct Queued {
     job: Job,
     since: Instant,
-    /// It is not done together with others.
-    alone: bool,
+    way: Way,
+}
+
+/// The jobs for one backend that is elsewhere.
+#[derive(Default)]
+struct Elsewhere {
+    /// Those in the queue, and those that keep a thread.
+    running: usize,
+    /// Those for which there is no thread.
+    held: VecDeque<Queued>,
 }
 
 impl Shared {
@@ -107,11 +122,43 @@ impl Shared {
     }
 
     fn tell(&self, waiting: &Waiting) {
-        self.told.store(waiting.jobs.len() as u64, Ordering::Relaxed);
+        self.told.store(waiting.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether one more of a backend's jobs may keep a thread.
+    fn has_room(&self, waiting: &Waiting, running: usize) -> bool {
+        let all: usize = waiting.elsewhere.values().map(|backend| backend.running).sum();
+        running < (self.threads / 2).max(1) && all < (self.threads - self.threads / 4).max(1)
+    }
+
+    /// A job for this backend is over: its thread is free for one that was held, of the backend with the fewest.
+    fn came_back(&self, backend: &str) {
+        let mut waiting = self.lock();
+        if let Some(backend) = waiting.elsewhere.get_mut(backend) {
+            backend.running -= 1;
+        }
+        let held = waiting.elsewhere.iter().filter(|(_, backend)| !backend.held.is_empty());
+        let fewest = held.min_by_key(|(_, backend)| backend.running);
+        let next = fewest.filter(|(_, backend)| self.has_room(&waiting, backend.running)).map(|(name, _)| name.clone());
+        let Some(backend) = next.and_then(|name| waiting.elsewhere.get_mut(&name)) else {
+            return;
+        };
+        let Some(queued) = backend.held.pop_front() else { return };
+        backend.running += 1;
+        waiting.jobs.push_back(queued);
+        let next = waiting.next(self.judges);
+        drop(waiting);
+        if let Some(next) = next {
+            next.unpark();
+        }
     }
 }
 
 impl Waiting {
+    fn len(&self) -> usize {
+        self.jobs.len() + self.elsewhere.values().map(|backend| backend.held.len()).sum::<usize>()
+    }
+
     /// Whom to wake, if there is work and a place to judge it in. The thread has the place from now on.
     fn next(&mut self, judges: usize) -> Option<Thread> {
         if self.jobs.is_empty() || self.judging >= judges {
@@ -123,12 +170,12 @@ impl Waiting {
     }
 
     /// One judge's share of what waits: requests that can be done together, or one that cannot.
-    fn share(&mut self, judges: usize, metrics: &Metrics) -> Vec<Job> {
+    fn share(&mut self, judges: usize, metrics: &Metrics) -> Vec<(Job, Way)> {
         let free = judges.saturating_sub(self.judging) + 1;
         let most = self.jobs.len().div_ceil(free).clamp(1, TAKEN_MAX);
         let mut taken = Vec::with_capacity(most);
         while taken.len() < most {
-            let together = |queued: &Queued| matches!(queued.job, Job::Sign(..)) && !queued.alone;
+            let together = |queued: &Queued| matches!(queued.job, Job::Sign(..)) && queued.way == Way::Together;
             let Some(next) = self.jobs.front() else { break };
             if !taken.is_empty() && !together(next) {
                 break;
@@ -136,7 +183,7 @@ impl Waiting {
             let alone = !together(next);
             taken.extend(self.jobs.pop_front().map(|queued| {
                 metrics.queued(queued.since.elapsed());
-                queued.job
+                (queued.job, queued.way)
             }));
             if alone {
                 break;
@@ -162,14 +209,28 @@ impl Drop for Place<'_> {
 }
 
 impl Queue {
-    /// Puts a job at the end; `alone` keeps it from being done together with others. Gives it back if the queue is full or closed.
-    pub(super) fn put(&self, job: Job, alone: bool) -> Result<(), Box<Job>> {
+    /// Puts a job at the end. Gives it back if the queue is full or closed, or full of what its backend keeps waiting.
+    pub(super) fn put(&self, job: Job, way: Way) -> Result<(), Box<Job>> {
         let mut waiting = self.0.lock();
-        if waiting.closed || waiting.jobs.len() >= self.0.limit {
+        if waiting.closed || waiting.len() >= self.0.limit {
             return Err(Box::new(job));
         }
         let since = Instant::now();
-        waiting.jobs.push_back(Queued { job, since, alone });
+        if let Way::Elsewhere(name) = &way {
+            let running = waiting.elsewhere.get(name).map_or(0, |backend| backend.running);
+            let room = self.0.has_room(&waiting, running);
+            let backend = waiting.elsewhere.entry(name.clone()).or_default();
+            if !room {
+                if backend.held.len() >= self.0.limit / 4 {
+                    return Err(Box::new(job));
+                }
+                backend.held.push_back(Queued { job, since, way });
+                self.0.tell(&waiting);
+                return Ok(());
+            }
+            backend.running += 1;
+        }
+        waiting.jobs.push_back(Queued { job, since, way });
         self.0.tell(&waiting);
         let next = waiting.next(self.0.judges);
         drop(waiting);
@@ -181,7 +242,7 @@ impl Queue {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.0.lock().jobs.len()
+        self.0.lock().len()
     }
 }
 
@@ -198,11 +259,13 @@ impl Pool {
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Waiting {
                 jobs: VecDeque::with_capacity(limit.min(1024)),
+                elsewhere: BTreeMap::new(),
                 idle: Vec::with_capacity(threads),
                 judging: 0,
                 closed: false,
             }),
             limit,
+            threads,
             judges: judges.max(1),
             metrics,
             told,
@@ -275,7 +338,7 @@ fn work(shared: &Shared, pipeline: &Pipeline) {
             if let Some(next) = next {
                 next.unpark();
             }
-            run(taken, Place(shared), pipeline, shared.judges);
+            run(taken, Place(shared), pipeline, shared);
             waiting = shared.lock();
             continue;
         }
@@ -292,16 +355,29 @@ fn work(shared: &Shared, pipeline: &Pipeline) {
     }
 }
 
-fn run(taken: Vec<Job>, place: Place<'_>, pipeline: &Pipeline, judges: usize) {
+/// A job that waits for a backend elsewhere; told when it is over, however it ends.
+struct Away<'a>(&'a Shared, String);
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.came_back(&self.1);
+    }
+}
+
+fn run(taken: Vec<(Job, Way)>, place: Place<'_>, pipeline: &Pipeline, shared: &Shared) {
     // No path of a request may panic. If one does, its caller gets `host/internal` (the answer's sender is dropped), the panic is
     // in the log, and the thread goes on: a pool that shrinks would end in a daemon that answers nobody.
     let run = std::panic::AssertUnwindSafe(|| {
         let mut together = Vec::with_capacity(taken.len());
-        for job in taken {
+        for (job, way) in taken {
+            let _away = match way {
+                Way::Elsewhere(backend) => Some(Away(shared, backend)),
+                Way::Together | Way::Alone => None,
+            };
             match job {
                 Job::Sign(asked, None, answer) => together.push((asked, answer)),
                 other @ (Job::Sign(..) | Job::SignAll(..) | Job::Decapsulate(..) | Job::PublicKey(..) | Job::ListKeys(..)) => {
-                    return alone(other, place, pipeline, judges);
+                    return alone(other, place, pipeline, shared.judges);
                 }
             }
         }
@@ -354,11 +430,18 @@ fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
     slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a backend or the disk said is for the log; callers do not see it.
+/// What a backend or the disk said is for the log, a line a second of each code; callers do not see it, and the records have all.
 fn told<T>(result: Result<T, Refusal>) -> Result<T, Refusal> {
+    static LINES: Mutex<BTreeMap<String, Told>> = Mutex::new(BTreeMap::new());
     result.inspect_err(|refusal| {
-        if refusal.detail.is_some() {
-            tracing::error!(code = %refusal.code(), "{}", refusal.full_message());
+        if refusal.detail.is_none() {
+            return;
+        }
+        // Codes with a detail are the host's own, so there are few.
+        let code = refusal.code();
+        let before = lock(&LINES).entry(code.to_string()).or_default().count();
+        if let Some(before) = before {
+            tracing::error!(%code, before, "{}; `before` more since the last line", refusal.full_message());
         }
     })
 }

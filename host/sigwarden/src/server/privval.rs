@@ -13,6 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
+/// How often the log says that a node is still down.
+const STILL_DOWN: Duration = Duration::from_secs(60);
+
 /// How long a node may take to accept, and again for the handshake: one that wants a signer listens.
 const DIAL: Duration = Duration::from_secs(3);
 
@@ -39,6 +42,7 @@ impl Link {
         let gauge = metrics.peer(PeerKind::Privval, name);
         let mut backoff = Backoff::default();
         let mut told = Told::default();
+        let (mut failures, mut comings) = (Told::default(), Told::default());
         loop {
             let mut random = [0; 8];
             // Without randomness the identity could not be made either.
@@ -51,8 +55,13 @@ impl Link {
             match dialled {
                 Ok(stream) => {
                     gauge.up();
+                    failures = Told::default();
                     let node = stream.peer().map(ToString::to_string);
-                    tracing::info!(node = %name, %address, id = node, "signing for the node");
+                    // A node may come and go many times a second.
+                    let tells = comings.count();
+                    if let Some(before) = tells {
+                        tracing::info!(node = %name, %address, id = node, before, "signing for the node; `before` more connections since the last line");
+                    }
                     let limits = Limits {
                         idle: self.privval.idle,
                         ..Limits::default()
@@ -71,11 +80,14 @@ impl Link {
                     } else {
                         gauge.failed();
                     }
-                    tracing::warn!(node = %name, answered = ended.answered, "the connection ended: {}; it is dialled again", ended.why);
+                    if tells.is_some() {
+                        tracing::warn!(node = %name, answered = ended.answered, "the connection ended: {}; it is dialled again", ended.why);
+                    }
                 }
                 Err(error) => {
                     gauge.failed();
-                    if let Some(before) = told.count() {
+                    // The first at once, then one a minute.
+                    if let Some(before) = failures.count_every(STILL_DOWN) {
                         tracing::warn!(node = %name, %address, before, "{error}; it is dialled again, `before` more failures since the last line");
                     }
                 }

@@ -238,9 +238,9 @@ impl Door {
     async fn arrive(&self, stream: TcpStream, from: SocketAddr) -> Option<Arrived> {
         // Answers are small and are waited for. It fails on a connection that is gone already.
         drop(stream.set_nodelay(true));
+        tokio::time::timeout(FIRST_BYTE, stream.readable()).await.ok()?.ok()?;
         let (stream, peer) = match (&self.ready.tls, &self.ready.listener.access) {
             (Some(tls), _) => {
-                tokio::time::timeout(FIRST_BYTE, stream.readable()).await.ok()?.ok()?;
                 match tls.accept(stream, HANDSHAKE).await {
                     Ok(accepted) => {
                         let left = left(accepted.identity.not_after);

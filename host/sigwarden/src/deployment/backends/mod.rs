@@ -131,14 +131,14 @@ impl Backends {
     }
 
     /// What every remote is like, once each was looked at; none if there is no `remote` backend.
-    pub(crate) fn remote_statuses(&self) -> Vec<RemoteStatus> {
+    pub(crate) fn remote_statuses(&self) -> Vec<Vec<RemoteStatus>> {
         let looked = |(_, backend): (&String, &Arc<RemoteBackend>)| backend.wait_until_looked(remotes::PATIENCE);
-        self.remotes().flat_map(looked).collect()
+        self.remotes().map(looked).collect()
     }
 
-    /// What every token is like; none if there is no `pkcs11` backend.
-    pub(crate) fn tokens(&self) -> Vec<TokenStatus> {
-        self.pkcs11().flat_map(|(_, backend)| backend.tokens()).collect()
+    /// What the tokens of each `pkcs11` backend are like.
+    pub(crate) fn tokens(&self) -> Vec<Vec<TokenStatus>> {
+        self.pkcs11().map(|(_, backend)| backend.tokens()).collect()
     }
 
     /// Whether a backend answers: of several tokens one is enough.
