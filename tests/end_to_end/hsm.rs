@@ -121,6 +121,14 @@ fn a_token_that_lies_is_refused_and_its_key_suspended() {
         let records = world.node.audit(1000).unwrap();
         let told = records.iter().find(|record| record["kind"] == "lifecycle").unwrap();
         assert!(told["body"]["reason"].as_str().unwrap().contains("token `signer`"), "{told}");
+        // Trusted too early, and caught again before anybody looks.
+        world.node.expect(&["keys", "resume", KEY, "--reason", "it looked mended"]).unwrap();
+        assert_eq!(world.sign(4).unwrap_err().refusal().unwrap().code, code);
+        let begun = Instant::now();
+        while world.state_of_key() != "suspended" {
+            assert!(begun.elapsed() < PATIENCE, "the key is not suspended again");
+            std::thread::sleep(Duration::from_millis(20));
+        }
         world.fault(TokenFaults::default());
         world
             .node
@@ -301,4 +309,32 @@ fn a_token_that_hangs_keeps_no_thread_from_keys_that_are_here() {
     for hung in hanging {
         hung.join().unwrap().unwrap_err();
     }
+}
+
+/// `keys suspend` is what an operator does first, whatever else is being done.
+#[test]
+fn a_suspension_does_not_wait_for_a_command_that_hangs_in_a_token() {
+    let mut world = World::with_key(&["signer"], "");
+    world.fault(TokenFaults {
+        latency_ms: 60_000,
+        ..TokenFaults::default()
+    });
+    let rotate = ["keys", "rotate", KEY, "--reason", "a test"];
+    let mut rotation = std::process::Command::new(sigwarden_tests::node::binary().unwrap())
+        .arg("--deployment")
+        .arg(world.node.dir())
+        .args(rotate)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Time for it to reach the daemon: the test finds nothing if it was too short, and nothing wrong either.
+    std::thread::sleep(Duration::from_secs(2));
+    world
+        .node
+        .expect(&["keys", "suspend", "demo.account", "--reason", "an emergency"])
+        .unwrap();
+    assert!(rotation.try_wait().unwrap().is_none(), "the rotation hangs all the while");
+    world.node.kill().unwrap();
+    rotation.wait().unwrap();
 }

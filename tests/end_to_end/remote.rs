@@ -107,7 +107,7 @@ fn check_says_whether_the_remote_answers() {
     behind.start().unwrap();
     let front = front(&behind);
     let report = front.expect(&["check"]).unwrap();
-    assert!(report.contains("every remote answers"), "{report}");
+    assert!(report.contains("a remote of every backend answers"), "{report}");
     behind.stop().unwrap();
     let output = front.run(&["check"]).unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

@@ -103,17 +103,28 @@ pub enum Taken {
     },
 }
 
+/// What the positions of a class are called, and the option that sets them.
+fn measure(class: MessageClass) -> &'static str {
+    match class {
+        MessageClass::CometBft | MessageClass::CometBftExtension => "height",
+        MessageClass::HotStuff => "view",
+    }
+}
+
 /// The floor does not let the message pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FloorRefused {
     /// No floor yet: a ledger is never invented.
     #[error(
-        "no floor is known for this key on chain `{chain_id}`, so an earlier vote cannot be excluded; give the last height signed with `sigwarden floors set --key KEY --chain-id {} --height N --reason TEXT`",
-        quoted(chain_id)
+        "no floor is known for this key on chain `{chain_id}`, so an earlier vote cannot be excluded; give the last {measure} signed with `sigwarden floors set --key KEY --chain-id {} --{measure} N --reason TEXT`",
+        quoted(chain_id),
+        measure = measure(*class)
     )]
     Uninitialised {
         /// The chain asked for.
         chain_id: String,
+        /// The class of message.
+        class: MessageClass,
     },
     /// Something else was decided at this position.
     #[error("another message was signed at {position} on chain `{chain_id}`; signing this one would be a double sign")]
@@ -173,7 +184,10 @@ pub fn judge<'a>(
         chain_id: chain_id(),
         class: message.class,
     };
-    let floor = floor_of(&key).ok_or_else(|| FloorRefused::Uninitialised { chain_id: chain_id() })?;
+    let floor = floor_of(&key).ok_or_else(|| FloorRefused::Uninitialised {
+        chain_id: chain_id(),
+        class: key.class,
+    })?;
     let conflict = || FloorRefused::Conflict {
         chain_id: chain_id(),
         position: message.position,
@@ -285,8 +299,20 @@ mod tests {
             judge(|_| None, &[9], &vote(1, 2, 1)),
             Err(FloorRefused::Uninitialised { .. })
         ));
-        let odd = FloorRefused::Uninitialised { chain_id: "a'; rm".into() };
+        let odd = FloorRefused::Uninitialised {
+            chain_id: "a'; rm".into(),
+            class: MessageClass::CometBft,
+        };
         assert!(odd.to_string().contains(r"--chain-id 'a'\''; rm' --height"), "{odd}");
+        let of_views = FloorRefused::Uninitialised {
+            chain_id: "7".into(),
+            class: MessageClass::HotStuff,
+        };
+        let text = of_views.to_string();
+        assert!(
+            text.contains("give the last view signed") && text.contains("--chain-id '7' --view N"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use sigwarden_core::state::{Effect, KeyStatus, State};
 use sigwarden_core::verify::verify;
 use sigwarden_core::{Format, Ledger, RawSignature, Role};
 use sigwarden_ledger::AdminKind;
+use std::sync::Arc;
 
 /// Floors in one command. A deployment has a few consensus keys on a few chains.
 const FLOORS_MAX: usize = 1024;
@@ -96,6 +97,19 @@ fn judge(config: &Config, state: &State, new: &wire::NewFloor) -> Result<(String
         chain_id: new.chain_id.clone(),
         class,
     };
+    // A chain has one kind of messages. A floor of another kind guards nothing, never goes away, and is in the way of a rotation.
+    let other = |(floor, stands): &(&Arc<FloorKey>, &Arc<Floor>)| {
+        floor.public_key == floor_key.public_key
+            && floor.chain_id == floor_key.chain_id
+            && (floor.class == MessageClass::HotStuff) != (class == MessageClass::HotStuff)
+            && matches!(stands.taken, Taken::Message { .. })
+    };
+    if let Some((floor, stands)) = state.floors.iter().find(other) {
+        return Err(NotDone::no(format!(
+            "{} signs messages of class `{}` on chain {}, last at {}; a floor of class `{class}` there would guard nothing",
+            key.id, floor.class, floor.chain_id, stands.position
+        )));
+    }
     let floor = match &new.within {
         None => Floor {
             position: Position::end_of_height(new.height),

@@ -166,7 +166,11 @@ fn text(text: &str) -> Option<(String, Belongs)> {
 /// A chain id that is none of an EVM chain: one that is known, or one that calls itself a test's, as no chain of real money does.
 fn chain(id: &str) -> Option<(String, Belongs)> {
     let called = |(word, belongs)| id.split('-').any(|part| part == word).then_some(belongs);
-    let by_name = || [("devnet", Belongs::Devnet), ("testnet", Belongs::Testnet)].into_iter().find_map(called);
+    let by_name = || {
+        [("devnet", Belongs::Devnet), ("testnet", Belongs::Testnet)]
+            .into_iter()
+            .find_map(called)
+    };
     text(id).or_else(|| by_name().map(|belongs| (format!("chain id `{id}`"), belongs)))
 }
 
@@ -222,7 +226,13 @@ mod tests {
         );
         assert!(foreign(&config, Network::TestnetBeta).is_empty());
         // A word elsewhere is no chain id.
-        assert!(found(r#"{ "note": "as on rs-testnet-1", "chain_ids": ["gravity-bridge-3"] }"#, Network::Mainnet).is_empty());
+        assert!(
+            found(
+                r#"{ "note": "as on rs-testnet-1", "chain_ids": ["gravity-bridge-3"] }"#,
+                Network::Mainnet
+            )
+            .is_empty()
+        );
     }
 
     #[test]

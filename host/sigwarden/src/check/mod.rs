@@ -7,8 +7,8 @@ mod surroundings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use surroundings::{libraries, pin_files};
 pub use surroundings::{FileMode, Surroundings};
+pub(crate) use surroundings::{libraries, pin_files};
 
 use sigwarden_core::Network;
 
@@ -165,7 +165,12 @@ impl std::fmt::Display for Finding {
 #[must_use]
 pub fn examine_tokens(surroundings: &Surroundings<'_>, network: Network) -> Vec<Finding> {
     let mut findings = examine(surroundings, network);
-    findings.retain(|finding| matches!(finding.rule, Rule::MockHsmLibrary | Rule::HsmAnswers | Rule::RemoteAnswers | Rule::Redundancy));
+    findings.retain(|finding| {
+        matches!(
+            finding.rule,
+            Rule::MockHsmLibrary | Rule::HsmAnswers | Rule::RemoteAnswers | Rule::Redundancy
+        )
+    });
     findings
 }
 

@@ -38,7 +38,12 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             None => ("no token was looked at".to_owned(), None),
             Some(backends) if backends.is_empty() => ("no `pkcs11` backend".to_owned(), None),
             Some(backends) => {
-                let seen = |library: &Path| backends.iter().flatten().any(|token| token.library == library && token.seen.is_some());
+                let seen = |library: &Path| {
+                    backends
+                        .iter()
+                        .flatten()
+                        .any(|token| token.library == library && token.seen.is_some())
+                };
                 // Of a library that nobody has seen nothing is known, not even that it is not the mock.
                 let wrong = |token: &TokenStatus, all_away: bool| token.state != TokenState::Ready && (all_away || !seen(&token.library));
                 let wrong_of = |backend: &Vec<TokenStatus>| {
@@ -74,11 +79,19 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             let some = |up: usize, all: usize| up > 0 && up < all;
             let tokens = around.tokens.iter().flatten().flat_map(|backend| {
                 let away_of: Vec<String> = backend.iter().filter(|token| token.state != TokenState::Ready).map(away).collect();
-                if some(backend.len() - away_of.len(), backend.len()) { away_of } else { Vec::new() }
+                if some(backend.len() - away_of.len(), backend.len()) {
+                    away_of
+                } else {
+                    Vec::new()
+                }
             });
             let remotes = around.remotes.iter().flatten().flat_map(|backend| {
                 let down_of: Vec<String> = backend.iter().filter(|remote| !remote.up).map(down).collect();
-                if some(backend.len() - down_of.len(), backend.len()) { down_of } else { Vec::new() }
+                if some(backend.len() - down_of.len(), backend.len()) {
+                    down_of
+                } else {
+                    Vec::new()
+                }
             });
             let found: Vec<String> = tokens.chain(remotes).collect();
             list(

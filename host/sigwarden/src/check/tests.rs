@@ -280,7 +280,10 @@ fn a_token_or_remote_that_is_away_beside_another_is_told_and_stops_no_start() {
     around.tokens.as_mut().unwrap().push(vec![lonely]);
     let findings = examine(&around, Network::Mainnet);
     let answers = findings.iter().find(|finding| finding.rule == Rule::HsmAnswers).unwrap();
-    assert_eq!((answers.severity(), answers.found.as_str()), (Refuse, "tokens that do not answer: signer: absent: gone"));
+    assert_eq!(
+        (answers.severity(), answers.found.as_str()),
+        (Refuse, "tokens that do not answer: signer: absent: gone")
+    );
 }
 
 #[test]
@@ -311,7 +314,11 @@ fn a_passphrase_inside_is_found_through_links_and_relative_names() {
         ("dep", "outside", 0),
         ("link", "dep/../outside", 0),
     ] {
-        assert_eq!(found(&home.path().join(deployment), &home.path().join(file)), wanted, "{file} of {deployment}");
+        assert_eq!(
+            found(&home.path().join(deployment), &home.path().join(file)),
+            wanted,
+            "{file} of {deployment}"
+        );
     }
     // A relative deployment and an absolute file.
     let here = std::env::current_dir().unwrap();

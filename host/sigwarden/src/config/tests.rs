@@ -327,3 +327,25 @@ fn an_unreadable_file_is_named() {
     let error = Config::load(dir.path()).unwrap_err().to_string();
     assert!(error.contains("sigwarden.toml") && error.contains("sigwarden init"), "{error}");
 }
+
+/// "A field that is not listed here is refused": so all that are not refused are listed.
+#[test]
+fn every_field_is_in_the_documentation() {
+    let listed = concat!(
+        include_str!("../../../../docs/configuration.md"),
+        include_str!("../../../../docs/hsm.md")
+    );
+    let fields: Vec<&str> = include_str!("raw.rs")
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(':'))
+        .map(|(field, _)| field)
+        .collect();
+    assert!(fields.len() > 100, "{}", fields.len());
+    let missing: Vec<&&str> = fields
+        .iter()
+        .filter(|field| {
+            !listed.contains(&format!("`{field}")) && !listed.contains(&format!("[{field}]")) && !listed.contains(&format!("{field} = "))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -98,7 +98,8 @@ impl Front {
         // Closed never.
         let _place = self.batches.acquire().await;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::SignAll(asked, Answer::new(sender, admitted)), Way::Alone, answer).await
+        self.run(Job::SignAll(asked, Answer::new(sender, admitted)), Way::Alone, answer)
+            .await
     }
 
     pub(super) async fn decapsulate(&self, peer: Peer, call: SignCall) -> Result<Decapsulated, Refusal> {
@@ -122,7 +123,8 @@ impl Front {
     pub(super) async fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
         let admitted = self.admit(&peer, &reading(String::new()), 1)?;
         let (sender, answer) = oneshot::channel();
-        self.run(Job::ListKeys(peer, Answer::new(sender, admitted)), Way::Alone, answer).await?
+        self.run(Job::ListKeys(peer, Answer::new(sender, admitted)), Way::Alone, answer)
+            .await?
     }
 
     /// Lets requests of a client in that has a bound; who is no client is refused later, by the pipeline.

@@ -139,7 +139,9 @@ impl Shared {
         }
         let held = waiting.elsewhere.iter().filter(|(_, backend)| !backend.held.is_empty());
         let fewest = held.min_by_key(|(_, backend)| backend.running);
-        let next = fewest.filter(|(_, backend)| self.has_room(&waiting, backend.running)).map(|(name, _)| name.clone());
+        let next = fewest
+            .filter(|(_, backend)| self.has_room(&waiting, backend.running))
+            .map(|(name, _)| name.clone());
         let Some(backend) = next.and_then(|name| waiting.elsewhere.get_mut(&name)) else {
             return;
         };
@@ -369,11 +371,13 @@ fn run(taken: Vec<(Job, Way)>, place: Place<'_>, pipeline: &Pipeline, shared: &S
     // in the log, and the thread goes on: a pool that shrinks would end in a daemon that answers nobody.
     let run = std::panic::AssertUnwindSafe(|| {
         let mut together = Vec::with_capacity(taken.len());
+        // Until all of them are answered.
+        let mut away = Vec::new();
         for (job, way) in taken {
-            let _away = match way {
+            away.extend(match way {
                 Way::Elsewhere(backend) => Some(Away(shared, backend)),
                 Way::Together | Way::Alone => None,
-            };
+            });
             match job {
                 Job::Sign(asked, None, answer) => together.push((asked, answer)),
                 other @ (Job::Sign(..) | Job::SignAll(..) | Job::Decapsulate(..) | Job::PublicKey(..) | Job::ListKeys(..)) => {

@@ -240,24 +240,22 @@ impl Door {
         drop(stream.set_nodelay(true));
         tokio::time::timeout(FIRST_BYTE, stream.readable()).await.ok()?.ok()?;
         let (stream, peer) = match (&self.ready.tls, &self.ready.listener.access) {
-            (Some(tls), _) => {
-                match tls.accept(stream, HANDSHAKE).await {
-                    Ok(accepted) => {
-                        let left = left(accepted.identity.not_after);
-                        (
-                            Stream::Tls(Box::new(accepted.stream), left),
-                            Peer::Certificate(accepted.identity.texts()),
-                        )
-                    }
-                    Err(error) => {
-                        self.behind.metrics.handshake_failed(error.refusal().as_str());
-                        self.tell(|before| {
+            (Some(tls), _) => match tls.accept(stream, HANDSHAKE).await {
+                Ok(accepted) => {
+                    let left = left(accepted.identity.not_after);
+                    (
+                        Stream::Tls(Box::new(accepted.stream), left),
+                        Peer::Certificate(accepted.identity.texts()),
+                    )
+                }
+                Err(error) => {
+                    self.behind.metrics.handshake_failed(error.refusal().as_str());
+                    self.tell(|before| {
                             tracing::warn!(listener = self.ready.listener.name, %from, before, "a handshake failed: {error}; `before` more since the last line");
                         });
-                        return None;
-                    }
+                    return None;
                 }
-            }
+            },
             (None, Access::Anybody(client)) => (Stream::Plain(stream), Peer::Assigned(Arc::clone(client))),
             // `load` reads certificates wherever they are configured.
             (None, Access::MutualTls(_)) => return None,
