@@ -6,10 +6,14 @@ use crate::{Ask, Endpoint, Health, digits, gate, refused};
 use http::{Request, Response, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
+use sigwarden_core::fact::{Decoded, FactValue, Scalar};
 use sigwarden_core::{Format, RawSignature, Refusal, Scheme};
 
 /// Before a key's identifier.
 pub(crate) const SIGN_PATH: &str = "/api/v1/eth1/sign/";
+
+/// The chain of a transaction; every transaction has one.
+const CHAIN_ID: &str = "evm.chain-id";
 
 /// What EIP-191 puts before a message's length.
 const MESSAGE_PREFIX: &[u8] = b"\x19Ethereum Signed Message:\n";
@@ -54,7 +58,7 @@ where
             "the body must be declared as `application/json`",
         );
     }
-    let (format, payload) = match read_data(request.body().as_ref()).and_then(payload_of) {
+    let (format, payload) = match read_data(request.body().as_ref()).and_then(|data| payload_of(data, endpoint.chain_id)) {
         Ok(read) => read,
         Err(problem) => return gate::problem(StatusCode::BAD_REQUEST, &problem.to_string()),
     };
@@ -91,8 +95,9 @@ fn read_data(body: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 /// What the data is, so that policies read it: an unsigned transaction, a message with its prefix, else raw bytes, which few keys sign.
-/// Keccak-256 of the data is what is signed in each case.
-fn payload_of(data: Vec<u8>) -> Result<(Format, Vec<u8>), Problem> {
+/// Keccak-256 of the data is what is signed in each case. A transaction for another chain is refused, as over JSON-RPC, and so is one for
+/// any chain (before EIP-155), which does not decode. Messages and raw bytes name no chain.
+fn payload_of(data: Vec<u8>, chain_id: u64) -> Result<(Format, Vec<u8>), Problem> {
     if let Some(message) = prefixed_message(&data) {
         return Ok((Format::EvmEip191, message.to_vec()));
     }
@@ -106,12 +111,26 @@ fn payload_of(data: Vec<u8>) -> Result<(Format, Vec<u8>), Problem> {
         Some(_) | None => None,
     };
     match transaction.map(|format| (format, decode(format))) {
-        Some((format, Ok(_))) => Ok((format, data)),
+        Some((format, Ok(decoded))) => for_chain(&decoded, chain_id).map(|()| (format, data)),
         // It resembles a transaction, so it is not signed as raw bytes: what is wrong with it helps more than that.
         Some((format, Err(problem))) if decode(Format::RawMessageKeccak256).is_err() => {
             Err(Problem::at("data", format_args!("looks like `{format}`, but: {problem}")))
         }
         Some((_, Err(_))) | None => Ok((Format::RawMessageKeccak256, data)),
+    }
+}
+
+fn for_chain(decoded: &Decoded, chain_id: u64) -> Result<(), Problem> {
+    match decoded.facts.iter().find(|fact| fact.name == CHAIN_ID).map(|fact| &fact.value) {
+        Some(FactValue::One(Scalar::U64(said))) if *said == chain_id => Ok(()),
+        Some(FactValue::One(Scalar::U64(said))) => Err(Problem::at(
+            "data",
+            format_args!("is a transaction for chain {said}; this endpoint signs for chain {chain_id}"),
+        )),
+        Some(FactValue::One(_) | FactValue::Many(_)) | None => Err(Problem::at(
+            "data",
+            format_args!("is a transaction without a chain id; this endpoint signs for chain {chain_id}"),
+        )),
     }
 }
 
@@ -135,7 +154,7 @@ mod tests {
     fn a_prefixed_message_is_found_whatever_digits_it_begins_with() {
         for message in ["", "1", "0", "12", "hello", "5 apples", &"9".repeat(99), &"1".repeat(111)] {
             let data = [MESSAGE_PREFIX, message.len().to_string().as_bytes(), message.as_bytes()].concat();
-            assert_eq!(payload_of(data), Ok((Format::EvmEip191, message.as_bytes().to_vec())));
+            assert_eq!(payload_of(data, 1), Ok((Format::EvmEip191, message.as_bytes().to_vec())));
         }
         for wrong in ["", "5", "6hello", "05hello", "hello"] {
             assert_eq!(prefixed_message(&[MESSAGE_PREFIX, wrong.as_bytes()].concat()), None, "{wrong}");
@@ -146,19 +165,19 @@ mod tests {
     #[test]
     fn data_that_is_a_transaction_is_read_as_one() {
         let legacy = hex::decode("ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080").unwrap();
-        assert_eq!(payload_of(legacy.clone()), Ok((Format::EvmLegacy, legacy.clone())));
+        assert_eq!(payload_of(legacy.clone(), 1), Ok((Format::EvmLegacy, legacy.clone())));
         let unprotected = hex::decode("e9098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080").unwrap();
-        let problem = payload_of(unprotected).unwrap_err().0;
+        let problem = payload_of(unprotected, 1).unwrap_err().0;
         assert!(
             problem.starts_with("`data` looks like `evm/legacy`, but: ") && problem.contains("EIP-155"),
             "{problem}"
         );
         assert_eq!(
-            payload_of(vec![2, 0xc0]).unwrap_err().0.split(',').next(),
+            payload_of(vec![2, 0xc0], 1).unwrap_err().0.split(',').next(),
             Some("`data` looks like `evm/eip-1559`")
         );
         for raw in [&b"hello"[..], b"", b"\x02hello", &[0xff; 3]] {
-            assert_eq!(payload_of(raw.to_vec()), Ok((Format::RawMessageKeccak256, raw.to_vec())));
+            assert_eq!(payload_of(raw.to_vec(), 1), Ok((Format::RawMessageKeccak256, raw.to_vec())));
         }
     }
 }
