@@ -2,7 +2,7 @@
 
 use crate::fields::{Fields, Problem, parsed};
 use crate::signature::Signature;
-use crate::{Ask, Endpoint, Health, digits, gate, refused};
+use crate::{Ask, Endpoint, Health, Listed, digits, gate, refused};
 use http::{Request, Response, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -19,12 +19,21 @@ const CHAIN_ID: &str = "evm.chain-id";
 const MESSAGE_PREFIX: &[u8] = b"\x19Ethereum Signed Message:\n";
 
 /// `GET /api/v1/eth1/publicKeys`: the public keys, 64 bytes each.
-pub(crate) fn public_keys<B>(request: &Request<B>, endpoint: &Endpoint<'_>) -> Response<Vec<u8>> {
+pub(crate) async fn public_keys<B, L, C, P>(request: &Request<B>, list: L) -> Response<Vec<u8>>
+where
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+{
     if !gate::accepts_json(request) {
         return gate::not_acceptable();
     }
-    let keys = endpoint.accounts.iter().map(|account| digits::prefixed(&account.coordinates()));
-    gate::json(StatusCode::OK, &keys.collect())
+    match list().await.map_err(refused::alike) {
+        Ok(listed) => {
+            let keys = listed.accounts.iter().map(|account| digits::prefixed(&account.coordinates()));
+            gate::json(StatusCode::OK, &keys.collect())
+        }
+        Err(refusal) => refused(&refusal),
+    }
 }
 
 /// `GET /healthcheck`.
@@ -46,10 +55,18 @@ pub(crate) fn reload() -> Response<Vec<u8>> {
 }
 
 /// `POST /api/v1/eth1/sign/{identifier}`: signs Keccak-256 of `data`, as the format that the data is.
-pub(crate) async fn sign<B, A, F>(request: &Request<B>, identifier: &str, endpoint: &Endpoint<'_>, ask: A) -> Response<Vec<u8>>
+pub(crate) async fn sign<B, L, C, P, A, F>(
+    request: &Request<B>,
+    identifier: &str,
+    endpoint: &Endpoint<'_>,
+    list: L,
+    ask: A,
+) -> Response<Vec<u8>>
 where
     B: AsRef<[u8]>,
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
 {
     if !gate::content_type(request, &["application/json"]) {
@@ -62,27 +79,36 @@ where
         Ok(read) => read,
         Err(problem) => return gate::problem(StatusCode::BAD_REQUEST, &problem.to_string()),
     };
-    match signature(identifier, format, payload, endpoint, ask).await {
+    match signature(identifier, format, payload, list, ask).await {
         Ok(signature) => gate::text(&signature.with_v()),
-        Err(refusal) => gate::json(refused::status(refusal.kind()), &refused::body(&refusal)),
+        Err(refusal) => refused(&refusal),
     }
 }
 
-async fn signature<A, F>(identifier: &str, format: Format, payload: Vec<u8>, endpoint: &Endpoint<'_>, ask: A) -> Result<Signature, Refusal>
+fn refused(refusal: &Refusal) -> Response<Vec<u8>> {
+    gate::json(refused::status(refusal.kind()), &refused::body(refusal))
+}
+
+async fn signature<L, C, P, A, F>(identifier: &str, format: Format, payload: Vec<u8>, list: L, ask: A) -> Result<Signature, Refusal>
 where
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
 {
     // Web3Signer takes any case, with and without prefix.
-    let wanted = hex::decode(identifier.strip_prefix("0x").unwrap_or(identifier)).unwrap_or_default();
-    let account = endpoint.accounts.iter().find(|account| account.coordinates()[..] == wanted[..]);
+    let mut wanted = [0; 64];
+    hex::decode_to_slice(identifier.strip_prefix("0x").unwrap_or(identifier), &mut wanted).map_err(|_| refused::unknown_account())?;
+    let Listed { accounts, admitted } = list().await.map_err(refused::alike)?;
+    let account = accounts.iter().find(|account| account.coordinates() == wanted);
     let account = account.ok_or_else(refused::unknown_account)?;
-    let signature = ask(Ask {
-        key: account.key().to_owned(),
+    let key = account.key().to_owned();
+    let asked = Ask {
+        key,
         format,
         payload: payload.clone(),
-    });
-    let signature = signature.await.map_err(refused::alike)?;
+    };
+    let signature = ask(asked, admitted).await.map_err(refused::alike)?;
     Signature::of(account, format, &payload, &signature)
 }
 
