@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 mod answers;
 mod hostile;
+mod paced;
 
 fn block() -> Option<BlockId> {
     Some(BlockId {
