@@ -20,8 +20,8 @@ pub struct Ended {
 
 /// Answers a node's requests, one at a time, as CometBFT asks them, until the connection ends.
 ///
-/// A vote or proposal above all before it on this connection is asked for at once. What does not go up, and raw bytes, which have no
-/// position, are asked for 20 times a second after the first 20: a node that repeats itself would else fill the ledger.
+/// A vote or proposal above all before it on this connection is asked for at once. What does not go up is asked for 20 times a second
+/// after the first 20: a node that repeats itself would else fill the ledger.
 ///
 /// Pings are answered here. Everything else is handed to `answer`, and what it gives goes back. `note` is told of requests that
 /// were answered with an error without asking, or because the answer did not fit; it is called at most once for a request, so that the

@@ -38,13 +38,14 @@ impl Pace {
         }
     }
 
-    /// Whether it repeats, or could repeat without end: it does not go above what was asked for before. A vote and its extension have one
-    /// position. Raw bytes have none, so all of them count; Celestia asks for some once in a round, for its own proposal's parts. A public
-    /// key is asked for again and again by design, and signs nothing.
+    /// Whether it repeats: it does not go above what was asked for before. A vote and its extension have one position. A public key is
+    /// asked for again and again by design, and signs nothing.
+    ///
+    /// Raw bytes have no position and repeat nothing: each is judged by the key's policies, which bound it and refuse at once. They must not
+    /// wait here: Celestia's nodes ask for them for applications too (`fiber-commitment`), many at a time, and a vote would wait behind them.
     fn repeats(&mut self, pending: &Pending) -> bool {
         let position = match pending {
-            Pending::PublicKey => return false,
-            Pending::Raw => return true,
+            Pending::PublicKey | Pending::Raw => return false,
             Pending::Vote { vote, .. } => (vote.height, vote.round, step(vote.message_type)),
             Pending::Proposal(proposal) => (proposal.height, proposal.round, step(wire::PROPOSAL)),
         };
