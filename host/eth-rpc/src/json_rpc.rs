@@ -5,10 +5,11 @@
 
 use crate::fields::{Fields, Problem, elements, shown, text};
 use crate::gate;
+use crate::message;
 use crate::method::{METHODS, Plan, plan};
 use crate::refused;
 use crate::signature::Signature;
-use crate::{Ask, Endpoint};
+use crate::{Ask, Endpoint, Listed, checksummed};
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
@@ -60,10 +61,18 @@ struct ErrorObject {
 }
 
 /// Answers `POST /`.
-pub(crate) async fn answer<B, A, F, T>(request: &Request<B>, endpoint: &Endpoint<'_>, ask: A, told: T) -> Response<Vec<u8>>
+pub(crate) async fn answer<B, L, C, P, A, F, T>(
+    request: &Request<B>,
+    endpoint: &Endpoint<'_>,
+    list: L,
+    ask: A,
+    told: T,
+) -> Response<Vec<u8>>
 where
     B: AsRef<[u8]>,
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
     T: Fn(&str, bool),
 {
@@ -76,15 +85,17 @@ where
     if !gate::accepts_json(request) {
         return gate::not_acceptable();
     }
-    match body(request.body().as_ref(), endpoint, ask, told).await {
+    match body(request.body().as_ref(), endpoint, list, ask, told).await {
         Some(body) => gate::with_body(StatusCode::OK, Some("application/json"), body.into_bytes()),
         None => gate::with_body(StatusCode::NO_CONTENT, None, Vec::new()),
     }
 }
 
-async fn body<A, F, T>(bytes: &[u8], endpoint: &Endpoint<'_>, ask: A, told: T) -> Option<String>
+async fn body<L, C, P, A, F, T>(bytes: &[u8], endpoint: &Endpoint<'_>, list: L, ask: A, told: T) -> Option<String>
 where
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
     T: Fn(&str, bool),
 {
@@ -97,7 +108,7 @@ where
         Err(problem) => return Some(written(None, Err(Failure::Parse(problem)))),
     };
     if !raw.get().starts_with('[') {
-        return call(raw, endpoint, &ask, &told).await;
+        return call(raw, endpoint, &list, &ask, &told).await;
     }
     let calls = match elements("the batch", raw, BATCH_MAX) {
         Ok(calls) if calls.is_empty() => {
@@ -108,15 +119,17 @@ where
     };
     let mut answers = Vec::with_capacity(calls.len());
     for raw in calls {
-        answers.extend(call(raw, endpoint, &ask, &told).await);
+        answers.extend(call(raw, endpoint, &list, &ask, &told).await);
     }
     (!answers.is_empty()).then(|| format!("[{}]", answers.join(",")))
 }
 
 /// Answers one call; none if it is a notification.
-async fn call<A, F, T>(raw: &RawValue, endpoint: &Endpoint<'_>, ask: &A, told: &T) -> Option<String>
+async fn call<L, C, P, A, F, T>(raw: &RawValue, endpoint: &Endpoint<'_>, list: &L, ask: &A, told: &T) -> Option<String>
 where
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
     T: Fn(&str, bool),
 {
@@ -125,16 +138,19 @@ where
         Err((id, problem)) => return Some(written(id, Err(Failure::Request(problem)))),
     };
     let id = call.id?;
-    let result = result(&call, endpoint, ask).await;
+    let result = result(&call, endpoint, list, ask).await;
     told(&call.method, result.is_ok());
     Some(written(Some(id), result))
 }
 
-async fn result<A, F>(call: &Call<'_>, endpoint: &Endpoint<'_>, ask: &A) -> Result<Value, Failure>
+async fn result<L, C, P, A, F>(call: &Call<'_>, endpoint: &Endpoint<'_>, list: &L, ask: &A) -> Result<Value, Failure>
 where
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
 {
+    let refused = |refusal| Failure::Refused(refused::alike(refusal));
     let params = match call.params {
         Some(params) => elements("params", params, PARAMS_MAX).map_err(Failure::Params)?,
         None => Vec::new(),
@@ -142,20 +158,31 @@ where
     match plan(&call.method, &params, endpoint).map_err(Failure::Params)? {
         Plan::Unknown => Err(Failure::Method(shown(&call.method))),
         Plan::Result(value) => Ok(value),
+        Plan::Addresses => {
+            let listed = list().await.map_err(refused)?;
+            let addresses = listed.accounts.iter().map(|account| checksummed(&account.address()));
+            Ok(addresses.collect())
+        }
         Plan::Sign {
             address,
             format,
             payload,
             written,
+            no_account,
         } => {
-            let account = endpoint.accounts.iter().find(|account| account.address() == address);
-            let account = account.ok_or_else(|| Failure::Refused(refused::unknown_account()))?;
-            let signature = ask(Ask {
-                key: account.key().to_owned(),
+            let Listed { accounts, admitted } = list().await.map_err(refused)?;
+            let account_of = |address| accounts.iter().find(|account| account.address() == address);
+            if no_account.and_then(account_of).is_some() {
+                return Err(Failure::Params(message::swapped()));
+            }
+            let account = account_of(address).ok_or_else(|| Failure::Refused(refused::unknown_account()))?;
+            let key = account.key().to_owned();
+            let asked = Ask {
+                key,
                 format,
                 payload: payload.clone(),
-            });
-            let signature = signature.await.map_err(|refusal| Failure::Refused(refused::alike(refusal)))?;
+            };
+            let signature = ask(asked, admitted).await.map_err(refused)?;
             let result = Signature::of(account, format, &payload, &signature).and_then(|signature| written.write(&payload, &signature));
             result.map(Value::from).map_err(Failure::Refused)
         }

@@ -1,6 +1,5 @@
 //! Messages (EIP-191) and typed data (EIP-712): the parameters of `personal_sign`, `eth_sign` and `eth_signTypedData_v4`.
 
-use crate::Account;
 use crate::digits;
 use crate::fields::{Problem, parsed, text};
 use serde_json::value::RawValue;
@@ -14,11 +13,13 @@ pub(crate) struct Message {
     pub(crate) address: [u8; 20],
     pub(crate) format: Format,
     pub(crate) payload: Vec<u8>,
+    /// What the payload may be none of: an account's address.
+    pub(crate) no_account: Option<[u8; 20]>,
 }
 
 /// `personal_sign`: message, address. Some clients swap the two; what is then signed would be an address, so anything that can be read
-/// both ways is refused. A third parameter, geth's password, may be there if it is empty.
-pub(crate) fn personal_sign(params: &[&RawValue], accounts: &[Account]) -> Result<Message, Problem> {
+/// both ways is refused, here or, if it takes the accounts to see it, as [`Message::no_account`]. A third parameter, geth's password, may be there if it is empty.
+pub(crate) fn personal_sign(params: &[&RawValue]) -> Result<Message, Problem> {
     let [message, address] = match params {
         [message, address] => [message, address],
         [message, address, password] if matches!(password.get(), "null" | "\"\"") => [message, address],
@@ -30,20 +31,24 @@ pub(crate) fn personal_sign(params: &[&RawValue], accounts: &[Account]) -> Resul
         }
         _ => return Err(count(params, "[message, address]")),
     };
-    let swapped = || {
-        Problem::at(
-            "params",
-            "are, or can be read as, [address, message]; `personal_sign` takes [message, address], `eth_sign` the other order",
-        )
-    };
-    // Before anything else, so that a swapped pair is told what it is.
-    let is_account = parsed("params[0]", message, |text| {
-        Ok(digits::array::<20>(text).is_ok_and(|address| accounts.iter().any(|account| account.address() == address)))
-    })?;
-    if is_account {
-        return Err(swapped());
+    let like_address = parsed("params[0]", message, |text| Ok(digits::array::<20>(text).ok()))?;
+    match message_of("params[0]", message, "params[1]", address) {
+        Ok(message) => Ok(Message {
+            no_account: like_address,
+            ..message
+        }),
+        // So that a swapped pair is told what it is.
+        Err(problem) if like_address.is_some() => Err(Problem(format!("{problem}, and {}", swapped()))),
+        Err(problem) => Err(problem),
     }
-    message_of("params[0]", message, "params[1]", address)
+}
+
+/// What a pair in the wrong order is told.
+pub(crate) fn swapped() -> Problem {
+    Problem::at(
+        "params",
+        "are, or can be read as, [address, message]; `personal_sign` takes [message, address], `eth_sign` the other order",
+    )
 }
 
 /// `eth_sign`: address, message. What is signed has the prefix of EIP-191, as everywhere today.
@@ -79,6 +84,7 @@ pub(crate) fn sign_typed_data(params: &[&RawValue], chain_id: u64) -> Result<Mes
         address,
         format: Format::EvmEip712,
         payload,
+        no_account: None,
     })
 }
 
@@ -92,6 +98,7 @@ fn message_of(message_path: &str, message: &RawValue, address_path: &str, addres
         payload: parsed(message_path, message, |text| {
             digits::data(text).map_err(|problem| format!("{problem}; text is sent as the bytes of its UTF-8"))
         })?,
+        no_account: None,
     })
 }
 

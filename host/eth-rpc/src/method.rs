@@ -3,7 +3,7 @@
 use crate::fields::Problem;
 use crate::message::{self, Message};
 use crate::signature::Signature;
-use crate::{Endpoint, checksummed, digits, transaction};
+use crate::{Endpoint, digits, transaction};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sigwarden_core::{Code, Format, Refusal};
@@ -17,12 +17,16 @@ pub(crate) const METHODS: &str = "eth_accounts, eth_chainId, eth_sign, eth_signT
 pub(crate) enum Plan {
     /// This result.
     Result(Value),
+    /// The addresses of the accounts.
+    Addresses,
     /// A signature by this account, to be written in this way.
     Sign {
         address: [u8; 20],
         format: Format,
         payload: Vec<u8>,
         written: Written,
+        /// The address that may be no account's: then message and address were swapped.
+        no_account: Option<[u8; 20]>,
     },
     /// There is no such method.
     Unknown,
@@ -37,19 +41,17 @@ pub(crate) enum Written {
     WithV,
 }
 
-/// Reads a call.
+/// Reads a call, before anything is known of the accounts.
 pub(crate) fn plan(method: &str, params: &[&RawValue], endpoint: &Endpoint<'_>) -> Result<Plan, Problem> {
     let sign = |message: Message| Plan::Sign {
         address: message.address,
         format: message.format,
         payload: message.payload,
         written: Written::WithV,
+        no_account: message.no_account,
     };
     match method {
-        "eth_accounts" => none(params).map(|()| {
-            let addresses = endpoint.accounts.iter().map(|account| checksummed(&account.address()));
-            Plan::Result(addresses.collect())
-        }),
+        "eth_accounts" => none(params).map(|()| Plan::Addresses),
         "eth_chainId" => none(params).map(|()| Plan::Result(json!(format!("{:#x}", endpoint.chain_id)))),
         "health_status" => none(params).map(|()| Plan::Result(json!("OK"))),
         "eth_signTransaction" => match params {
@@ -60,6 +62,7 @@ pub(crate) fn plan(method: &str, params: &[&RawValue], endpoint: &Endpoint<'_>) 
                     format: unsigned.format,
                     payload: unsigned.payload,
                     written: Written::InTransaction,
+                    no_account: None,
                 })
             }
             _ => Err(Problem::at(
@@ -67,7 +70,7 @@ pub(crate) fn plan(method: &str, params: &[&RawValue], endpoint: &Endpoint<'_>) 
                 format_args!("has {} elements; [transaction] is right", params.len()),
             )),
         },
-        "personal_sign" => message::personal_sign(params, endpoint.accounts).map(sign),
+        "personal_sign" => message::personal_sign(params).map(sign),
         "eth_sign" => message::eth_sign(params).map(sign),
         "eth_signTypedData_v4" | "eth_signTypedData" => message::sign_typed_data(params, endpoint.chain_id).map(sign),
         _ => Ok(Plan::Unknown),

@@ -2,25 +2,38 @@
 
 use crate::fields::{Fields, Problem, parsed};
 use crate::signature::Signature;
-use crate::{Ask, Endpoint, Health, digits, gate, refused};
+use crate::{Ask, Endpoint, Health, Listed, digits, gate, refused};
 use http::{Request, Response, StatusCode};
 use serde_json::json;
 use serde_json::value::RawValue;
+use sigwarden_core::fact::{Decoded, FactValue, Scalar};
 use sigwarden_core::{Format, RawSignature, Refusal, Scheme};
 
 /// Before a key's identifier.
 pub(crate) const SIGN_PATH: &str = "/api/v1/eth1/sign/";
 
+/// The chain of a transaction; every transaction has one.
+const CHAIN_ID: &str = "evm.chain-id";
+
 /// What EIP-191 puts before a message's length.
 const MESSAGE_PREFIX: &[u8] = b"\x19Ethereum Signed Message:\n";
 
 /// `GET /api/v1/eth1/publicKeys`: the public keys, 64 bytes each.
-pub(crate) fn public_keys<B>(request: &Request<B>, endpoint: &Endpoint<'_>) -> Response<Vec<u8>> {
+pub(crate) async fn public_keys<B, L, C, P>(request: &Request<B>, list: L) -> Response<Vec<u8>>
+where
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+{
     if !gate::accepts_json(request) {
         return gate::not_acceptable();
     }
-    let keys = endpoint.accounts.iter().map(|account| digits::prefixed(&account.coordinates()));
-    gate::json(StatusCode::OK, &keys.collect())
+    match list().await.map_err(refused::alike) {
+        Ok(listed) => {
+            let keys = listed.accounts.iter().map(|account| digits::prefixed(&account.coordinates()));
+            gate::json(StatusCode::OK, &keys.collect())
+        }
+        Err(refusal) => refused(&refusal),
+    }
 }
 
 /// `GET /healthcheck`.
@@ -42,10 +55,18 @@ pub(crate) fn reload() -> Response<Vec<u8>> {
 }
 
 /// `POST /api/v1/eth1/sign/{identifier}`: signs Keccak-256 of `data`, as the format that the data is.
-pub(crate) async fn sign<B, A, F>(request: &Request<B>, identifier: &str, endpoint: &Endpoint<'_>, ask: A) -> Response<Vec<u8>>
+pub(crate) async fn sign<B, L, C, P, A, F>(
+    request: &Request<B>,
+    identifier: &str,
+    endpoint: &Endpoint<'_>,
+    list: L,
+    ask: A,
+) -> Response<Vec<u8>>
 where
     B: AsRef<[u8]>,
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
 {
     if !gate::content_type(request, &["application/json"]) {
@@ -54,31 +75,40 @@ where
             "the body must be declared as `application/json`",
         );
     }
-    let (format, payload) = match read_data(request.body().as_ref()).and_then(payload_of) {
+    let (format, payload) = match read_data(request.body().as_ref()).and_then(|data| payload_of(data, endpoint.chain_id)) {
         Ok(read) => read,
         Err(problem) => return gate::problem(StatusCode::BAD_REQUEST, &problem.to_string()),
     };
-    match signature(identifier, format, payload, endpoint, ask).await {
+    match signature(identifier, format, payload, list, ask).await {
         Ok(signature) => gate::text(&signature.with_v()),
-        Err(refusal) => gate::json(refused::status(refusal.kind()), &refused::body(&refusal)),
+        Err(refusal) => refused(&refusal),
     }
 }
 
-async fn signature<A, F>(identifier: &str, format: Format, payload: Vec<u8>, endpoint: &Endpoint<'_>, ask: A) -> Result<Signature, Refusal>
+fn refused(refusal: &Refusal) -> Response<Vec<u8>> {
+    gate::json(refused::status(refusal.kind()), &refused::body(refusal))
+}
+
+async fn signature<L, C, P, A, F>(identifier: &str, format: Format, payload: Vec<u8>, list: L, ask: A) -> Result<Signature, Refusal>
 where
-    A: Fn(Ask) -> F,
+    L: Fn() -> C,
+    C: Future<Output = Result<Listed<P>, Refusal>>,
+    A: Fn(Ask, P) -> F,
     F: Future<Output = Result<RawSignature, Refusal>>,
 {
     // Web3Signer takes any case, with and without prefix.
-    let wanted = hex::decode(identifier.strip_prefix("0x").unwrap_or(identifier)).unwrap_or_default();
-    let account = endpoint.accounts.iter().find(|account| account.coordinates()[..] == wanted[..]);
+    let mut wanted = [0; 64];
+    hex::decode_to_slice(identifier.strip_prefix("0x").unwrap_or(identifier), &mut wanted).map_err(|_| refused::unknown_account())?;
+    let Listed { accounts, admitted } = list().await.map_err(refused::alike)?;
+    let account = accounts.iter().find(|account| account.coordinates() == wanted);
     let account = account.ok_or_else(refused::unknown_account)?;
-    let signature = ask(Ask {
-        key: account.key().to_owned(),
+    let key = account.key().to_owned();
+    let asked = Ask {
+        key,
         format,
         payload: payload.clone(),
-    });
-    let signature = signature.await.map_err(refused::alike)?;
+    };
+    let signature = ask(asked, admitted).await.map_err(refused::alike)?;
     Signature::of(account, format, &payload, &signature)
 }
 
@@ -91,8 +121,9 @@ fn read_data(body: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 /// What the data is, so that policies read it: an unsigned transaction, a message with its prefix, else raw bytes, which few keys sign.
-/// Keccak-256 of the data is what is signed in each case.
-fn payload_of(data: Vec<u8>) -> Result<(Format, Vec<u8>), Problem> {
+/// Keccak-256 of the data is what is signed in each case. A transaction for another chain is refused, as over JSON-RPC, and so is one for
+/// any chain (before EIP-155), which does not decode. Messages and raw bytes name no chain.
+fn payload_of(data: Vec<u8>, chain_id: u64) -> Result<(Format, Vec<u8>), Problem> {
     if let Some(message) = prefixed_message(&data) {
         return Ok((Format::EvmEip191, message.to_vec()));
     }
@@ -106,12 +137,26 @@ fn payload_of(data: Vec<u8>) -> Result<(Format, Vec<u8>), Problem> {
         Some(_) | None => None,
     };
     match transaction.map(|format| (format, decode(format))) {
-        Some((format, Ok(_))) => Ok((format, data)),
+        Some((format, Ok(decoded))) => for_chain(&decoded, chain_id).map(|()| (format, data)),
         // It resembles a transaction, so it is not signed as raw bytes: what is wrong with it helps more than that.
         Some((format, Err(problem))) if decode(Format::RawMessageKeccak256).is_err() => {
             Err(Problem::at("data", format_args!("looks like `{format}`, but: {problem}")))
         }
         Some((_, Err(_))) | None => Ok((Format::RawMessageKeccak256, data)),
+    }
+}
+
+fn for_chain(decoded: &Decoded, chain_id: u64) -> Result<(), Problem> {
+    match decoded.facts.iter().find(|fact| fact.name == CHAIN_ID).map(|fact| &fact.value) {
+        Some(FactValue::One(Scalar::U64(said))) if *said == chain_id => Ok(()),
+        Some(FactValue::One(Scalar::U64(said))) => Err(Problem::at(
+            "data",
+            format_args!("is a transaction for chain {said}; this endpoint signs for chain {chain_id}"),
+        )),
+        Some(FactValue::One(_) | FactValue::Many(_)) | None => Err(Problem::at(
+            "data",
+            format_args!("is a transaction without a chain id; this endpoint signs for chain {chain_id}"),
+        )),
     }
 }
 
@@ -135,7 +180,7 @@ mod tests {
     fn a_prefixed_message_is_found_whatever_digits_it_begins_with() {
         for message in ["", "1", "0", "12", "hello", "5 apples", &"9".repeat(99), &"1".repeat(111)] {
             let data = [MESSAGE_PREFIX, message.len().to_string().as_bytes(), message.as_bytes()].concat();
-            assert_eq!(payload_of(data), Ok((Format::EvmEip191, message.as_bytes().to_vec())));
+            assert_eq!(payload_of(data, 1), Ok((Format::EvmEip191, message.as_bytes().to_vec())));
         }
         for wrong in ["", "5", "6hello", "05hello", "hello"] {
             assert_eq!(prefixed_message(&[MESSAGE_PREFIX, wrong.as_bytes()].concat()), None, "{wrong}");
@@ -146,19 +191,19 @@ mod tests {
     #[test]
     fn data_that_is_a_transaction_is_read_as_one() {
         let legacy = hex::decode("ec098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080018080").unwrap();
-        assert_eq!(payload_of(legacy.clone()), Ok((Format::EvmLegacy, legacy.clone())));
+        assert_eq!(payload_of(legacy.clone(), 1), Ok((Format::EvmLegacy, legacy.clone())));
         let unprotected = hex::decode("e9098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080").unwrap();
-        let problem = payload_of(unprotected).unwrap_err().0;
+        let problem = payload_of(unprotected, 1).unwrap_err().0;
         assert!(
             problem.starts_with("`data` looks like `evm/legacy`, but: ") && problem.contains("EIP-155"),
             "{problem}"
         );
         assert_eq!(
-            payload_of(vec![2, 0xc0]).unwrap_err().0.split(',').next(),
+            payload_of(vec![2, 0xc0], 1).unwrap_err().0.split(',').next(),
             Some("`data` looks like `evm/eip-1559`")
         );
         for raw in [&b"hello"[..], b"", b"\x02hello", &[0xff; 3]] {
-            assert_eq!(payload_of(raw.to_vec()), Ok((Format::RawMessageKeccak256, raw.to_vec())));
+            assert_eq!(payload_of(raw.to_vec(), 1), Ok((Format::RawMessageKeccak256, raw.to_vec())));
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::answer::{Answered, ErrorCode};
 use crate::codec::{ConnectionError, Limits, Messages};
 use crate::dialect::Dialect;
+use crate::pace::Pace;
 use crate::request::{Asked, Pending, Request, RequestError};
 use crate::wire::{Message, Ping, Sum};
 use prost::Message as _;
@@ -19,6 +20,9 @@ pub struct Ended {
 
 /// Answers a node's requests, one at a time, as CometBFT asks them, until the connection ends.
 ///
+/// A vote or proposal above all before it on this connection is asked for at once. What does not go up is asked for 20 times a second
+/// after the first 20: a node that repeats itself would else fill the ledger.
+///
 /// Pings are answered here. Everything else is handed to `answer`, and what it gives goes back. `note` is told of requests that
 /// were answered with an error without asking, or because the answer did not fit; it is called at most once for a request, so that the
 /// node bounds how often: it should log with a limit.
@@ -31,9 +35,10 @@ where
     F: Future<Output = Answered>,
 {
     let mut messages = Messages::new(stream, dialect, limits);
+    let mut pace = Pace::default();
     let mut answered = 0;
     loop {
-        let why = match respond(&mut messages, dialect, &mut answer, &mut note).await {
+        let why = match respond(&mut messages, dialect, &mut pace, &mut answer, &mut note).await {
             Ok(()) => {
                 answered += 1;
                 continue;
@@ -47,6 +52,7 @@ where
 async fn respond<S, A, F>(
     messages: &mut Messages<S>,
     dialect: Dialect,
+    pace: &mut Pace,
     answer: &mut A,
     note: &mut impl FnMut(&RequestError),
 ) -> Result<(), ConnectionError>
@@ -60,6 +66,7 @@ where
         Request::None(what) => return Err(ConnectionError::NoRequest(what)),
         Request::Refuse(pending, error) => refuse(&pending, &error, note),
         Request::Ask(pending, asked) => {
+            pace.keep(&pending).await;
             let answered = answer(asked).await;
             match pending
                 .respond(dialect, answered)

@@ -23,6 +23,7 @@ mod codec;
 mod connection;
 mod dial;
 mod dialect;
+mod pace;
 mod request;
 mod secret_connection;
 mod sign_bytes;

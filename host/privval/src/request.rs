@@ -26,7 +26,7 @@ pub enum Asked {
     RawBytes {
         /// What is signed. v1.x: the bytes as they came, any bytes at all. Celestia: `COMET::RAW_BYTES::SIGN` and the length-delimited request.
         sign_bytes: Vec<u8>,
-        /// The chain id that the node names; v1.x names none.
+        /// The chain id that the node names. v1.x names none, unless the bytes are laid out as Celestia's, which have one inside.
         chain_id: Option<String>,
     },
 }
@@ -220,8 +220,8 @@ fn raw(request: RawRequest, dialect: Dialect) -> Result<Asked, RequestError> {
         Dialect::Celestia if !celestia && !request.value_or_chain_id.is_empty() => wrong_dialect(V1, Dialect::V1),
         Dialect::V1 if request.value_or_chain_id.is_empty() => Err(malformed(V1, "`value` is empty")),
         Dialect::V1 => Ok(Asked::RawBytes {
+            chain_id: sign_bytes::chain_of_raw(&request.value_or_chain_id),
             sign_bytes: request.value_or_chain_id,
-            chain_id: None,
         }),
         Dialect::Celestia => {
             let (chain_id, sign_bytes) = sign_bytes::celestia_raw(&request).map_err(|wrong| malformed(CELESTIA, wrong))?;

@@ -69,6 +69,12 @@ pub(crate) fn celestia_raw(request: &RawRequest) -> Result<(String, Vec<u8>), Wr
     Ok((chain_id, sign_bytes))
 }
 
+/// The chain id in bytes that are laid out as Celestia's: they are valid there, whatever dialect asks for them. Bytes that begin with the prefix
+/// and are not laid out so have no chain id, and the decoder refuses them.
+pub(crate) fn chain_of_raw(sign_bytes: &[u8]) -> Option<String> {
+    cometbft::RawBytes::parse(sign_bytes).ok().map(|read| read.chain_id)
+}
+
 fn height(height: i64) -> Result<u64, Wrong> {
     u64::try_from(height)
         .ok()

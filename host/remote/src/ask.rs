@@ -110,11 +110,14 @@ async fn ask_one(link: &Link, question: &Question, until: Instant, call: Duratio
             Answer::Late(reason) => reason,
         };
         link.tally.lost();
-        tracing::warn!(
-            remote = link.address(),
-            request = question.request_id(),
-            "an answer was lost, and is asked for again: {reason}"
-        );
+        if let Some(before) = link.told_lost.count(Instant::now()) {
+            tracing::warn!(
+                remote = link.address(),
+                request = question.request_id(),
+                before,
+                "an answer was lost, and is asked for again: {reason}; `before` more since the last line"
+            );
+        }
         let pause = pauses.pause();
         if Instant::now() + pause >= until {
             return Err(away(Some(reason), "its time is over".to_owned()));

@@ -26,6 +26,7 @@ mod overheard;
 mod settings;
 mod status;
 mod text;
+mod told;
 mod weigh;
 
 pub use backend::{OpenError, Reloaded, RemoteBackend, RemoteKey};

@@ -5,6 +5,7 @@ use crate::connection::{Connection, Unwell};
 use crate::settings::{Remote, Settings};
 use crate::status::{RemoteStatus, Tally};
 use crate::text::shown;
+use crate::told::Told as Lines;
 use sigwarden_core::Network;
 use sigwarden_protocol::proto;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ pub(crate) struct Link {
     /// Something happened that the keeper should look at.
     poke: Notify,
     pub(crate) tally: Tally,
+    /// Lines about answers that it lost.
+    pub(crate) told_lost: Lines,
 }
 
 /// A place for a connection.
@@ -102,6 +105,7 @@ impl Link {
             seen: watch::Sender::default(),
             poke: Notify::new(),
             tally: Tally::default(),
+            told_lost: Lines::default(),
         }
     }
 

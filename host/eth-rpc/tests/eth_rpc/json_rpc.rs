@@ -264,19 +264,29 @@ fn an_id_comes_back_as_it_was_sent() {
 fn a_notification_is_not_answered_and_nothing_is_signed_for_it() {
     let notification = json!({ "jsonrpc": "2.0", "method": "eth_signTransaction", "params": transaction([0x35; 20]) }).to_string();
     let asked = std::cell::Cell::new(0);
-    let accounts = Signer::new().accounts();
+    let list = || {
+        asked.set(asked.get() + 1);
+        let accounts = Signer::new().accounts().into();
+        std::future::ready(Ok(sigwarden_eth_rpc::Listed { accounts, admitted: () }))
+    };
     let endpoint = sigwarden_eth_rpc::Endpoint {
-        accounts: &accounts,
         chain_id: 1,
         hosts: &sigwarden_eth_rpc::Hosts::Any,
     };
     for body in [notification.clone(), format!("[{notification},{notification}]")] {
         let request = Request::post("/").header("content-type", "application/json").body(body).unwrap();
-        let ask = |ask| {
+        let ask = |ask, ()| {
             asked.set(asked.get() + 1);
             async move { Signer::new().sign(&ask) }
         };
-        let response = now(sigwarden_eth_rpc::answer(&request, &endpoint, Default::default, ask, |_, _| ()));
+        let response = now(sigwarden_eth_rpc::answer(
+            &request,
+            &endpoint,
+            list,
+            Default::default,
+            ask,
+            |_, _| (),
+        ));
         assert_eq!((response.status(), response.body().len()), (StatusCode::NO_CONTENT, 0));
     }
     assert_eq!(asked.get(), 0);

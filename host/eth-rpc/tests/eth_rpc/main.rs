@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod admitted;
 mod bad_input;
 mod json_rpc;
 mod peers;

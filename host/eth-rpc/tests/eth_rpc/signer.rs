@@ -8,9 +8,10 @@ use sigwarden_core::fact::{FactValue, Scalar, SigningInput};
 use sigwarden_core::format::Family;
 use sigwarden_core::refusal::Denied;
 use sigwarden_core::{Code, RawSignature, Refusal, Scheme};
-use sigwarden_eth_rpc::{Account, Ask, Endpoint, Health, Hosts};
+use sigwarden_eth_rpc::{Account, Ask, Endpoint, Health, Hosts, Listed};
 use std::pin::pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 /// EIP-155's example key, an account that the caller may use.
@@ -33,6 +34,8 @@ pub(crate) struct Signer {
     keys: Vec<(Account, SecretKey)>,
     /// The calls it was told of, and whether they had a result.
     pub(crate) told: Mutex<Vec<(String, bool)>>,
+    /// How many calls it let in.
+    pub(crate) admitted: AtomicUsize,
 }
 
 impl Signer {
@@ -50,6 +53,7 @@ impl Signer {
         Self {
             keys: keys.collect(),
             told: Mutex::default(),
+            admitted: AtomicUsize::new(0),
         }
     }
 
@@ -95,17 +99,20 @@ impl Signer {
 
     /// Answers a request as the daemon would.
     pub(crate) async fn answer<B: AsRef<[u8]>>(&self, request: &Request<B>) -> Response<Vec<u8>> {
-        let accounts = self.accounts();
         let endpoint = Endpoint {
-            accounts: &accounts,
             chain_id: 1,
             hosts: &Hosts::default(),
+        };
+        let list = || {
+            self.admitted.fetch_add(1, Ordering::Relaxed);
+            let accounts = self.accounts().into();
+            std::future::ready(Ok(Listed { accounts, admitted: () }))
         };
         let health = || Health {
             checks: vec![("ledger", true), ("policies", true)],
         };
         let told = |method: &str, answered| self.told.lock().unwrap().push((method.to_owned(), answered));
-        sigwarden_eth_rpc::answer(request, &endpoint, health, |ask| async move { self.sign(&ask) }, told).await
+        sigwarden_eth_rpc::answer(request, &endpoint, list, health, |ask, ()| async move { self.sign(&ask) }, told).await
     }
 }
 

@@ -5,6 +5,7 @@ use http::{Request, Response, StatusCode};
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
+use sigwarden_formats::evm::{Eip1559, Eip2930, Legacy, U256};
 
 fn send(request: &Request<String>) -> Response<Vec<u8>> {
     now(Signer::new().answer(request))
@@ -81,6 +82,67 @@ fn keccak_256_of_the_data_is_signed() {
     let digest: [u8; 32] = Keccak256::digest(message).into();
     let signer = signature.recover(secp256k1::Message::from_digest(digest)).unwrap();
     assert_eq!(hex::encode(&signer.serialize_uncompressed()[1..]), identifier());
+}
+
+/// As over JSON-RPC, in every type of transaction; EIP-155's example for other chains, and for any.
+#[test]
+fn a_transaction_for_another_chain_is_400() {
+    let (quantity, address, data) = (U256::from(7), [0x35; 20], Vec::new);
+    let (nonce, gas_limit, to, access_list) = (1, 21_000, Some(address), Vec::new);
+    let legacy = |chain_id| {
+        Legacy {
+            chain_id,
+            nonce,
+            gas_price: quantity,
+            gas_limit,
+            to,
+            value: quantity,
+            data: data(),
+        }
+        .unsigned()
+    };
+    let eip_2930 = |chain_id| {
+        Eip2930 {
+            chain_id,
+            nonce,
+            gas_price: quantity,
+            gas_limit,
+            to,
+            value: quantity,
+            data: data(),
+            access_list: access_list(),
+        }
+        .unsigned()
+    };
+    let eip_1559 = |chain_id| {
+        let (max_priority_fee_per_gas, max_fee_per_gas) = (quantity, quantity);
+        Eip1559 {
+            chain_id,
+            nonce,
+            max_priority_fee_per_gas,
+            max_fee_per_gas,
+            gas_limit,
+            to,
+            value: quantity,
+            data: data(),
+            access_list: access_list(),
+        }
+        .unsigned()
+    };
+    for of in [&legacy as &dyn Fn(u64) -> Vec<u8>, &eip_2930, &eip_1559] {
+        assert_eq!(sign(&identifier(), &self::data(&of(1))).0, StatusCode::OK);
+        let (status, body) = sign(&identifier(), &self::data(&of(1337)));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(
+            body.contains("`data` is a transaction for chain 1337; this endpoint signs for chain 1"),
+            "{body}"
+        );
+    }
+    let any_chain = hex::decode("e9098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080").unwrap();
+    for (any, problem) in [(legacy(0), "chain"), (any_chain, "EIP-155")] {
+        let (status, body) = sign(&identifier(), &self::data(&any));
+        assert!(status == StatusCode::BAD_REQUEST && body.contains(problem), "{status} {body}");
+    }
 }
 
 #[test]

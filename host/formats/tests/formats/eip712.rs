@@ -349,3 +349,34 @@ fn a_struct_s_name_may_have_a_colon() {
             .starts_with("\"Post:Mail(Person from,")
     );
 }
+
+/// ethers and eth-account hash a domain's fields in EIP-712's order, viem and eth-sig-util in the order given: in another order these are two
+/// hashes of one domain.
+#[test]
+fn a_domain_in_another_order_is_refused() {
+    let fields = [
+        ("name", "string", "\"Mail\""),
+        ("version", "string", "\"1\""),
+        ("chainId", "uint256", "1"),
+        ("verifyingContract", "address", "\"0xcccccccccccccccccccccccccccccccccccccccc\""),
+        ("salt", "bytes32", &format!("\"0x{}\"", "00".repeat(32))),
+    ];
+    let whole = |order: &[usize]| {
+        let kinds = order
+            .iter()
+            .map(|at| format!(r#"{{"name":"{}","type":"{}"}}"#, fields[*at].0, fields[*at].1));
+        let values = order.iter().map(|at| format!(r#""{}":{}"#, fields[*at].0, fields[*at].2));
+        let (kinds, values) = (kinds.collect::<Vec<_>>().join(","), values.collect::<Vec<_>>().join(","));
+        format!(r#"{{"types":{{"EIP712Domain":[{kinds}],"A":[]}},"primaryType":"A","domain":{{{values}}},"message":{{}}}}"#)
+    };
+    for order in [&[][..], &[4], &[0, 2], &[1, 3, 4], &[0, 1, 2, 3, 4]] {
+        assert!(typed_data::canonical(whole(order).as_bytes()).is_ok(), "{order:?}");
+    }
+    for order in [&[2, 0][..], &[4, 3], &[0, 1, 3, 2], &[1, 0, 2, 3, 4]] {
+        assert!(refusal(&whole(order)).contains("the order is "), "{order:?}");
+    }
+    assert_eq!(
+        refusal(&whole(&[3, 2, 0])),
+        "`types.EIP712Domain` lists `verifyingContract`, `chainId`, `name`; the order is `name`, `chainId`, `verifyingContract` (EIP-712, \"Definition of domainSeparator\")"
+    );
+}

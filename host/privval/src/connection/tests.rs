@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 mod answers;
 mod hostile;
+mod paced;
 
 fn block() -> Option<BlockId> {
     Some(BlockId {
@@ -262,6 +263,16 @@ async fn raw_bytes_are_signed_as_their_dialect_says() {
         })
     );
     assert!(matches!(response.sum, Some(Sum::RawResponse(response)) if response.signature == [8; 64] && response.error.is_none()));
+
+    // Celestia's layout as bytes of v1: the chain in it is the one that is asked for. Without its length it is no such layout.
+    let celestia = b"COMET::RAW_BYTES::SIGN\x13\x0a\x07mocha-4\x12\x03raw\x1a\x03uid";
+    for (bytes, chain) in [(&celestia[..], Some("mocha-4")), (&celestia[..celestia.len() - 1], None)] {
+        let (_, asked, _) = exchange(Dialect::V1, raw([bytes, b"", b""]), signed()).await;
+        let Some(Asked::RawBytes { sign_bytes, chain_id }) = asked else {
+            panic!("{asked:?}");
+        };
+        assert_eq!((sign_bytes.as_slice(), chain_id.as_deref()), (bytes, chain));
+    }
 
     let (_, asked, _) = exchange(Dialect::Celestia, raw([b"mocha-4", b"raw", b"uid"]), signed()).await;
     assert_eq!(

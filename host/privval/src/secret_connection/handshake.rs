@@ -51,6 +51,9 @@ pub enum HandshakeError {
     /// The peer's signature of the challenge does not verify: somebody is in between.
     #[error("the peer's signature does not verify: it is not who it says, or somebody is in between")]
     WrongSignature,
+    /// The peer's identity is our own: what we sent was sent back.
+    #[error("the peer authenticates with this signer's own identity: it sent back what it was sent, and proves nothing")]
+    OwnIdentity,
     /// The peer is another than the pinned one.
     #[error("the peer's id is {found}, {pinned} is pinned; CometBFT's own listener has a new one at each start of the node")]
     WrongPeer {
@@ -186,6 +189,9 @@ async fn exchange_auth<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let key = key.as_slice().try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
     let key = key.ok_or(HandshakeError::MalformedAuth("its key is no point of Ed25519"))?;
+    if key.to_bytes() == identity.public_key() {
+        return Err(HandshakeError::OwnIdentity);
+    }
     let signature = Signature::from_slice(&message.sig).map_err(|_| HandshakeError::MalformedAuth("its signature has not 64 bytes"))?;
     key.verify_strict(challenge, &signature)
         .map_err(|_| HandshakeError::WrongSignature)?;

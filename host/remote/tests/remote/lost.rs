@@ -5,8 +5,13 @@ use crate::world::{ACCOUNT, Front, VALIDATOR, call, digest_call, public_key, set
 use sigwarden_core::fact::{MessageTime, SigningInput};
 use sigwarden_core::{Code, Format, Scheme, verify};
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 #[test]
 fn a_reply_that_was_lost_after_the_decision_is_asked_for_again_with_the_same_id() {
@@ -214,4 +219,78 @@ fn an_end_comes_to_what_is_never_answered() {
     };
     assert!(signed.signatures[0].recovery_id.is_some());
     assert_eq!(one_payload_each(&daemon.seen()).len(), 1);
+}
+
+/// Counts the lines of one remote about answers that were lost.
+struct Lines {
+    remote: String,
+    count: Arc<AtomicUsize>,
+}
+
+/// What of a line is looked for.
+struct Line<'a> {
+    lines: &'a Lines,
+    of_remote: bool,
+    of_loss: bool,
+}
+
+impl Visit for Line<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.of_remote |= field.name() == "remote" && value == self.lines.remote;
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.of_loss |= field.name() == "message" && format!("{value:?}").starts_with("an answer was lost");
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line {
+            lines: self,
+            of_remote: false,
+            of_loss: false,
+        };
+        event.record(&mut line);
+        if line.of_remote && line.of_loss {
+            self.count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[test]
+fn a_remote_that_loses_answers_is_told_of_once_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::new();
+    let front = Front::looked(settings(vec![daemon.on_socket(folder.path().join("s"))]));
+    let count = Arc::new(AtomicUsize::new(0));
+    let lines = Lines {
+        remote: front.backend.status()[0].address.clone(),
+        count: Arc::clone(&count),
+    };
+    // Of the whole process, for questions are asked on threads of the backend's own; no other test sets one.
+    tracing::subscriber::set_global_default(lines).unwrap();
+    daemon.script((0..6).map(|_| Fault::LoseReply));
+    let start = Instant::now();
+    front.deployment.sign(digest_call(9, "")).unwrap();
+    let seconds = start.elapsed().as_secs();
+    assert_eq!(front.backend.status()[0].counts.lost, 6, "each is counted");
+    let told = count.load(Ordering::SeqCst) as u64;
+    assert!((1..=1 + seconds).contains(&told), "{told} lines in {seconds} s");
 }

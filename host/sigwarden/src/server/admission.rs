@@ -24,22 +24,28 @@ struct Gate {
     empty_at: Mutex<Option<Instant>>,
 }
 
-/// Requests that were let in; their places are free again when it is dropped.
-pub(super) struct Admitted(Option<(Arc<Gate>, u32)>);
+/// Requests that were let in; their places are free again when the last clone is dropped.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    _places: Option<Arc<Places>>,
+}
+
+struct Places {
+    gate: Arc<Gate>,
+    count: u32,
+}
 
 impl Admitted {
     /// A client without a bound.
     pub(super) fn nobody() -> Self {
-        Self(None)
+        Self { _places: None }
     }
 }
 
-impl Drop for Admitted {
+impl Drop for Places {
     fn drop(&mut self) {
-        if let Some((gate, count)) = &self.0 {
-            gate.calls.fetch_sub(1, Ordering::Relaxed);
-            gate.on_their_way.fetch_sub(*count, Ordering::Relaxed);
-        }
+        self.gate.calls.fetch_sub(1, Ordering::Relaxed);
+        self.gate.on_their_way.fetch_sub(self.count, Ordering::Relaxed);
     }
 }
 
@@ -74,7 +80,7 @@ impl Admissions {
     /// Lets so many requests of a client in, all or none.
     pub(super) fn admit(&self, client: &str, count: usize, now: Instant) -> Result<Admitted, Refusal> {
         let Some(gate) = self.0.get(client) else {
-            return Ok(Admitted(None));
+            return Ok(Admitted::nobody());
         };
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let admitted = gate.place(count)?;
@@ -105,7 +111,10 @@ impl Gate {
                 ),
             ));
         }
-        Ok(Admitted(Some((Arc::clone(self), count))))
+        let gate = Arc::clone(self);
+        Ok(Admitted {
+            _places: Some(Arc::new(Places { gate, count })),
+        })
     }
 
     /// GCRA with a burst of one second's worth.
@@ -206,7 +215,14 @@ mod tests {
         let _second = admissions.admit("node", 1, now).unwrap();
         assert_eq!(code(admissions.admit("node", 1, now)), Some(Code::CallerBusy));
         assert_eq!(code(admissions.admit("other", 9, now)), None, "another client has no bound");
+        let listing = first.clone();
         drop(first);
+        assert_eq!(
+            code(admissions.admit("node", 1, now)),
+            Some(Code::CallerBusy),
+            "it is on its way still"
+        );
+        drop(listing);
         assert_eq!(code(admissions.admit("node", 2, now)), Some(Code::CallerBusy), "all or none");
         assert_eq!(code(admissions.admit("node", 1, now)), None);
     }

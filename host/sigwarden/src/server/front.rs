@@ -73,6 +73,21 @@ impl Front {
 
     pub(super) async fn sign(&self, peer: Peer, call: SignCall, parent: Option<TraceParent>) -> Result<Signed, Refusal> {
         let admitted = self.admit(&peer, &call, 1)?;
+        self.sign_admitted(peer, call, parent, admitted).await
+    }
+
+    /// Lets one request in before it is known what it comes to; for [`Self::sign_admitted`] and [`Self::list_keys_admitted`].
+    pub(super) fn let_in(&self, peer: &Peer) -> Result<Admitted, Refusal> {
+        self.admit(peer, &reading(String::new()), 1)
+    }
+
+    pub(super) async fn sign_admitted(
+        &self,
+        peer: Peer,
+        call: SignCall,
+        parent: Option<TraceParent>,
+        admitted: Admitted,
+    ) -> Result<Signed, Refusal> {
         // What is recorded on a thread meanwhile is of one trace.
         let way = match self.pipeline.way(&call) {
             Way::Together if parent.is_some() => Way::Alone,
@@ -121,7 +136,11 @@ impl Front {
     }
 
     pub(super) async fn list_keys(&self, peer: Peer) -> Result<Vec<Readable>, Refusal> {
-        let admitted = self.admit(&peer, &reading(String::new()), 1)?;
+        let admitted = self.let_in(&peer)?;
+        self.list_keys_admitted(peer, admitted).await
+    }
+
+    pub(super) async fn list_keys_admitted(&self, peer: Peer, admitted: Admitted) -> Result<Vec<Readable>, Refusal> {
         let (sender, answer) = oneshot::channel();
         self.run(Job::ListKeys(peer, Answer::new(sender, admitted)), Way::Alone, answer)
             .await?

@@ -1,6 +1,7 @@
 //! Ethereum's JSON-RPC and Web3Signer's REST over HTTP/1.1, in front of `sigwarden-eth-rpc`, which knows what they say.
 
 use super::TRACEPARENT;
+use super::admission::Admitted;
 use super::front::Front;
 use super::patient::Patient;
 use crate::config::ListenerKind;
@@ -11,13 +12,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use sigwarden_core::caller::Peer;
 use sigwarden_core::pipeline::SignCall;
 use sigwarden_core::{Code, KeyState, Operation, RawSignature, Refusal, Role, Scheme};
-use sigwarden_eth_rpc::{Account, Ask, Endpoint, Health, Hosts, answer};
+use sigwarden_eth_rpc::{Account, Ask, Endpoint, Health, Hosts, Listed, answer};
 use sigwarden_telemetry::Metrics;
 use sigwarden_telemetry::trace::TraceParent;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OnceCell;
 use tonic::codegen::http::{Request, Response, StatusCode};
 
 /// How long a client may take for a request's headers, and how long a connection may be idle.
@@ -90,33 +92,28 @@ impl JsonRpc {
             Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the body could not be read\n"),
             Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n"),
         };
-        let accounts = match self.accounts(peer).await {
-            Ok(accounts) => accounts,
-            Err(refusal) => {
-                return plain(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    &format!("{}: {}\n", refusal.code(), refusal.message),
-                );
-            }
-        };
-        let endpoint = Endpoint {
-            accounts: &accounts,
-            chain_id,
-            hosts,
+        let endpoint = Endpoint { chain_id, hosts };
+        // Each call of a batch is let in by itself; they share what was listed for the first.
+        let listed = OnceCell::new();
+        let list = || async {
+            let admitted = self.front.let_in(peer)?;
+            let accounts = listed.get_or_try_init(|| self.accounts(peer, admitted.clone())).await?;
+            let accounts = Arc::clone(accounts);
+            Ok(Listed { accounts, admitted })
         };
         let health = || Health {
             checks: vec![("ledger", (self.sound)())],
         };
         let header = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
         let parent = self.front.parent(header);
-        let ask = |ask| self.ask(peer.clone(), ask, parent);
+        let ask = |ask, admitted| self.ask(peer.clone(), ask, parent, admitted);
         let told = |method: &str, answered| self.metrics.json_rpc(method, answered);
-        answer(&Request::from_parts(parts, body), &endpoint, health, ask, told).await
+        answer(&Request::from_parts(parts, body), &endpoint, list, health, ask, told).await
     }
 
     /// The keys of EVM accounts that the caller may know of.
-    async fn accounts(&self, peer: &Peer) -> Result<Vec<Account>, Refusal> {
-        let readable = self.front.list_keys(peer.clone()).await?;
+    async fn accounts(&self, peer: &Peer, admitted: Admitted) -> Result<Arc<[Account]>, Refusal> {
+        let readable = self.front.list_keys_admitted(peer.clone(), admitted).await?;
         let signs = |state| matches!(state, KeyState::Active | KeyState::Grace);
         let accounts = readable.iter().filter(|readable| {
             readable.key.roles.contains(&Role::Account) && readable.key.scheme == Scheme::Secp256k1Ecdsa && signs(readable.status.state)
@@ -127,7 +124,7 @@ impl JsonRpc {
             .collect())
     }
 
-    async fn ask(&self, peer: Peer, ask: Ask, parent: Option<TraceParent>) -> Result<RawSignature, Refusal> {
+    async fn ask(&self, peer: Peer, ask: Ask, parent: Option<TraceParent>, admitted: Admitted) -> Result<RawSignature, Refusal> {
         let call = SignCall {
             operation: Operation::Sign.name().to_owned(),
             key: ask.key,
@@ -137,7 +134,7 @@ impl JsonRpc {
             payload: ask.payload,
             received: Instant::now(),
         };
-        let signed = self.front.sign(peer, call, parent).await?;
+        let signed = self.front.sign_admitted(peer, call, parent, admitted).await?;
         let first = signed.signatures.into_iter().next();
         first.ok_or_else(|| Refusal::new(Code::Internal, "a signature was made, and there is none"))
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The domain's type (EIP-712, "Definition of domainSeparator").
 pub(super) const DOMAIN: &str = "EIP712Domain";
 
-/// What a domain may have.
+/// What a domain may have, in EIP-712's order.
 const DOMAIN_FIELDS: [&str; 5] = ["name", "version", "chainId", "verifyingContract", "salt"];
 
 /// The type that a field of a domain has.
@@ -297,7 +297,23 @@ fn check_domain(fields: Option<&Vec<Field>>) -> Result<(), PayloadError> {
             }
         }
     }
-    Ok(())
+    // Libraries that know a domain's fields themselves (ethers, eth-account) hash them in this order whatever the data says: in another one,
+    // two readers would see two hashes.
+    let place = |field: &Field| DOMAIN_FIELDS.iter().position(|name| *name == field.name);
+    if fields.is_sorted_by_key(place) {
+        return Ok(());
+    }
+    let given = fields.iter().map(|field| format!("`{}`", field.name)).collect::<Vec<_>>();
+    let right = DOMAIN_FIELDS
+        .into_iter()
+        .filter(|name| fields.iter().any(|field| field.name == *name))
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>();
+    Err(malformed(format!(
+        "`types.{DOMAIN}` lists {}; the order is {} (EIP-712, \"Definition of domainSeparator\")",
+        given.join(", "),
+        right.join(", ")
+    )))
 }
 
 /// Reads a type: a base and the dimensions of an array.

@@ -231,6 +231,15 @@ async fn a_peer_that_cannot_prove_its_identity_is_refused() {
     }
 }
 
+/// What a peer can send without any identity of its own: the victim's authentication, sealed the other way.
+#[tokio::test]
+async fn a_peer_that_sends_one_s_own_authentication_back_is_refused() {
+    let own = || PublicKeySum::Ed25519(identity(1).public_key().to_vec());
+    let error = authenticated_with(|challenge| auth(own(), &identity(1).sign(&challenge))).await;
+    assert!(matches!(error, HandshakeError::OwnIdentity), "{error}");
+    assert!(error.to_string().contains("this signer's own"), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_says_nothing_is_given_up() {
     let (_peer, stream) = duplex(1 << 16);
