@@ -8,7 +8,7 @@ use crate::mechanism::MechanismChoice;
 use crate::objects::{self, Wanted};
 use crate::settings::{KeySettings, Settings, SettingsError};
 use crate::status::{Distrusted, TokenState, TokenStatus};
-use crate::token::Token;
+use crate::token::{Limit, Token};
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Backend, BackendFailure, Committed, RawSignature, Scheme};
@@ -113,6 +113,13 @@ impl Pkcs11Backend {
                 what: distrusted.what.clone(),
             });
         }
+        let limit = match self.settings.call_deadline {
+            Some(deadline) => Limit::Strict(deadline),
+            None => {
+                let inputs = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
+                Limit::Lenient(Settings::SIGNATURE_MAX.saturating_mul(inputs).min(Settings::WAIT_MAX))
+            }
+        };
         let pinned: Arc<[u8]> = public_key.into();
         let mut failures = Vec::new();
         for token in self.in_order() {
@@ -121,7 +128,7 @@ impl Pkcs11Backend {
             }
             let signed = {
                 let (wanted, pinned, inputs) = (wanted.clone(), Arc::clone(&pinned), Arc::clone(&inputs));
-                token.run(self.settings.session_wait, self.settings.call_deadline, move |token, open| {
+                token.run(self.settings.session_wait, limit, move |token, open| {
                     objects::sign(token, open, &wanted, &pinned, &inputs)
                 })
             };
@@ -155,7 +162,7 @@ impl Pkcs11Backend {
         let Some(token) = self.tokens.first() else {
             return Err(Failure::Every(Vec::new()));
         };
-        token.run(self.settings.session_wait, Some(COMMAND_MAX), move |token, open| {
+        token.run(self.settings.session_wait, Limit::Strict(COMMAND_MAX), move |token, open| {
             objects::generate(token, open, &wanted)
         })
     }
@@ -169,7 +176,7 @@ impl Pkcs11Backend {
         let Some(token) = self.tokens.first() else {
             return Err(Failure::Every(Vec::new()));
         };
-        let told = token.run(self.settings.session_wait, Some(COMMAND_MAX), move |token, open| {
+        let told = token.run(self.settings.session_wait, Limit::Strict(COMMAND_MAX), move |token, open| {
             objects::exported(token, &open.session, &wanted)
         });
         match told {
@@ -204,7 +211,7 @@ impl Pkcs11Backend {
             let told = {
                 let wanted = wanted.clone();
                 let deadline = self.settings.call_deadline.unwrap_or(COMMAND_MAX);
-                token.run(self.settings.session_wait, Some(deadline), move |token, open| {
+                token.run(self.settings.session_wait, Limit::Strict(deadline), move |token, open| {
                     objects::exported(token, &open.session, &wanted)
                 })
             };

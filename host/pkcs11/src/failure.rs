@@ -361,15 +361,12 @@ impl Failure {
         let text = self.to_string();
         match self.kind() {
             ErrorKind::InvalidSignature => BackendFailure::SignatureInvalid(text),
-            ErrorKind::Unavailable
-            | ErrorKind::Session
-            | ErrorKind::Pin
-            | ErrorKind::Timeout
-            | ErrorKind::Device
-            | ErrorKind::Other => match self.is_unavailability() {
-                true => BackendFailure::Unavailable(text),
-                false => BackendFailure::Failed(text),
-            },
+            ErrorKind::Unavailable | ErrorKind::Session | ErrorKind::Pin | ErrorKind::Timeout | ErrorKind::Device | ErrorKind::Other => {
+                match self.is_unavailability() {
+                    true => BackendFailure::Unavailable(text),
+                    false => BackendFailure::Failed(text),
+                }
+            }
         }
     }
 }

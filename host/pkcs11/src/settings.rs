@@ -24,9 +24,10 @@ pub struct Settings {
     pub sessions: usize,
     /// How long a call waits for a free session.
     pub session_wait: Duration,
-    /// How long a token may take for one call. With a deadline each call runs on a thread of its own kind, so that its caller can go on
-    /// to the next token; handing it over costs 5 to 50 us. Without one it runs on the caller's thread, and a token that never answers
-    /// keeps as many callers as there are sessions.
+    /// How long a token may take for one call, whatever it is asked for. With a deadline each call is handed to a thread that can be left,
+    /// so that its caller can go on to the next token; that costs 5 to 100 us. Without one a signature may take [`Self::SIGNATURE_MAX`],
+    /// and while the token answers one call after the other its caller runs the next himself; so a token that never answers again keeps
+    /// a few callers, as many as there are sessions at the very most.
     pub call_deadline: Option<Duration>,
     /// How often the tokens are looked at.
     pub pace: Pace,
@@ -90,6 +91,10 @@ impl Default for Pace {
 }
 
 impl Settings {
+    /// How long a signature may take where there is no deadline. Above what a healthy token takes: sixteen sessions at a device that
+    /// signs one by one in a tenth of a second wait 1.6 s. Below the 5 s that a request has until its decision, and that a Sigwarden in
+    /// front waits for an answer.
+    pub const SIGNATURE_MAX: Duration = Duration::from_secs(3);
     /// Sessions of a token at most: far above what any HSM signs at once, and a typing error opens no thousand.
     pub const SESSIONS_MAX: usize = 64;
     /// Tokens at most: each has a thread that watches it.
@@ -103,7 +108,7 @@ impl Settings {
     /// PKCS#11's field for a token's label, bytes (`CK_TOKEN_INFO`).
     pub const TOKEN_LABEL_MAX: usize = 32;
 
-    /// Settings with the defaults that fit so many tokens: with one, five seconds for a free session and no deadline; with several, 200 ms for a
+    /// Settings with the defaults that fit so many tokens: with one, five seconds for a free session and no deadline but [`Self::SIGNATURE_MAX`]; with several, 200 ms for a
     /// session and 700 ms for a call, so that a token that hangs is left in under a second.
     #[must_use]
     pub fn new(name: impl Into<String>, tokens: Vec<TokenSettings>) -> Self {

@@ -61,6 +61,14 @@ const CASES: &[Case] = &[
         several::a_token_whose_calls_never_return_is_broken,
     ),
     (
+        "a_token_that_hangs_alone_holds_nobody_up",
+        several::a_token_that_hangs_alone_holds_nobody_up,
+    ),
+    (
+        "a_library_that_hangs_from_the_start_is_said",
+        several::a_library_that_hangs_from_the_start_is_said,
+    ),
+    (
         "no_request_fails_while_one_of_two_tokens_is_pulled",
         several::no_request_fails_while_one_of_two_tokens_is_pulled,
     ),
