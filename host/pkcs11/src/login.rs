@@ -50,6 +50,11 @@ impl Login {
         }
     }
 
+    /// Whether the login that was will succeed again, as far as is known: the PIN was right, and nobody has to type it.
+    pub(crate) fn will_do_again(&self, info: &TokenInfo) -> bool {
+        !info.login_required() || self.proven.is_some() && !info.protected_authentication_path()
+    }
+
     /// Whether nothing happens until an operator acts.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.is_some()

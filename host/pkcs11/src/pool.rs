@@ -1,8 +1,8 @@
 //! A token's working sessions: so many and no more, each with one call at a time.
 
+use crate::library::Opened;
 use crate::token::Link;
 use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,14 +28,14 @@ struct Places {
 
 /// An open session, of one connection to the token.
 pub(crate) struct Open {
-    pub(crate) session: Session,
+    pub(crate) session: Opened,
     /// Its connection: after the token was lost and came back, sessions and handles of the one before mean nothing.
     pub(crate) link: Link,
     keys: HashMap<String, ObjectHandle>,
 }
 
 impl Open {
-    pub(crate) fn new(session: Session, link: Link) -> Self {
+    pub(crate) fn new(session: Opened, link: Link) -> Self {
         Self {
             session,
             link,

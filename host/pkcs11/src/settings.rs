@@ -72,6 +72,11 @@ pub struct Pace {
     pub retry_first: Duration,
     /// The longest time between two attempts.
     pub retry_most: Duration,
+    /// From a token's absence to the first time that its library is started anew for it although other tokens of that library are
+    /// connected, which pauses them and logs them in again; doubled from one to the next.
+    pub interrupt_first: Duration,
+    /// The longest time between two such starts.
+    pub interrupt_most: Duration,
     /// How long [`crate::Pkcs11Backend::open`] and [`crate::Pkcs11Backend::retry_login`] wait for every token's first answer.
     pub patience: Duration,
 }
@@ -84,6 +89,10 @@ impl Default for Pace {
             retry_first: Duration::from_millis(100),
             // A token is back in service two seconds after it returned.
             retry_most: Duration::from_secs(2),
+            // A device that is replugged is back by then, and most libraries see it by themselves.
+            interrupt_first: Duration::from_secs(5),
+            // A pause of tenths of a second in five minutes, while a token is away for good.
+            interrupt_most: Duration::from_secs(300),
             // Network HSMs take seconds to connect; an operator waits so long before a prompt.
             patience: Duration::from_secs(10),
         }
@@ -146,6 +155,18 @@ impl Settings {
             ("time between two looks", Some(pace.health), least, Self::LOOK_MAX),
             ("first time between two attempts", Some(pace.retry_first), least, most),
             ("longest time between two attempts", Some(pace.retry_most), pace.retry_first, most),
+            (
+                "first time until a library is started anew",
+                Some(pace.interrupt_first),
+                least,
+                most,
+            ),
+            (
+                "longest time until a library is started anew",
+                Some(pace.interrupt_most),
+                pace.interrupt_first,
+                Self::LOOK_MAX,
+            ),
             ("patience", Some(pace.patience), none, most),
         ] {
             if let Some(wait) = wait.filter(|wait| *wait < least || *wait > most) {

@@ -5,7 +5,7 @@ mod watch;
 use crate::calls::{Calls, NoAnswer};
 use crate::counters::Tally;
 use crate::failure::{CallError, ErrorKind, Failure, Remedy};
-use crate::library::Library;
+use crate::library::{Inside, Library};
 use crate::pool::{Open, Pool, Seat};
 use crate::settings::{Pace, TokenSettings};
 use crate::status::{TokenInfo, TokenState, TokenStatus};
@@ -65,6 +65,8 @@ struct View {
 pub(crate) struct Link {
     pub(crate) library: Arc<Library>,
     pub(crate) slot: Slot,
+    /// The library's, as [`Library::starts`] counts them.
+    pub(crate) start: u64,
     /// Counts the connections.
     pub(crate) generation: u64,
     /// Sessions told after the login that they are logged in; where they do not, they say nothing about a lost login either.
@@ -186,11 +188,13 @@ impl Token {
         });
         let outcome = seat.and_then(|seat| {
             let deadline = match limit {
-                Limit::Lenient(deadline) if self.calls.answers() => return self.calls.run_here(deadline, || self.attempt(seat, work)),
+                Limit::Lenient(deadline) if self.calls.answers() => {
+                    return self.calls.run_here(deadline, || self.attempt(seat, wait, work));
+                }
                 Limit::Lenient(deadline) | Limit::Strict(deadline) => deadline,
             };
             let token = Arc::clone(self);
-            match self.calls.run(deadline, move || token.attempt(seat, work)) {
+            match self.calls.run(deadline, move || token.attempt(seat, wait, work)) {
                 Ok(outcome) => outcome,
                 Err(why) => Err(self.no_answer(why, deadline)),
             }
@@ -228,11 +232,11 @@ impl Token {
         }
     }
 
-    fn attempt<T>(&self, seat: Seat, mut work: impl FnMut(&Token, &mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn attempt<T>(&self, seat: Seat, wait: Duration, mut work: impl FnMut(&Token, &mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
         let Some(library) = self.view().link.as_ref().map(|link| Arc::clone(&link.library)) else {
             return Err(self.not_ready(self.state()));
         };
-        let _inside = library.enter();
+        let _inside = self.enter(&library, Instant::now() + wait)?;
         // Given back, or its session closed, inside.
         let mut seat = seat;
         let mut again = true;
@@ -257,6 +261,28 @@ impl Token {
         }
     }
 
+    /// Enters the library. If it was started anew, waits until the keeper has connected the token again.
+    fn enter<'a>(&self, library: &'a Library, until: Instant) -> Result<Inside<'a>, Failure> {
+        let anew = || {
+            self.not_ready(TokenState::Absent(
+                "its library is being started anew, to find another token".into(),
+            ))
+        };
+        loop {
+            let inside = library.enter_until(until).ok_or_else(anew)?;
+            let stale = |view: &View| view.link.as_ref().is_some_and(|link| link.start != library.starts());
+            if !stale(&self.view()) {
+                return Ok(inside);
+            }
+            drop(inside);
+            if Instant::now() >= until {
+                return Err(anew());
+            }
+            self.look_soon();
+            self.wait(until, |view| !stale(view));
+        }
+    }
+
     fn open<'a>(&self, seat: &'a mut Seat) -> Result<&'a mut Open, Failure> {
         let (link, state) = {
             let view = self.view();
@@ -268,7 +294,7 @@ impl Token {
         let open = match seat.open.take().filter(|open| open.link.generation == link.generation) {
             Some(open) => open,
             None => {
-                let session = link.library.pkcs11.open_ro_session(link.slot);
+                let session = link.library.open_session(link.slot);
                 let session = session.map_err(|error| self.call("C_OpenSession", &error))?;
                 Open::new(session, link)
             }

@@ -71,6 +71,18 @@ const CASES: &[Case] = &[
     ),
     ("another_token_takes_over", tokens::another_token_takes_over),
     (
+        "a_token_comes_back_while_another_of_its_library_signs",
+        tokens::a_token_comes_back_while_another_of_its_library_signs,
+    ),
+    (
+        "a_token_away_for_good_seldom_interrupts_the_other",
+        tokens::a_token_away_for_good_seldom_interrupts_the_other,
+    ),
+    (
+        "a_refused_pin_is_not_used_again_for_another_token_s_sake",
+        tokens::a_refused_pin_is_not_used_again_for_another_token_s_sake,
+    ),
+    (
         "tokens_with_different_keys_are_told_apart",
         tokens::tokens_with_different_keys_are_told_apart,
     ),
