@@ -47,6 +47,10 @@ const CASES: &[Case] = &[
         "a_refused_pin_is_remembered_by_the_next_process",
         pins::a_refused_pin_is_remembered_by_the_next_process,
     ),
+    (
+        "a_pin_whose_use_cannot_be_remembered_is_not_used",
+        pins::a_pin_whose_use_cannot_be_remembered_is_not_used,
+    ),
     ("a_pin_that_is_not_to_be_had_is_said", pins::a_pin_that_is_not_to_be_had_is_said),
     ("a_second_backend_shares_the_login", pins::a_second_backend_shares_the_login),
     ("the_token_tells_what_it_is", tokens::the_token_tells_what_it_is),
