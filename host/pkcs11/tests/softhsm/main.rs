@@ -87,6 +87,10 @@ const CASES: &[Case] = &[
         tokens::a_refused_pin_is_not_used_again_for_another_token_s_sake,
     ),
     (
+        "a_token_that_lacks_a_key_is_not_asked_for_it",
+        tokens::a_token_that_lacks_a_key_is_not_asked_for_it,
+    ),
+    (
         "tokens_with_different_keys_are_told_apart",
         tokens::tokens_with_different_keys_are_told_apart,
     ),

@@ -401,6 +401,35 @@ pub(crate) fn a_refused_pin_is_not_used_again_for_another_token_s_sake() {
     assert!(matches!(backend.tokens()[1].state, TokenState::PinRefused { .. }));
 }
 
+pub(crate) fn a_token_that_lacks_a_key_is_not_asked_for_it() {
+    let module = with_tokens(&["first", "second"]);
+    let public_key = put_key(&module, "second", "test.key.v1", 7);
+    let other_key = put_key(&module, "first", "test.other.v1", 8);
+    let backend = open(vec![token(&library(), "first"), token(&library(), "second")]);
+    assert_eq!(backend.public_key(&id("test.key.v1"), SCHEME).unwrap(), public_key);
+    assert_eq!(backend.public_key(&id("test.other.v1"), SCHEME).unwrap(), other_key);
+    for (key, public_key) in [("test.key.v1", &public_key), ("test.other.v1", &other_key)] {
+        let signatures = backend.sign_inputs(&id(key), SCHEME, public_key, [&digest(1)].into_iter());
+        assert_right(SCHEME, public_key, &digest(1), &signatures.unwrap()[0]);
+    }
+    let counters = backend.counters();
+    assert_eq!((counters.failovers, counters.sign_errors[&ErrorKind::Other]), (0, 0));
+    // None has it: as ever.
+    let error = backend.public_key(&id("test.third.v1"), SCHEME).unwrap_err();
+    assert!(!error.is_passing());
+    assert_eq!(
+        error.to_string(),
+        "token `first` has no private key labelled `test.third.v1`; it has `test.other.v1`"
+    );
+    // Copied, and looked at again; a token that is away may have what the other lacks.
+    drop(backend);
+    put_key(&module, "first", "test.key.v1", 7);
+    let backend = open(vec![token(&library(), "first"), token(&library(), "second")]);
+    assert_eq!(backend.public_key(&id("test.key.v1"), SCHEME).unwrap(), public_key);
+    let backend = open(vec![token(&library(), "second"), token(&library(), "away")]);
+    assert!(backend.public_key(&id("test.other.v1"), SCHEME).unwrap_err().is_passing());
+}
+
 pub(crate) fn tokens_with_different_keys_are_told_apart() {
     let module = with_tokens(&["first", "second"]);
     put_key(&module, "first", "test.key.v1", 7);
