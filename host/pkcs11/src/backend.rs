@@ -69,7 +69,7 @@ impl Pkcs11Backend {
             settings,
         };
         for token in &backend.tokens {
-            let keeper = Keeper::new(Arc::clone(token));
+            let keeper = Keeper::new(Arc::clone(token), backend.settings.by_operator);
             let thread = std::thread::Builder::new()
                 .name("pkcs11-keeper".into())
                 .spawn(move || keeper.keep());

@@ -49,11 +49,15 @@ struct Tie {
 }
 
 impl Keeper {
-    pub(crate) fn new(token: Arc<Token>) -> Self {
+    pub(crate) fn new(token: Arc<Token>, by_operator: bool) -> Self {
+        let mut login = Login::remembering(token.settings.refused_pin.clone());
+        if by_operator {
+            login.allow();
+        }
         Self {
             retry: token.pace.retry_first,
             interrupt: token.pace.interrupt_first,
-            login: Login::remembering(token.settings.refused_pin.clone()),
+            login,
             token,
             tie: None,
             generation: 0,

@@ -29,6 +29,9 @@ pub struct Settings {
     /// and while the token answers one call after the other its caller runs the next himself; so a token that never answers again keeps
     /// a few callers, as many as there are sessions at the very most.
     pub call_deadline: Option<Duration>,
+    /// An operator opens the backend to have the PINs used: as after [`crate::Pkcs11Backend::retry_login`], each token's first login uses
+    /// the PIN although it was refused before or one attempt is left.
+    pub by_operator: bool,
     /// How often the tokens are looked at.
     pub pace: Pace,
 }
@@ -128,6 +131,7 @@ impl Settings {
             sessions: default_sessions(),
             session_wait: Duration::from_millis(if redundant { 200 } else { 5_000 }),
             call_deadline: redundant.then_some(Duration::from_millis(700)),
+            by_operator: false,
             pace: Pace::default(),
             tokens,
         }

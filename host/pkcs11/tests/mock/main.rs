@@ -52,6 +52,14 @@ const CASES: &[Case] = &[
     ("a_pin_that_was_changed_is_used_once", pins::a_pin_that_was_changed_is_used_once),
     ("the_last_attempt_is_the_operator_s", pins::the_last_attempt_is_the_operator_s),
     (
+        "an_operator_s_start_uses_the_last_attempt",
+        pins::an_operator_s_start_uses_the_last_attempt,
+    ),
+    (
+        "an_operator_s_start_uses_a_wrong_pin_once",
+        pins::an_operator_s_start_uses_a_wrong_pin_once,
+    ),
+    (
         "a_late_answer_is_dropped_and_the_other_token_signs",
         several::a_late_answer_is_dropped_and_the_other_token_signs,
     ),
