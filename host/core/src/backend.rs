@@ -39,4 +39,8 @@ pub enum BackendFailure {
     /// It answered with an error.
     #[error("{0}")]
     Failed(String),
+    /// It answered with what is not the pinned key's: a wrong signature, another key. Refused as a signature is that core itself finds
+    /// wrong, so that nobody asks another backend before somebody has looked.
+    #[error("{0}")]
+    SignatureInvalid(String),
 }

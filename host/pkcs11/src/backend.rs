@@ -8,11 +8,11 @@ use crate::mechanism::MechanismChoice;
 use crate::objects::{self, Wanted};
 use crate::settings::{KeySettings, Settings, SettingsError};
 use crate::status::{Distrusted, TokenState, TokenStatus};
-use crate::token::Token;
+use crate::token::{Limit, Token};
 use sigwarden_core::fact::SigningInput;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Backend, BackendFailure, Committed, RawSignature, Scheme};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub struct Pkcs11Backend {
     tokens: Vec<Arc<Token>>,
     tally: Arc<Tally>,
     distrusted: Mutex<BTreeMap<KeyId, Distrusted>>,
+    /// Tokens, by their place, that lacked a key when [`Self::public_key`] last looked: they are not asked to sign with it.
+    lacking: Mutex<BTreeMap<KeyId, BTreeSet<usize>>>,
 }
 
 /// A backend that cannot be made. A token that is not there is no reason: it may come.
@@ -62,11 +64,12 @@ impl Pkcs11Backend {
             tokens: tokens.into_iter().map(token).collect(),
             tally,
             distrusted: Mutex::default(),
+            lacking: Mutex::default(),
             keys,
             settings,
         };
         for token in &backend.tokens {
-            let keeper = Keeper::new(Arc::clone(token));
+            let keeper = Keeper::new(Arc::clone(token), backend.settings.by_operator);
             let thread = std::thread::Builder::new()
                 .name("pkcs11-keeper".into())
                 .spawn(move || keeper.keep());
@@ -113,15 +116,23 @@ impl Pkcs11Backend {
                 what: distrusted.what.clone(),
             });
         }
+        let limit = match self.settings.call_deadline {
+            Some(deadline) => Limit::Strict(deadline),
+            None => {
+                let inputs = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
+                Limit::Lenient(Settings::SIGNATURE_MAX.saturating_mul(inputs).min(Settings::WAIT_MAX))
+            }
+        };
         let pinned: Arc<[u8]> = public_key.into();
         let mut failures = Vec::new();
-        for token in self.in_order() {
+        let lacking = self.lacking(id);
+        for (_, token) in self.in_order().into_iter().filter(|(place, _)| !lacking.contains(place)) {
             if !failures.is_empty() {
                 self.tally.failed_over();
             }
             let signed = {
                 let (wanted, pinned, inputs) = (wanted.clone(), Arc::clone(&pinned), Arc::clone(&inputs));
-                token.run(self.settings.session_wait, self.settings.call_deadline, move |token, open| {
+                token.run(self.settings.session_wait, limit, move |token, open| {
                     objects::sign(token, open, &wanted, &pinned, &inputs)
                 })
             };
@@ -155,7 +166,7 @@ impl Pkcs11Backend {
         let Some(token) = self.tokens.first() else {
             return Err(Failure::Every(Vec::new()));
         };
-        token.run(self.settings.session_wait, Some(COMMAND_MAX), move |token, open| {
+        token.run(self.settings.session_wait, Limit::Strict(COMMAND_MAX), move |token, open| {
             objects::generate(token, open, &wanted)
         })
     }
@@ -169,7 +180,7 @@ impl Pkcs11Backend {
         let Some(token) = self.tokens.first() else {
             return Err(Failure::Every(Vec::new()));
         };
-        let told = token.run(self.settings.session_wait, Some(COMMAND_MAX), move |token, open| {
+        let told = token.run(self.settings.session_wait, Limit::Strict(COMMAND_MAX), move |token, open| {
             objects::exported(token, &open.session, &wanted)
         });
         match told {
@@ -192,22 +203,26 @@ impl Pkcs11Backend {
         Ok(())
     }
 
-    /// A key's public key in its scheme's encoding, from every token that is ready.
+    /// A key's public key in its scheme's encoding, from every token that is ready. A token that lacks a key which another one has is an
+    /// error in the log, and is not asked to sign with it until a later look finds the key there.
     ///
     /// # Errors
-    /// No token is ready; one has not exactly one such key, or does not tell its public key; two have different ones.
+    /// No token is ready, or none that is has the key; one has several such keys, or does not tell its public key; two have different ones.
     pub fn public_key(&self, id: &KeyId, scheme: Scheme) -> Result<Vec<u8>, Failure> {
         let wanted = self.wanted(id, scheme)?;
         let mut found: Option<(&Token, Vec<u8>)> = None;
-        let mut failures = Vec::new();
-        for token in &self.tokens {
+        let (mut failures, mut missing, mut lacking) = (Vec::new(), Vec::new(), self.lacking(id));
+        for (place, token) in self.tokens.iter().enumerate() {
             let told = {
                 let wanted = wanted.clone();
                 let deadline = self.settings.call_deadline.unwrap_or(COMMAND_MAX);
-                token.run(self.settings.session_wait, Some(deadline), move |token, open| {
+                token.run(self.settings.session_wait, Limit::Strict(deadline), move |token, open| {
                     objects::exported(token, &open.session, &wanted)
                 })
             };
+            if told.is_ok() {
+                lacking.remove(&place);
+            }
             match (told, &found) {
                 (Ok(key), None) => found = Some((token, key)),
                 (Ok(key), Some((first, known))) if key != *known => {
@@ -218,12 +233,41 @@ impl Pkcs11Backend {
                     });
                 }
                 (Ok(_), Some(_)) => {}
-                // A token that is away tells nothing; one that is there has to have the key.
+                // A token that is away tells nothing.
                 (Err(failure @ Failure::NotReady { .. }), _) => failures.push(failure),
+                (Err(failure @ Failure::NoKey { .. }), _) => {
+                    lacking.insert(place);
+                    missing.push(failure);
+                }
                 (Err(failure), _) => return Err(failure),
             }
         }
-        found.map(|(_, key)| key).ok_or_else(|| one_or_every(failures))
+        let Some((_, key)) = found else {
+            // One that is away may have it. If none is, the first that lacks it says what there is.
+            match failures.is_empty() {
+                true => missing.truncate(1),
+                false => missing.append(&mut failures),
+            }
+            return Err(one_or_every(missing));
+        };
+        for lacks in missing {
+            tracing::error!(
+                backend = %self.settings.name,
+                key = %id,
+                "{lacks}; another token has it and signs alone: copy the key with the vendor's tools, then restart the daemon"
+            );
+        }
+        let mut all = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        match lacking.is_empty() {
+            true => all.remove(id),
+            false => all.insert(id.clone(), lacking),
+        };
+        Ok(key)
+    }
+
+    fn lacking(&self, id: &KeyId) -> BTreeSet<usize> {
+        let lacking = self.lacking.lock().unwrap_or_else(PoisonError::into_inner);
+        lacking.get(id).cloned().unwrap_or_default()
     }
 
     /// Deriving a child key on the token: PKCS#11 has no mechanism for BIP-32, so this always refuses.
@@ -299,10 +343,10 @@ impl Pkcs11Backend {
     }
 
     /// In the order of the configuration, those that failed lately after the others.
-    fn in_order(&self) -> Vec<&Arc<Token>> {
-        let mut tokens: Vec<_> = self.tokens.iter().collect();
+    fn in_order(&self) -> Vec<(usize, &Arc<Token>)> {
+        let mut tokens: Vec<_> = self.tokens.iter().enumerate().collect();
         if tokens.len() > 1 {
-            tokens.sort_by_cached_key(|token| (token.state() != TokenState::Ready, token.is_shaky()));
+            tokens.sort_by_cached_key(|(_, token)| (token.state() != TokenState::Ready, token.is_shaky()));
         }
         tokens
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Counters {
     /// Signatures released.
     pub sign_success: u64,
-    /// Tokens that were asked for a signature and gave none, by kind. A call that two tokens failed counts twice.
+    /// Tokens that were asked for a signature and gave none, or none in time, by kind. A call that two tokens failed counts twice.
     pub sign_errors: BTreeMap<ErrorKind, u64>,
     /// How long the last call that succeeded took, failovers included, microseconds.
     pub last_latency_micros: u64,

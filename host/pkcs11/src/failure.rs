@@ -355,13 +355,18 @@ impl Failure {
         }
     }
 
-    /// As core wants it.
+    /// As core wants it. A lie is core's [`BackendFailure::SignatureInvalid`], and so is what follows from one: a Sigwarden in front asks
+    /// nobody else either.
     pub(crate) fn into_backend_failure(self) -> BackendFailure {
         let text = self.to_string();
-        if self.is_unavailability() {
-            BackendFailure::Unavailable(text)
-        } else {
-            BackendFailure::Failed(text)
+        match self.kind() {
+            ErrorKind::InvalidSignature => BackendFailure::SignatureInvalid(text),
+            ErrorKind::Unavailable | ErrorKind::Session | ErrorKind::Pin | ErrorKind::Timeout | ErrorKind::Device | ErrorKind::Other => {
+                match self.is_unavailability() {
+                    true => BackendFailure::Unavailable(text),
+                    false => BackendFailure::Failed(text),
+                }
+            }
         }
     }
 }

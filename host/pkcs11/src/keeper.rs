@@ -3,7 +3,7 @@
 //! logs out while others work.
 
 use crate::failure::CallError;
-use crate::library::{Connected, Library, described};
+use crate::library::{Connected, Library, Opened, described};
 use crate::login::{Login, is_logged_in};
 use crate::mechanism;
 use crate::status::{TokenInfo, TokenState};
@@ -14,7 +14,7 @@ use cryptoki::session::Session;
 use cryptoki::slot::{Slot, TokenInfo as Told};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Slots looked at: the largest network HSMs have so many partitions.
 const SLOTS_MAX: usize = 256;
@@ -29,6 +29,12 @@ pub(crate) struct Keeper {
     /// Attempts to connect that failed since the last that did not.
     failed: u32,
     retry: Duration,
+    /// Since when the token is looked for in vain, or its library was last interrupted for it.
+    sought: Option<Instant>,
+    /// How long from then until its library is started anew although other tokens are connected.
+    interrupt: Duration,
+    /// It was not there at the last look; started anew, its library may see it.
+    absent: bool,
 }
 
 /// A connection, with the sessions that are not for work.
@@ -36,21 +42,28 @@ struct Tie {
     link: Link,
     info: TokenInfo,
     /// For looking.
-    probe: Session,
-    anchor: Session,
+    probe: Opened,
+    anchor: Opened,
     // Dropped last: the sessions are closed before anybody restarts the library.
     _connected: Connected,
 }
 
 impl Keeper {
-    pub(crate) fn new(token: Arc<Token>) -> Self {
+    pub(crate) fn new(token: Arc<Token>, by_operator: bool) -> Self {
+        let mut login = Login::remembering(token.settings.refused_pin.clone());
+        if by_operator {
+            login.allow();
+        }
         Self {
             retry: token.pace.retry_first,
-            login: Login::remembering(token.settings.refused_pin.clone()),
+            interrupt: token.pace.interrupt_first,
+            login,
             token,
             tie: None,
             generation: 0,
             failed: 0,
+            sought: None,
+            absent: false,
         }
     }
 
@@ -97,10 +110,14 @@ impl Keeper {
             let library = Arc::clone(&tie.link.library);
             let _inside = library.enter();
             let undisturbed = self.token.undisturbed.try_lock();
-            if matches!(undisturbed, Err(TryLockError::WouldBlock)) {
-                return Ok((tie.link.clone(), tie.info.clone()));
-            }
-            match tie.check(&self.token, known_key) {
+            let checked = if tie.anchor.is_stale() {
+                Err("its library was started anew".into())
+            } else if matches!(undisturbed, Err(TryLockError::WouldBlock)) {
+                Ok(())
+            } else {
+                tie.check(&self.token, known_key)
+            };
+            match checked {
                 Ok(()) => return Ok((tie.link.clone(), tie.info.clone())),
                 Err(why) => tracing::warn!(token = %self.token.label(), "the token does not answer as it did: {why}"),
             }
@@ -109,46 +126,58 @@ impl Keeper {
             self.tie = None;
         }
         self.failed += 1;
-        let tie = self.connect()?;
-        let tie = self.tie.insert(tie);
+        let tie = self.connect();
+        self.absent = matches!(tie, Err(TokenState::Absent(_)));
+        let tie = self.tie.insert(tie?);
         self.generation += 1;
         self.failed = 0;
+        (self.sought, self.interrupt) = (None, self.token.pace.interrupt_first);
         Ok((tie.link.clone(), tie.info.clone()))
     }
 
-    fn connect(&mut self) -> Result<Tie, TokenState> {
-        let (token, login) = (&self.token, &mut self.login);
-        let broken = |what, error: &Error| TokenState::Broken(CallError::new(what, error).to_string());
-        let library = Library::open(&token.settings.library).map_err(|error| TokenState::Broken(error.to_string()))?;
-        if self.failed > 1 {
-            library.restart().map_err(|error| broken("C_Initialize", &error))?;
+    /// Starts the library anew, so that it sees what came: at once if no token of it is connected; if one is, after a while, and each time
+    /// after a longer one, so that a token that is away for good costs the others next to nothing.
+    fn start_anew(&mut self, library: &Library) -> Result<(), Error> {
+        library.restart()?;
+        let now = Instant::now();
+        let sought = *self.sought.get_or_insert(now);
+        let since = sought.max(library.started());
+        if self.absent && now.saturating_duration_since(since) >= self.interrupt {
+            self.sought = Some(now);
+            self.interrupt = (self.interrupt * 2).min(self.token.pace.interrupt_most);
+            library.interrupt(self.token.label())?;
         }
+        Ok(())
+    }
+
+    fn connect(&mut self) -> Result<Tie, TokenState> {
+        let broken = |what, error: &Error| TokenState::Broken(CallError::new(what, error).to_string());
+        let library = Library::open(&self.token.settings.library).map_err(|error| TokenState::Broken(error.to_string()))?;
+        if self.failed > 1 {
+            self.start_anew(&library).map_err(|error| broken("C_Initialize", &error))?;
+        }
+        let (token, login) = (&self.token, &mut self.login);
         let _inside = library.enter();
         let (slot, told) = find_slot(&library, token)?;
-        let anchor = library
-            .pkcs11
-            .open_ro_session(slot)
-            .map_err(|error| broken("C_OpenSession", &error))?;
+        let anchor = library.open_session(slot).map_err(|error| broken("C_OpenSession", &error))?;
         login.log_in(&anchor, token.settings.pin.as_ref(), &told, || {
             library.pkcs11.get_token_info(slot).ok()
         })?;
-        let probe = library
-            .pkcs11
-            .open_ro_session(slot)
-            .map_err(|error| broken("C_OpenSession", &error))?;
+        let probe = library.open_session(slot).map_err(|error| broken("C_OpenSession", &error))?;
         search(&probe, None).map_err(|error| broken("C_FindObjects", &error))?;
         let info = told_info(&library, slot, &told);
         Ok(Tie {
             link: Link {
                 library: Arc::clone(&library),
                 slot,
+                start: library.starts(),
                 generation: self.generation + 1,
                 tells_login: is_logged_in(&anchor),
             },
             info,
             probe,
             anchor,
-            _connected: library.connected(),
+            _connected: library.connected(token.label(), slot, login.will_do_again(&told)),
         })
     }
 }
@@ -172,8 +201,10 @@ impl Tie {
         let found = match search(&self.probe, known_key) {
             Ok(found) => found,
             Err(_) => {
-                self.probe = pkcs11
-                    .open_ro_session(self.link.slot)
+                self.probe = self
+                    .link
+                    .library
+                    .open_session(self.link.slot)
                     .map_err(|error| said("C_OpenSession", &error))?;
                 search(&self.probe, known_key).map_err(|error| said("C_FindObjects", &error))?
             }

@@ -50,6 +50,11 @@ impl Login {
         }
     }
 
+    /// Whether the login that was will succeed again, as far as is known: the PIN was right, and nobody has to type it.
+    pub(crate) fn will_do_again(&self, info: &TokenInfo) -> bool {
+        !info.login_required() || self.proven.is_some() && !info.protected_authentication_path()
+    }
+
     /// Whether nothing happens until an operator acts.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused.is_some()
@@ -107,8 +112,10 @@ impl Login {
             None => return not_used("it wants a PIN, and none is configured", PinAttempts::NotTold),
         };
         // Before: a process that ends while the token thinks must not try again at its next start. A wrong PIN may be answered late.
-        if let Some(remembered) = &self.remembered {
-            remembered.write("an attempt had not ended when the process did");
+        if let Some(Err(why)) = self.remembered.as_ref().map(RefusedPin::begin) {
+            // Tried again by itself, and an operator's attempt is still his.
+            self.by_operator = by_operator;
+            return Err(TokenState::Broken(why));
         }
         let outcome = session.login(UserType::User, pin.as_ref());
         // Wiped here; its source keeps it shielded.

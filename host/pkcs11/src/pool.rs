@@ -1,14 +1,17 @@
 //! A token's working sessions: so many and no more, each with one call at a time.
 
+use crate::library::Opened;
 use crate::token::Link;
 use cryptoki::object::ObjectHandle;
-use cryptoki::session::Session;
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Key handles that a session remembers: some 100 bytes each. A token with more keys in use looks the rest up again.
 const HANDLES_MAX: usize = 1024;
+
+/// How often those who wait for a session look whether that has become hopeless.
+const HOPE_STEP: Duration = Duration::from_millis(50);
 
 /// The sessions.
 pub(crate) struct Pool {
@@ -25,14 +28,14 @@ struct Places {
 
 /// An open session, of one connection to the token.
 pub(crate) struct Open {
-    pub(crate) session: Session,
+    pub(crate) session: Opened,
     /// Its connection: after the token was lost and came back, sessions and handles of the one before mean nothing.
     pub(crate) link: Link,
     keys: HashMap<String, ObjectHandle>,
 }
 
 impl Open {
-    pub(crate) fn new(session: Session, link: Link) -> Self {
+    pub(crate) fn new(session: Opened, link: Link) -> Self {
         Self {
             session,
             link,
@@ -71,16 +74,17 @@ impl Pool {
         })
     }
 
-    /// Waits for a free session. None if there is none in time.
-    pub(crate) fn take(self: &Arc<Self>, wait: Duration) -> Option<Seat> {
+    /// Waits for a free session. None if there is none in time, or once waiting is hopeless.
+    pub(crate) fn take(self: &Arc<Self>, wait: Duration, hopeless: impl Fn() -> bool) -> Option<Seat> {
         let until = Instant::now() + wait;
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         while places.taken >= self.size {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || hopeless() {
                 return None;
             }
-            places = self.freed.wait_timeout(places, left).unwrap_or_else(PoisonError::into_inner).0;
+            let step = left.min(HOPE_STEP);
+            places = self.freed.wait_timeout(places, step).unwrap_or_else(PoisonError::into_inner).0;
         }
         places.taken += 1;
         Some(Seat {
@@ -124,16 +128,26 @@ mod tests {
     #[test]
     fn so_many_are_taken_at_once_and_no_more() {
         let pool = Pool::new(2);
-        let (first, second) = (pool.take(Duration::ZERO).unwrap(), pool.take(Duration::ZERO));
-        assert!(second.is_some() && pool.take(Duration::ZERO).is_none());
+        let (first, second) = (pool.take(Duration::ZERO, || false).unwrap(), pool.take(Duration::ZERO, || false));
+        assert!(second.is_some() && pool.take(Duration::ZERO, || false).is_none());
         assert_eq!(pool.in_use(), 2);
         let waiting = {
             let pool = Arc::clone(&pool);
-            std::thread::spawn(move || pool.take(Duration::from_secs(60)).is_some())
+            std::thread::spawn(move || pool.take(Duration::from_secs(60), || false).is_some())
         };
         drop(first);
         assert!(waiting.join().unwrap());
         drop(second);
         assert_eq!(pool.in_use(), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_what_will_not_come() {
+        let pool = Pool::new(1);
+        let first = pool.take(Duration::ZERO, || true);
+        assert!(first.is_some(), "a free one is taken all the same");
+        let begun = Instant::now();
+        assert!(pool.take(Duration::from_secs(600), || true).is_none());
+        assert!(begun.elapsed() < Duration::from_secs(300));
     }
 }

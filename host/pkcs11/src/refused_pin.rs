@@ -42,13 +42,30 @@ impl RefusedPin {
         ))
     }
 
-    /// Remembers it, durably.
+    /// Remembers that the PIN is about to be used, durably.
+    ///
+    /// # Errors
+    /// The file cannot be written: what to tell the operator. The PIN is not to be used then, since a restart would use it again.
+    pub(crate) fn begin(&self) -> Result<(), String> {
+        self.try_write("an attempt had not ended when the process did").map_err(|error| {
+            // A full disk leaves an empty one, which would count at the next start.
+            if fs::symlink_metadata(&self.path).is_ok_and(|left| left.is_file()) {
+                let _ = fs::remove_file(&self.path);
+            }
+            format!(
+                "the PIN was not used, since the attempt cannot be remembered in `{}`: {error}; make room there, or remove what is in its place",
+                self.path.display()
+            )
+        })
+    }
+
+    /// Remembers a refusal, durably. [`Self::begin`] went before, so that without it the attempt is remembered all the same.
     pub(crate) fn write(&self, why: &str) {
         if let Err(error) = self.try_write(why) {
             tracing::error!(
                 file = %self.path.display(),
                 %error,
-                "the refusal of a PIN cannot be remembered: a restart would use the PIN again"
+                "why the PIN was refused cannot be remembered; that it was used is"
             );
         }
     }

@@ -24,10 +24,14 @@ pub struct Settings {
     pub sessions: usize,
     /// How long a call waits for a free session.
     pub session_wait: Duration,
-    /// How long a token may take for one call. With a deadline each call runs on a thread of its own kind, so that its caller can go on
-    /// to the next token; handing it over costs 5 to 50 us. Without one it runs on the caller's thread, and a token that never answers
-    /// keeps as many callers as there are sessions.
+    /// How long a token may take for one call, whatever it is asked for. With a deadline each call is handed to a thread that can be left,
+    /// so that its caller can go on to the next token; that costs 5 to 100 us. Without one a signature may take [`Self::SIGNATURE_MAX`],
+    /// and while the token answers one call after the other its caller runs the next himself; so a token that never answers again keeps
+    /// a few callers, as many as there are sessions at the very most.
     pub call_deadline: Option<Duration>,
+    /// An operator opens the backend to have the PINs used: as after [`crate::Pkcs11Backend::retry_login`], each token's first login uses
+    /// the PIN although it was refused before or one attempt is left.
+    pub by_operator: bool,
     /// How often the tokens are looked at.
     pub pace: Pace,
 }
@@ -71,6 +75,11 @@ pub struct Pace {
     pub retry_first: Duration,
     /// The longest time between two attempts.
     pub retry_most: Duration,
+    /// From a token's absence to the first time that its library is started anew for it although other tokens of that library are
+    /// connected, which pauses them and logs them in again; doubled from one to the next.
+    pub interrupt_first: Duration,
+    /// The longest time between two such starts.
+    pub interrupt_most: Duration,
     /// How long [`crate::Pkcs11Backend::open`] and [`crate::Pkcs11Backend::retry_login`] wait for every token's first answer.
     pub patience: Duration,
 }
@@ -83,6 +92,10 @@ impl Default for Pace {
             retry_first: Duration::from_millis(100),
             // A token is back in service two seconds after it returned.
             retry_most: Duration::from_secs(2),
+            // A device that is replugged is back by then, and most libraries see it by themselves.
+            interrupt_first: Duration::from_secs(5),
+            // A pause of tenths of a second in five minutes, while a token is away for good.
+            interrupt_most: Duration::from_secs(300),
             // Network HSMs take seconds to connect; an operator waits so long before a prompt.
             patience: Duration::from_secs(10),
         }
@@ -90,6 +103,10 @@ impl Default for Pace {
 }
 
 impl Settings {
+    /// How long a signature may take where there is no deadline. Above what a healthy token takes: sixteen sessions at a device that
+    /// signs one by one in a tenth of a second wait 1.6 s. Below the 5 s that a request has until its decision, and that a Sigwarden in
+    /// front waits for an answer.
+    pub const SIGNATURE_MAX: Duration = Duration::from_secs(3);
     /// Sessions of a token at most: far above what any HSM signs at once, and a typing error opens no thousand.
     pub const SESSIONS_MAX: usize = 64;
     /// Tokens at most: each has a thread that watches it.
@@ -103,7 +120,7 @@ impl Settings {
     /// PKCS#11's field for a token's label, bytes (`CK_TOKEN_INFO`).
     pub const TOKEN_LABEL_MAX: usize = 32;
 
-    /// Settings with the defaults that fit so many tokens: with one, five seconds for a free session and no deadline; with several, 200 ms for a
+    /// Settings with the defaults that fit so many tokens: with one, five seconds for a free session and no deadline but [`Self::SIGNATURE_MAX`]; with several, 200 ms for a
     /// session and 700 ms for a call, so that a token that hangs is left in under a second.
     #[must_use]
     pub fn new(name: impl Into<String>, tokens: Vec<TokenSettings>) -> Self {
@@ -114,6 +131,7 @@ impl Settings {
             sessions: default_sessions(),
             session_wait: Duration::from_millis(if redundant { 200 } else { 5_000 }),
             call_deadline: redundant.then_some(Duration::from_millis(700)),
+            by_operator: false,
             pace: Pace::default(),
             tokens,
         }
@@ -141,6 +159,18 @@ impl Settings {
             ("time between two looks", Some(pace.health), least, Self::LOOK_MAX),
             ("first time between two attempts", Some(pace.retry_first), least, most),
             ("longest time between two attempts", Some(pace.retry_most), pace.retry_first, most),
+            (
+                "first time until a library is started anew",
+                Some(pace.interrupt_first),
+                least,
+                most,
+            ),
+            (
+                "longest time until a library is started anew",
+                Some(pace.interrupt_most),
+                pace.interrupt_first,
+                Self::LOOK_MAX,
+            ),
             ("patience", Some(pace.patience), none, most),
         ] {
             if let Some(wait) = wait.filter(|wait| *wait < least || *wait > most) {

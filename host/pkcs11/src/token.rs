@@ -5,7 +5,7 @@ mod watch;
 use crate::calls::{Calls, NoAnswer};
 use crate::counters::Tally;
 use crate::failure::{CallError, ErrorKind, Failure, Remedy};
-use crate::library::Library;
+use crate::library::{Inside, Library};
 use crate::pool::{Open, Pool, Seat};
 use crate::settings::{Pace, TokenSettings};
 use crate::status::{TokenInfo, TokenState, TokenStatus};
@@ -14,6 +14,15 @@ use cryptoki::slot::Slot;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// It is left when the time is over.
+    Strict(Duration),
+    /// The same, but its caller may run it himself, and stay, while the token answers.
+    Lenient(Duration),
+}
 
 /// A look at a token that takes longer has hung: a token on another continent answers in a tenth of it.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -56,6 +65,8 @@ struct View {
 pub(crate) struct Link {
     pub(crate) library: Arc<Library>,
     pub(crate) slot: Slot,
+    /// The library's, as [`Library::starts`] counts them.
+    pub(crate) start: u64,
     /// Counts the connections.
     pub(crate) generation: u64,
     /// Sessions told after the login that they are logged in; where they do not, they say nothing about a lost login either.
@@ -75,9 +86,9 @@ impl Token {
         Self {
             settings,
             pace,
-            tally,
             pool: Pool::new(sessions),
-            calls: Calls::new(),
+            calls: Calls::new(Arc::clone(&tally)),
+            tally,
             view: Mutex::new(View {
                 state: TokenState::Absent("it has not been looked for yet".into()),
                 link: None,
@@ -110,11 +121,21 @@ impl Token {
     pub(crate) fn state(&self) -> TokenState {
         let view = self.view();
         let hangs = view.looking.map(|since| since.elapsed()).filter(|took| *took > LOOK_MAX);
+        if let Some(took) = hangs {
+            // Whatever it was before: a library that hangs while a token is looked for finds none.
+            return TokenState::Broken(format!(
+                "`{}` has not answered for {} s, since {}",
+                self.settings.library.display(),
+                took.as_secs(),
+                if view.looks == 0 {
+                    "the first look at the token"
+                } else {
+                    "a look at the token"
+                }
+            ));
+        }
         if view.state != TokenState::Ready {
             return view.state.clone();
-        }
-        if let Some(took) = hangs {
-            return TokenState::Broken(format!("it has not answered for {} s", took.as_secs()));
         }
         let overdue = self.calls.overdue();
         if overdue >= self.pool.size() {
@@ -140,29 +161,40 @@ impl Token {
         }
     }
 
-    /// Runs `work` with a session: on this thread, or, with a deadline, on one that can be left. If session or handles went stale, once more
-    /// with new ones.
+    /// Whether a session that is free soon is not to be expected: as many calls in a row as there are sessions overran their deadline.
+    fn is_stuck(&self) -> bool {
+        self.calls.overdue() >= self.pool.size() || self.calls.late_in_a_row() >= self.pool.size()
+    }
+
+    /// Runs `work` with a session, on a thread that can be left or on this one. If session or handles went stale, once more with new ones.
     pub(crate) fn run<T: Send + 'static>(
         self: &Arc<Self>,
         wait: Duration,
-        deadline: Option<Duration>,
+        limit: Limit,
         work: impl FnMut(&Token, &mut Open) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let state = self.state();
         if state != TokenState::Ready {
             return Err(self.not_ready(state));
         }
-        let seat = self.pool.take(wait).ok_or_else(|| Failure::NoSession {
-            token: self.label().into(),
-            sessions: self.pool.size(),
-            waited: wait,
+        let begun = Instant::now();
+        let seat = self.pool.take(wait, || self.is_stuck()).ok_or_else(|| match self.state() {
+            TokenState::Ready => Failure::NoSession {
+                token: self.label().into(),
+                sessions: self.pool.size(),
+                waited: begun.elapsed(),
+            },
+            state @ (TokenState::Absent(_) | TokenState::PinRefused { .. } | TokenState::Broken(_)) => self.not_ready(state),
         });
         let outcome = seat.and_then(|seat| {
-            let Some(deadline) = deadline else {
-                return self.attempt(seat, work);
+            let deadline = match limit {
+                Limit::Lenient(deadline) if self.calls.answers() => {
+                    return self.calls.run_here(deadline, || self.attempt(seat, wait, work));
+                }
+                Limit::Lenient(deadline) | Limit::Strict(deadline) => deadline,
             };
             let token = Arc::clone(self);
-            match self.calls.run(deadline, move || token.attempt(seat, work)) {
+            match self.calls.run(deadline, move || token.attempt(seat, wait, work)) {
                 Ok(outcome) => outcome,
                 Err(why) => Err(self.no_answer(why, deadline)),
             }
@@ -200,11 +232,11 @@ impl Token {
         }
     }
 
-    fn attempt<T>(&self, seat: Seat, mut work: impl FnMut(&Token, &mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn attempt<T>(&self, seat: Seat, wait: Duration, mut work: impl FnMut(&Token, &mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
         let Some(library) = self.view().link.as_ref().map(|link| Arc::clone(&link.library)) else {
             return Err(self.not_ready(self.state()));
         };
-        let _inside = library.enter();
+        let _inside = self.enter(&library, Instant::now() + wait)?;
         // Given back, or its session closed, inside.
         let mut seat = seat;
         let mut again = true;
@@ -229,6 +261,28 @@ impl Token {
         }
     }
 
+    /// Enters the library. If it was started anew, waits until the keeper has connected the token again.
+    fn enter<'a>(&self, library: &'a Library, until: Instant) -> Result<Inside<'a>, Failure> {
+        let anew = || {
+            self.not_ready(TokenState::Absent(
+                "its library is being started anew, to find another token".into(),
+            ))
+        };
+        loop {
+            let inside = library.enter_until(until).ok_or_else(anew)?;
+            let stale = |view: &View| view.link.as_ref().is_some_and(|link| link.start != library.starts());
+            if !stale(&self.view()) {
+                return Ok(inside);
+            }
+            drop(inside);
+            if Instant::now() >= until {
+                return Err(anew());
+            }
+            self.look_soon();
+            self.wait(until, |view| !stale(view));
+        }
+    }
+
     fn open<'a>(&self, seat: &'a mut Seat) -> Result<&'a mut Open, Failure> {
         let (link, state) = {
             let view = self.view();
@@ -240,7 +294,7 @@ impl Token {
         let open = match seat.open.take().filter(|open| open.link.generation == link.generation) {
             Some(open) => open,
             None => {
-                let session = link.library.pkcs11.open_ro_session(link.slot);
+                let session = link.library.open_session(link.slot);
                 let session = session.map_err(|error| self.call("C_OpenSession", &error))?;
                 Open::new(session, link)
             }

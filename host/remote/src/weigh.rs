@@ -85,6 +85,7 @@ mod tests {
             "floor/conflict",
             "caller/forbidden",
             "key/state",
+            "backend/signature-invalid",
             "some/newer-code",
         ] {
             assert_eq!(weigh(code), Weight::Final, "{code}");

@@ -39,6 +39,10 @@ fn refuse(failure: BackendFailure) -> Refusal {
         BackendFailure::Failed(detail) => {
             Refusal::new(Code::BackendFailed, "the key's backend could not use the key; the decision stands").with_detail(detail)
         }
+        BackendFailure::SignatureInvalid(detail) => {
+            let what = "what the key's backend answered is not the pinned key's, and was not released; the decision stands";
+            Refusal::new(Code::SignatureInvalid, what).with_detail(detail)
+        }
     }
 }
 

@@ -275,6 +275,10 @@ fn a_backend_that_fails_or_lies_releases_nothing_and_the_decision_stands() {
             Code::BackendUnavailable,
         ),
         (Hardware::Fails(BackendFailure::Failed("token /dev/x".into())), Code::BackendFailed),
+        (
+            Hardware::Fails(BackendFailure::SignatureInvalid("token /dev/x".into())),
+            Code::SignatureInvalid,
+        ),
         (Hardware::SignsTwice, Code::BackendFailed),
         (Hardware::SignsWithAnotherKey, Code::SignatureInvalid),
     ];

@@ -114,7 +114,7 @@ impl Token {
         self.wait(until, |view| view.ended);
     }
 
-    fn wait(&self, until: Instant, done: impl Fn(&View) -> bool) {
+    pub(super) fn wait(&self, until: Instant, done: impl Fn(&View) -> bool) {
         let mut view = self.view();
         while !done(&view) {
             let left = until.saturating_duration_since(Instant::now());

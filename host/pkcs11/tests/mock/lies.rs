@@ -146,7 +146,12 @@ pub(crate) fn the_pipeline_refuses_what_a_liar_signs() {
     }
     fail_signing("mock", fault(|faults| faults.wrong_signature = true));
     for scheme in schemes {
-        assert_eq!(pipeline::sign(&pipeline, scheme).unwrap_err().kind(), Code::BackendFailed);
+        // The lie, then the distrust that follows from it.
+        for _ in 0..2 {
+            let refusal = pipeline::sign(&pipeline, scheme).unwrap_err();
+            assert_eq!(refusal.kind(), Code::SignatureInvalid);
+            assert!(!refusal.message.contains("mock"), "{}", refusal.message);
+        }
     }
     assert_eq!(backend.distrusted().len(), 2);
 }

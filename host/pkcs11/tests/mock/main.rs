@@ -52,6 +52,14 @@ const CASES: &[Case] = &[
     ("a_pin_that_was_changed_is_used_once", pins::a_pin_that_was_changed_is_used_once),
     ("the_last_attempt_is_the_operator_s", pins::the_last_attempt_is_the_operator_s),
     (
+        "an_operator_s_start_uses_the_last_attempt",
+        pins::an_operator_s_start_uses_the_last_attempt,
+    ),
+    (
+        "an_operator_s_start_uses_a_wrong_pin_once",
+        pins::an_operator_s_start_uses_a_wrong_pin_once,
+    ),
+    (
         "a_late_answer_is_dropped_and_the_other_token_signs",
         several::a_late_answer_is_dropped_and_the_other_token_signs,
     ),
@@ -59,6 +67,14 @@ const CASES: &[Case] = &[
     (
         "a_token_whose_calls_never_return_is_broken",
         several::a_token_whose_calls_never_return_is_broken,
+    ),
+    (
+        "a_token_that_hangs_alone_holds_nobody_up",
+        several::a_token_that_hangs_alone_holds_nobody_up,
+    ),
+    (
+        "a_library_that_hangs_from_the_start_is_said",
+        several::a_library_that_hangs_from_the_start_is_said,
     ),
     (
         "no_request_fails_while_one_of_two_tokens_is_pulled",

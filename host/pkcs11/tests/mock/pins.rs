@@ -1,9 +1,9 @@
 //! PINs on a token that counts.
 
 use crate::rig::{configure, fail, library, mend, mock_token};
-use crate::support::{PIN, counted_pin, open_watching, state, token, until};
+use crate::support::{PIN, counted_pin, open_watching, place, settings, state, token, until};
 use sigwarden_mock_hsm::{Token, TokenFaults};
-use sigwarden_pkcs11::{PinAttempts, Pkcs11Backend, TokenSettings, TokenState};
+use sigwarden_pkcs11::{PinAttempts, Pkcs11Backend, RefusedPin, TokenSettings, TokenState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -97,4 +97,37 @@ pub(crate) fn the_last_attempt_is_the_operator_s() {
     assert_eq!(attempts(state(&backend)), PinAttempts::Locked);
     assert_eq!(attempts(backend.retry_login()[0].state.clone()), PinAttempts::Locked);
     assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+pub(crate) fn an_operator_s_start_uses_the_last_attempt() {
+    counting(2);
+    let (_, backend) = with_pin("000000");
+    assert_eq!(attempts(state(&backend)), PinAttempts::One);
+    drop(backend);
+    let (asked, pin) = counted_pin(PIN);
+    let mut settings = settings(vec![TokenSettings {
+        pin: Some(pin),
+        refused_pin: Some(RefusedPin::in_dir(&place().join("refused-pins"), "hsm", "mock")),
+        ..token(&library(), "mock")
+    }]);
+    settings.by_operator = true;
+    let backend = Pkcs11Backend::open(settings).unwrap();
+    assert_eq!(state(&backend), TokenState::Ready);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+pub(crate) fn an_operator_s_start_uses_a_wrong_pin_once() {
+    counting(4);
+    let (asked, pin) = counted_pin("000000");
+    let mut settings = settings(vec![TokenSettings {
+        pin: Some(pin),
+        ..token(&library(), "mock")
+    }]);
+    settings.by_operator = true;
+    settings.pace.health = std::time::Duration::from_millis(20);
+    let backend = Pkcs11Backend::open(settings).unwrap();
+    for n in 0..100 {
+        assert!(crate::faults::sign(&backend, sigwarden_core::Scheme::Ed25519, n).is_err());
+    }
+    assert_eq!((attempts(state(&backend)), asked.load(Ordering::SeqCst)), (PinAttempts::Fewer, 1));
 }

@@ -1,13 +1,13 @@
-//! Two tokens that hold the same keys.
+//! Two tokens that hold the same keys, and tokens that hang.
 
 use crate::faults::sign;
 use crate::rig::{fail, fail_signing, mend, mock};
 use crate::support::{settings, until};
 use sigwarden_core::Scheme;
 use sigwarden_mock_hsm::{SigningFaults, TokenFaults};
-use sigwarden_pkcs11::{ErrorKind, Failure, Pkcs11Backend, TokenState};
+use sigwarden_pkcs11::{ErrorKind, Failure, Pkcs11Backend, Settings, TokenState};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SCHEME: Scheme = Scheme::Secp256k1Ecdsa;
 /// Much longer than a call's deadline here, and ended by the script.
@@ -164,4 +164,80 @@ pub(crate) fn a_lie_is_not_passed_on() {
     let counters = backend.counters();
     assert_eq!((counters.failovers, counters.sign_success), (0, 0));
     assert_eq!(backend.distrusted()[0].token, "first");
+}
+
+/// A token alone, without a deadline, that stops answering: its callers, those who wait and those who come.
+pub(crate) fn a_token_that_hangs_alone_holds_nobody_up() {
+    let mut settings = settings(mock(&["first"]));
+    settings.sessions = 2;
+    settings.session_wait = Settings::WAIT_MAX;
+    assert_eq!(settings.call_deadline, None);
+    let backend = Pkcs11Backend::open(settings).unwrap();
+    for n in 0..20 {
+        sign(&backend, SCHEME, n).unwrap();
+    }
+    hang("first");
+    let begun = Instant::now();
+    let (signed, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        // Two have the sessions, the others wait for one.
+        for n in 0..8 {
+            let (backend, signed, refused) = (&backend, &signed, &refused);
+            scope.spawn(move || match sign(backend, SCHEME, n) {
+                Ok(_) => signed.fetch_add(1, Ordering::SeqCst),
+                Err(failure) => {
+                    let late = matches!(failure, Failure::Overdue { .. });
+                    assert!(late || matches!(failure, Failure::NotReady { .. }), "{failure}");
+                    refused.fetch_add(1, Ordering::SeqCst)
+                }
+            });
+        }
+        until("its being found out", || state_name(&backend) == "broken");
+        until("the refusal of those who wait", || refused.load(Ordering::SeqCst) >= 6);
+        assert_eq!(signed.load(Ordering::SeqCst), 0);
+        let status = backend.tokens().remove(0);
+        assert_eq!((status.calls_overdue, status.sessions_in_use), (2, 2));
+        until("the count", || backend.counters().sign_errors[&ErrorKind::Timeout] == 2);
+        for n in 0..20 {
+            let failure = sign(&backend, SCHEME, n).unwrap_err();
+            assert!(matches!(failure, Failure::NotReady { .. }), "{failure}");
+        }
+        // Twice a session's wait would be over by then, had anybody waited.
+        assert!(begun.elapsed() < Settings::WAIT_MAX, "{:?}", begun.elapsed());
+        mend();
+    });
+    until("the calls' return", || ready_alone(&backend));
+    // Whoever stayed with his call has its answer, and nobody else.
+    assert_eq!(signed.load(Ordering::SeqCst) + refused.load(Ordering::SeqCst), 8);
+    sign(&backend, SCHEME, 20).unwrap();
+    assert_eq!(backend.counters().sign_success, 21 + signed.load(Ordering::SeqCst) as u64);
+    assert_eq!(backend.counters().sign_errors[&ErrorKind::Timeout], 2);
+}
+
+/// Both its keeper and its callers hang.
+pub(crate) fn a_library_that_hangs_from_the_start_is_said() {
+    let tokens = mock(&["first"]);
+    fail(
+        "first",
+        TokenFaults {
+            latency_ms: FOR_EVER_MS,
+            ..TokenFaults::default()
+        },
+    );
+    let mut settings = settings(tokens);
+    settings.pace.patience = Duration::ZERO;
+    let backend = Pkcs11Backend::open(settings).unwrap();
+    assert_eq!(state_name(&backend), "absent");
+    until("its being found out", || state_name(&backend) == "broken");
+    let state = backend.tokens()[0].state.to_string();
+    assert!(
+        state.contains("libsigwarden_mock_hsm") && state.contains("has not answered for ") && state.contains(" s, since the first look at"),
+        "{state}"
+    );
+    mend();
+    until("its answer", || ready_alone(&backend));
+}
+
+fn state_name(backend: &Pkcs11Backend) -> &'static str {
+    backend.tokens()[0].state.name()
 }

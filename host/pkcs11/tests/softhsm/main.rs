@@ -47,6 +47,10 @@ const CASES: &[Case] = &[
         "a_refused_pin_is_remembered_by_the_next_process",
         pins::a_refused_pin_is_remembered_by_the_next_process,
     ),
+    (
+        "a_pin_whose_use_cannot_be_remembered_is_not_used",
+        pins::a_pin_whose_use_cannot_be_remembered_is_not_used,
+    ),
     ("a_pin_that_is_not_to_be_had_is_said", pins::a_pin_that_is_not_to_be_had_is_said),
     ("a_second_backend_shares_the_login", pins::a_second_backend_shares_the_login),
     ("the_token_tells_what_it_is", tokens::the_token_tells_what_it_is),
@@ -70,6 +74,22 @@ const CASES: &[Case] = &[
         tokens::another_token_of_the_label_is_not_told_the_pin,
     ),
     ("another_token_takes_over", tokens::another_token_takes_over),
+    (
+        "a_token_comes_back_while_another_of_its_library_signs",
+        tokens::a_token_comes_back_while_another_of_its_library_signs,
+    ),
+    (
+        "a_token_away_for_good_seldom_interrupts_the_other",
+        tokens::a_token_away_for_good_seldom_interrupts_the_other,
+    ),
+    (
+        "a_refused_pin_is_not_used_again_for_another_token_s_sake",
+        tokens::a_refused_pin_is_not_used_again_for_another_token_s_sake,
+    ),
+    (
+        "a_token_that_lacks_a_key_is_not_asked_for_it",
+        tokens::a_token_that_lacks_a_key_is_not_asked_for_it,
+    ),
     (
         "tokens_with_different_keys_are_told_apart",
         tokens::tokens_with_different_keys_are_told_apart,

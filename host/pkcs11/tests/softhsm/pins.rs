@@ -81,6 +81,41 @@ pub(crate) fn a_refused_pin_is_remembered_by_the_next_process() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
+pub(crate) fn a_pin_whose_use_cannot_be_remembered_is_not_used() {
+    with_tokens(&["validator"]);
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("refused-pins");
+    // As after a restore that went wrong. Root may write anywhere else.
+    std::os::unix::fs::symlink(home.path().join("nowhere/dir"), &dir).unwrap();
+    let (asked, pin) = counted_pin("000000");
+    let backend = open(vec![TokenSettings {
+        pin: Some(pin),
+        refused_pin: Some(RefusedPin::in_dir(&dir, "hsm", "validator")),
+        ..token(&library(), "validator")
+    }]);
+    let TokenState::Broken(why) = state(&backend) else {
+        panic!("{}", state(&backend))
+    };
+    assert!(
+        why.starts_with("the PIN was not used, since the attempt cannot be remembered in `"),
+        "{why}"
+    );
+    assert!(why.contains("refused-pins/hsm.") && why.contains("make room there"), "{why}");
+    // Mended, it is used by itself, once; had it been used before, the token would have been told so.
+    std::fs::remove_file(&dir).unwrap();
+    crate::support::until("its use", || matches!(state(&backend), TokenState::PinRefused { .. }));
+    drop(backend);
+    let (again, pin) = counted_pin(PIN);
+    let backend = open(vec![TokenSettings {
+        pin: Some(pin),
+        refused_pin: Some(RefusedPin::in_dir(&dir, "hsm", "validator")),
+        ..token(&library(), "validator")
+    }]);
+    assert!(matches!(state(&backend), TokenState::PinRefused { .. }));
+    assert_eq!(again.load(Ordering::SeqCst), 0);
+    assert!(asked.load(Ordering::SeqCst) >= 1);
+}
+
 pub(crate) fn a_pin_that_is_not_to_be_had_is_said() {
     with_tokens(&["validator"]);
     let backend = open(vec![TokenSettings {

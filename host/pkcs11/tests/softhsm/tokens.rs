@@ -13,7 +13,8 @@ use sigwarden_pkcs11::{ErrorKind, Failure, KeySettings, Pkcs11Backend, Provider,
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 const SCHEME: Scheme = Scheme::Secp256k1Ecdsa;
 
@@ -252,7 +253,7 @@ pub(crate) fn another_token_takes_over() {
     let public_key = put_key(&module, "first", "test.key.v1", 7);
     put_key(&module, "second", "test.key.v1", 7);
     leave(module);
-    // As two vendors' libraries: one whose other token is in use cannot be started again.
+    // As two vendors' libraries: neither is interrupted for the other.
     let copy = |name: &str| {
         let copy = place().join(name);
         std::fs::copy(library(), &copy).unwrap();
@@ -290,6 +291,143 @@ pub(crate) fn another_token_takes_over() {
         error.to_string().contains("`first`") && error.to_string().contains("`second`"),
         "{error}"
     );
+}
+
+/// Two tokens of one library with one key, watched closely; their PINs are counted.
+fn one_library(pace: impl FnOnce(&mut Settings)) -> (Pkcs11Backend, Vec<u8>, [Arc<AtomicUsize>; 2]) {
+    let module = with_tokens(&["first", "second"]);
+    let public_key = put_key(&module, "first", "test.key.v1", 7);
+    put_key(&module, "second", "test.key.v1", 7);
+    leave(module);
+    let (first, pin) = counted_pin(PIN);
+    let one = TokenSettings {
+        pin: Some(pin),
+        ..token(&library(), "first")
+    };
+    let (second, pin) = counted_pin(PIN);
+    let two = TokenSettings {
+        pin: Some(pin),
+        ..token(&library(), "second")
+    };
+    let mut settings = settings(vec![one, two]);
+    settings.pace.health = Duration::from_millis(20);
+    settings.pace.interrupt_first = Duration::from_millis(20);
+    // Nobody is late, so that nobody is refused.
+    (settings.session_wait, settings.call_deadline) = (Settings::WAIT_MAX, Some(Settings::WAIT_MAX));
+    pace(&mut settings);
+    (Pkcs11Backend::open(settings).unwrap(), public_key, [first, second])
+}
+
+fn is_ready(backend: &Pkcs11Backend, token: usize) -> bool {
+    backend.tokens()[token].state == TokenState::Ready
+}
+
+pub(crate) fn a_token_comes_back_while_another_of_its_library_signs() {
+    let (backend, public_key, asked) = one_library(|_| {});
+    let id = id("test.key.v1");
+    // While nobody logs in: SoftHSM writes the outcome into the file that tells the label.
+    let directories = ["first", "second"].map(directory_of);
+    let (signed, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                // Not for ever, should the test fail.
+                while !done.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_secs(240) {
+                    // Never refused, and never wrong.
+                    let signatures = backend.sign_inputs(&id, SCHEME, &public_key, [&digest(1)].into_iter()).unwrap();
+                    assert_right(SCHEME, &public_key, &digest(1), &signatures[0]);
+                    signed.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let away = place().join("away");
+        for (pulled, other) in [(0, 1), (1, 0), (0, 1)] {
+            let here = &directories[pulled];
+            std::fs::rename(here, &away).unwrap();
+            until("its going", || !is_ready(&backend, pulled));
+            // The other one is interrupted for it in vain, and signs on.
+            let before = asked[other].load(Ordering::SeqCst);
+            until("the other's login", || asked[other].load(Ordering::SeqCst) > before);
+            let before = signed.load(Ordering::SeqCst);
+            until("signing", || signed.load(Ordering::SeqCst) > before + 20);
+            std::fs::rename(&away, here).unwrap();
+            until("its return", || is_ready(&backend, 0) && is_ready(&backend, 1));
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    drop(backend);
+}
+
+pub(crate) fn a_token_away_for_good_seldom_interrupts_the_other() {
+    let (backend, public_key, [_, asked]) = one_library(|settings| settings.pace.health = Duration::from_millis(5));
+    let begun = Instant::now();
+    std::fs::rename(directory_of("first"), place().join("away")).unwrap();
+    until("its going", || !is_ready(&backend, 0));
+    until("five interruptions", || asked.load(Ordering::SeqCst) > 5);
+    // 20 ms, then twice that, and so on.
+    assert!(begun.elapsed() >= Duration::from_millis(20 * 31), "{:?}", begun.elapsed());
+    // A PIN is used once each time.
+    until("its being ready", || {
+        asked.load(Ordering::SeqCst) as u64 == backend.counters().reconnects + 1
+    });
+    let signed = backend.sign_inputs(&id("test.key.v1"), SCHEME, &public_key, [&digest(1)].into_iter());
+    assert_right(SCHEME, &public_key, &digest(1), &signed.unwrap()[0]);
+}
+
+pub(crate) fn a_refused_pin_is_not_used_again_for_another_token_s_sake() {
+    let module = with_tokens(&["first", "second", "third"]);
+    leave(module);
+    let with = |pin, label| {
+        let (asked, pin) = counted_pin(pin);
+        let pin = Some(pin);
+        (
+            asked,
+            TokenSettings {
+                pin,
+                ..token(&library(), label)
+            },
+        )
+    };
+    let ((right, first), (wrong, second), (_, third)) = (with(PIN, "first"), with("000000", "second"), with(PIN, "third"));
+    let mut settings = settings(vec![first, second, third]);
+    settings.pace.health = Duration::from_millis(20);
+    settings.pace.interrupt_first = Duration::from_millis(20);
+    let gone = directory_of("third");
+    let backend = Pkcs11Backend::open(settings).unwrap();
+    std::fs::rename(gone, place().join("away")).unwrap();
+    until("three interruptions", || right.load(Ordering::SeqCst) > 3);
+    assert_eq!(wrong.load(Ordering::SeqCst), 1);
+    assert!(matches!(backend.tokens()[1].state, TokenState::PinRefused { .. }));
+}
+
+pub(crate) fn a_token_that_lacks_a_key_is_not_asked_for_it() {
+    let module = with_tokens(&["first", "second"]);
+    let public_key = put_key(&module, "second", "test.key.v1", 7);
+    let other_key = put_key(&module, "first", "test.other.v1", 8);
+    let backend = open(vec![token(&library(), "first"), token(&library(), "second")]);
+    assert_eq!(backend.public_key(&id("test.key.v1"), SCHEME).unwrap(), public_key);
+    assert_eq!(backend.public_key(&id("test.other.v1"), SCHEME).unwrap(), other_key);
+    for (key, public_key) in [("test.key.v1", &public_key), ("test.other.v1", &other_key)] {
+        let signatures = backend.sign_inputs(&id(key), SCHEME, public_key, [&digest(1)].into_iter());
+        assert_right(SCHEME, public_key, &digest(1), &signatures.unwrap()[0]);
+    }
+    let counters = backend.counters();
+    assert_eq!((counters.failovers, counters.sign_errors[&ErrorKind::Other]), (0, 0));
+    // None has it: as ever.
+    let error = backend.public_key(&id("test.third.v1"), SCHEME).unwrap_err();
+    assert!(!error.is_passing());
+    assert_eq!(
+        error.to_string(),
+        "token `first` has no private key labelled `test.third.v1`; it has `test.other.v1`"
+    );
+    // Copied, and looked at again; a token that is away may have what the other lacks.
+    drop(backend);
+    put_key(&module, "first", "test.key.v1", 7);
+    let backend = open(vec![token(&library(), "first"), token(&library(), "second")]);
+    assert_eq!(backend.public_key(&id("test.key.v1"), SCHEME).unwrap(), public_key);
+    let backend = open(vec![token(&library(), "second"), token(&library(), "away")]);
+    assert!(backend.public_key(&id("test.other.v1"), SCHEME).unwrap_err().is_passing());
 }
 
 pub(crate) fn tokens_with_different_keys_are_told_apart() {
