@@ -49,8 +49,11 @@ impl<T> Answer<T> {
     }
 
     fn send(self, answer: T) {
+        let Self { sender, _admitted: admitted } = self;
+        // Before the answer: whoever has it may ask again.
+        drop(admitted);
         // A receiver that is gone hung up; the request was executed and recorded all the same.
-        drop(self.sender.send(answer));
+        drop(sender.send(answer));
     }
 }
 
