@@ -1,5 +1,5 @@
-//! Calls with a deadline: each runs on a thread that can be left, since a library that hangs cannot be stopped. Handing a call over cost
-//! 80 to 100 us of the 400 us that a signature of SoftHSM takes (two cores), so a caller who may wait runs it himself while the token
+//! Calls with a deadline: each runs on a thread that can be left, since a library that hangs cannot be stopped. To the
+//! 400 us that a signature of SoftHSM takes, handing it over adds 80 to 100 us on two idle cores (5 us on busy ones), so a caller who may wait runs it himself while the token
 //! answers; then it cannot be left, and is watched.
 
 use crate::counters::Tally;
