@@ -94,14 +94,14 @@ fn a_token_that_lies_is_refused_and_its_key_suspended() {
                 wrong_signature: true,
                 ..SigningFaults::default()
             },
-            "backend/failed",
+            "backend/signature-invalid",
         ),
         (
             SigningFaults {
                 wrong_key: true,
                 ..SigningFaults::default()
             },
-            "backend/failed",
+            "backend/signature-invalid",
         ),
     ] {
         let world = World::with_key(&["signer"], "");

@@ -87,7 +87,7 @@ codes! {
     LedgerUnknown = "ledger/unknown", "Whether the decision became durable is not known.", "Look the request id up in the audit log before asking again.";
     BackendUnavailable = "backend/unavailable", "The backend that holds the key does not answer. The decision stands; a position that it took stays taken.", "See the daemon's log; ask again once it is back.";
     BackendFailed = "backend/failed", "The backend failed to sign or to decapsulate. The decision stands; a position that it took stays taken.", "See the daemon's log.";
-    SignatureInvalid = "backend/signature-invalid", "The backend's signature does not verify against the pinned public key; it was not released.", "Do not trust this backend until you know why.";
+    SignatureInvalid = "backend/signature-invalid", "The backend's signature does not verify against the pinned public key, or the backend was caught at that before; nothing was released.", "Do not trust this backend until you know why.";
     Internal = "host/internal", "A fault in Sigwarden itself; nothing was released.", "Please report it with the daemon's log.";
 }
 

@@ -85,7 +85,7 @@ impl Login {
             PinAttempts::Locked => return not_used("its user PIN is locked; ours was not used", PinAttempts::Locked),
             PinAttempts::One if !by_operator => {
                 return not_used(
-                    "the PIN was not used, since a wrong one would lock it; log in as operator to use it",
+                    "the PIN was not used, since a wrong one would lock it; `sigwarden keys retry-login BACKEND --reason TEXT` uses it",
                     PinAttempts::One,
                 );
             }
@@ -95,7 +95,7 @@ impl Login {
         if let Some(known) = self.proven.as_ref().filter(|known| *known != serial && !by_operator) {
             // Whoever puts a token of his own in its place is not told the PIN.
             let why = format!(
-                "the PIN was not used, since this is another token of the same label: its serial number is `{}`, and was `{}`; log in as operator if that is right",
+                "the PIN was not used, since this is another token of the same label: its serial number is `{}`, and was `{}`; `sigwarden keys retry-login BACKEND --reason TEXT` if that is right",
                 serial.escape_debug(),
                 known.escape_debug()
             );

@@ -1,6 +1,6 @@
 //! Why there is no signature. All of it is for the log and the record of this deployment; its callers get a code.
 
-use sigwarden_core::BackendFailure;
+use sigwarden_core::{BackendFailure, Code};
 use sigwarden_core::key::KeyId;
 
 /// Why the remotes did not sign.
@@ -88,8 +88,11 @@ impl Failure {
     }
 
     pub(crate) fn into_backend_failure(self) -> BackendFailure {
+        // Whoever is in front of this Sigwarden must not ask another for what somebody behind it lied about.
+        let lied = matches!(&self, Self::Refused { code, .. } if *code == Code::SignatureInvalid.as_str());
         match self.is_passing() {
             true => BackendFailure::Unavailable(self.to_string()),
+            false if lied => BackendFailure::SignatureInvalid(self.to_string()),
             false => BackendFailure::Failed(self.to_string()),
         }
     }

@@ -17,7 +17,7 @@ impl Administrator {
         let open = match self.daemon() {
             Some(daemon) => &daemon.backends,
             None => {
-                opened = self.tokens_alone()?;
+                opened = self.tokens_alone(None)?;
                 &opened
             }
         };
@@ -70,10 +70,10 @@ impl Administrator {
                     return Err(missing());
                 };
                 record()?;
-                // Looking at the backends below logs in; before that, what was remembered is forgotten.
                 for token in &pkcs11.tokens {
                     refused_pin(&config, &request.backend, token).clear()?;
                 }
+                self.tokens_alone(Some(&request.backend))?;
             }
         }
         self.backends(wire::BackendsRequest {})

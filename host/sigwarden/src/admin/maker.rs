@@ -133,7 +133,7 @@ impl Administrator {
         let backends = match self.daemon() {
             Some(daemon) => &daemon.backends,
             None => {
-                opened = self.tokens_alone()?;
+                opened = self.tokens_alone(None)?;
                 &opened
             }
         };

@@ -223,15 +223,15 @@ impl Administrator {
         }
     }
 
-    /// The tokens of the configuration, opened once for this command.
-    fn tokens_alone(&self) -> Result<Arc<Backends>, NotDone> {
+    /// The tokens of the configuration, opened once for this command; the PINs of the backend `by_operator` as an operator has it.
+    fn tokens_alone(&self, by_operator: Option<&str>) -> Result<Arc<Backends>, NotDone> {
         let Place::Alone(alone) = &self.place else {
             return Err(NotDone::cannot("the daemon has its backends open"));
         };
         if let Some(backends) = alone.tokens.get() {
             return Ok(Arc::clone(backends));
         }
-        let backends = Arc::new(Backends::open_tokens(&self.config())?);
+        let backends = Arc::new(Backends::open_tokens(&self.config(), by_operator)?);
         Ok(Arc::clone(alone.tokens.get_or_init(|| backends)))
     }
 

@@ -82,7 +82,7 @@ fn look_at_tokens(config: &Config) -> Option<Vec<Vec<TokenStatus>>> {
     });
     match asks {
         true => None,
-        false => Backends::open_tokens(config).ok().map(|backends| backends.tokens()),
+        false => Backends::open_tokens(config, None).ok().map(|backends| backends.tokens()),
     }
 }
 

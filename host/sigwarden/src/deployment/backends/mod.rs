@@ -49,8 +49,9 @@ pub(in crate::deployment) enum Held {
 }
 
 impl Backends {
-    /// The `pkcs11` backends alone, for a command that runs without a daemon.
-    pub(crate) fn open_tokens(config: &Config) -> Result<Self, BackendError> {
+    /// The `pkcs11` backends alone, for a command that runs without a daemon. `by_operator` names one whose PINs an operator has used once
+    /// more, even if it is the last attempt.
+    pub(crate) fn open_tokens(config: &Config, by_operator: Option<&str>) -> Result<Self, BackendError> {
         let mut ready = Vec::new();
         for backend in &config.backends {
             match &backend.kind {
@@ -63,7 +64,8 @@ impl Backends {
             }
         }
         let mut open = BTreeMap::new();
-        for (name, settings) in ready {
+        for (name, mut settings) in ready {
+            settings.by_operator = by_operator == Some(name);
             open.insert(name.clone(), Open::Pkcs11(Arc::new(tokens::open(settings)?)));
         }
         Ok(Self { open, vault: None })
