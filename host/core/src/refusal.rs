@@ -38,7 +38,7 @@ macro_rules! codes {
 codes! {
     CallerUnauthenticated = "caller/unauthenticated", "The connection belongs to no configured client.", "Add a `[[client]]` with this uid to sigwarden.toml and restart.";
     Stopping = "busy/stopping", "The daemon is stopping.", "Ask again once it is back; nothing was decided.";
-    QueueFull = "busy/queue-full", "More requests wait than `limits.queue` allows, or more batches of this client than leave the others a place.", "Ask again later, or raise the limit.";
+    QueueFull = "busy/queue-full", "More requests wait than `limits.queue` allows, or for the key's token or remote than its share of it, or more batches of this client than leave the others a place.", "Ask again later, or raise the limit.";
     Deadline = "busy/deadline", "The request waited longer than `limits.deadline_ms` before its decision.", "Ask again; nothing was decided.";
     RequestMalformed = "request/malformed", "A field of the request is missing, too long or has characters that it may not have.", "See the message for the field.";
     RequestTooLarge = "request/too-large", "The payload has more bytes than `limits.payload_bytes` allows.", "Send less, or raise the limit.";

@@ -47,7 +47,7 @@ pub use keyring::KeyringError;
 pub use keystore::{Keystore, KeystoreError};
 pub use keystore_backend::KeystoreBackend;
 pub use mock_hsm::{Faults, MockHsm, MockScript};
-pub use os::{ArenaError, TakeVariableError, limit_allocator, release_memory, wipe_what_this_thread_frees};
+pub use os::{ArenaError, TakeVariableError, limit_allocator, release_freed_memory, release_memory, wipe_what_this_thread_frees};
 pub use passphrase::PassphraseError;
 pub use pin::Pin;
 pub use sealed::SealedError;

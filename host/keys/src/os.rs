@@ -295,12 +295,17 @@ pub fn limit_allocator() {
     }
 }
 
-/// Gives memory back to the system that only what is over needed: freed blocks (compiling policies leaves some 30 MiB; glibc alone) and
-/// the program's own code (a start runs through 15 MiB of it, requests through four), which comes back from the page cache where it is
-/// called again.
-pub fn release_memory() {
+/// Gives memory that was freed back to the system: compiling policies leaves some 30 MiB. Does nothing where the C library is not
+/// glibc.
+pub fn release_freed_memory() {
     #[cfg(target_env = "gnu")]
     malloc_trim(0);
+}
+
+/// Gives memory back to the system that only a start needed: what was freed, and the program's own code (a start runs through 15 MiB of it,
+/// requests through four), which comes back from the page cache where it is called again.
+pub fn release_memory() {
+    release_freed_memory();
     let Ok(program) = std::fs::metadata("/proc/self/exe") else { return };
     let Ok(smaps) = std::fs::read_to_string("/proc/self/smaps") else {
         return;

@@ -12,8 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// For so long after an answer a token is taken to answer the next call too. At 100 calls a second or fewer each is handed over, which is
-/// under a hundredth of the time between two; at more, as many callers stay in a library that begins to hang as began within this time,
-/// and never more than there are sessions.
+/// under a hundredth of the time between two; at more, a caller or two stay in a library that begins to hang.
 const TRUSTED: Duration = Duration::from_millis(10);
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -125,6 +124,11 @@ impl Calls {
     /// Calls that overran their deadline since one was answered in time.
     pub(crate) fn late_in_a_row(&self) -> usize {
         self.late.load(Ordering::SeqCst)
+    }
+
+    /// Calls that run on their callers' threads.
+    pub(crate) fn here(&self) -> usize {
+        self.watched().calls.len()
     }
 
     /// Whether the token answered just now.

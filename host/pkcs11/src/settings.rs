@@ -27,7 +27,7 @@ pub struct Settings {
     /// How long a token may take for one call, whatever it is asked for. With a deadline each call is handed to a thread that can be left,
     /// so that its caller can go on to the next token; that costs 5 to 100 us. Without one a signature may take [`Self::SIGNATURE_MAX`],
     /// and while the token answers one call after the other its caller runs the next himself; so a token that never answers again keeps
-    /// a few callers, as many as there are sessions at the very most.
+    /// a caller or two.
     pub call_deadline: Option<Duration>,
     /// An operator opens the backend to have the PINs used: as after [`crate::Pkcs11Backend::retry_login`], each token's first login uses
     /// the PIN although it was refused before or one attempt is left.

@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Calls at once on their callers' own threads, which cannot be left if the library hangs: one for each core of a small machine.
+const HERE_MAX: usize = 2;
+
 /// How long a call may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
@@ -163,7 +166,8 @@ impl Token {
 
     /// Whether a session that is free soon is not to be expected: as many calls in a row as there are sessions overran their deadline.
     fn is_stuck(&self) -> bool {
-        self.calls.overdue() >= self.pool.size() || self.calls.late_in_a_row() >= self.pool.size()
+        let overdue = self.calls.overdue();
+        overdue >= self.pool.size() || overdue > 0 && self.calls.late_in_a_row() >= self.pool.size()
     }
 
     /// Runs `work` with a session, on a thread that can be left or on this one. If session or handles went stale, once more with new ones.
@@ -188,7 +192,7 @@ impl Token {
         });
         let outcome = seat.and_then(|seat| {
             let deadline = match limit {
-                Limit::Lenient(deadline) if self.calls.answers() => {
+                Limit::Lenient(deadline) if self.calls.answers() && self.calls.here() < HERE_MAX => {
                     return self.calls.run_here(deadline, || self.attempt(seat, wait, work));
                 }
                 Limit::Lenient(deadline) | Limit::Strict(deadline) => deadline,

@@ -1,7 +1,7 @@
 //! Why there is no signature. All of it is for the log and the record of this deployment; its callers get a code.
 
-use sigwarden_core::{BackendFailure, Code};
 use sigwarden_core::key::KeyId;
+use sigwarden_core::{BackendFailure, Code};
 
 /// Why the remotes did not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -31,8 +31,13 @@ pub enum Way {
     Together,
     /// By itself: a consensus message, which must not wait until the others are judged.
     Alone,
-    /// By itself, waiting for the backend of this name: a token, or another host.
-    Elsewhere(String),
+    /// By itself, waiting for a token or another host.
+    Elsewhere {
+        /// The backend.
+        backend: String,
+        /// It is a consensus message: before the backend's others.
+        first: bool,
+    },
 }
 
 /// One of them on its way.
@@ -143,7 +148,8 @@ impl Pipeline {
     #[must_use]
     pub fn way(&self, call: &SignCall) -> Way {
         if let Some(backend) = self.waited_for(&call.key) {
-            return Way::Elsewhere(backend);
+            let first = has_floor(call);
+            return Way::Elsewhere { backend, first };
         }
         if has_floor(call) { Way::Alone } else { Way::Together }
     }
@@ -154,10 +160,11 @@ impl Pipeline {
         if !self.parts.backends.values().any(|backend| backend.waits()) {
             return None;
         }
+        let waits = |backend: &String| self.parts.backends.get(backend).is_none_or(|backend| backend.waits());
         let keys = self.keys();
-        let backend = &keys.named(key)?.backend;
-        let waits = self.parts.backends.get(backend).is_none_or(|backend| backend.waits());
-        waits.then(|| backend.clone())
+        // Which version signs is known when it is judged.
+        let found = keys.named(key).into_iter().map(|key| &key.backend).find(|backend| waits(backend));
+        found.cloned()
     }
 
     /// Whether signing this is a wait for somebody else rather than work for this machine's cores.

@@ -58,12 +58,12 @@ impl Keyring {
         })
     }
 
-    /// A key by the name that a client would write: that version, or the newest.
-    pub(crate) fn named(&self, text: &str) -> Option<&Arc<KeyEntry>> {
-        let (name, version) = key_reference(text).ok()?;
-        match version {
-            Some(version) => self.version(&name, version),
-            None => self.versions(&name).next_back(),
+    /// The keys that a client may mean by what it writes: that version, or every one.
+    pub(crate) fn named(&self, text: &str) -> Vec<&Arc<KeyEntry>> {
+        match key_reference(text) {
+            Ok((name, Some(version))) => self.version(&name, version).into_iter().collect(),
+            Ok((name, None)) => self.versions(&name).collect(),
+            Err(_) => Vec::new(),
         }
     }
 

@@ -67,7 +67,14 @@ impl Administrator {
         // As they are now: other commands were not kept waiting for the backend.
         let file = Config::load(&self.config().dir)?;
         let state = self.ledger()?.snapshot();
-        let current = in_use(&file, &state, &name)?;
+        let now = in_use(&file, &state, &name)?;
+        let is_new = state.keys.get(&id).is_none_or(|status| status.state == KeyState::Pending);
+        if (&now.id, &now.backend, now.scheme) != (&current.id, &current.backend, current.scheme) || !is_new {
+            return Err(NotDone::no(format!(
+                "another command changed {name} meanwhile; look at `sigwarden keys list --versions`, and ask again"
+            )));
+        }
+        let current = now;
         if state.keys.get(&id).is_none() {
             let pin = made.pin(&id, current.scheme, &public_key, KeyState::Pending, now_ms());
             self.record(AdminKind::PublicKey, &request.reason, vec![pin])?;
@@ -92,23 +99,22 @@ impl Administrator {
     /// # Errors
     /// There is no such version, or the daemon does not have it.
     pub fn activate_key(&self, request: wire::ActivateKeyRequest) -> Result<wire::ActivateKeyResponse, NotDone> {
-        let _turn = self.turn();
         wanted(&request.reason)?;
+        // Before the turn, since it may wait for a token.
+        let lacking = self.lacking(&meant(&self.ledger()?.snapshot(), &request.key)?)?;
+        let _turn = self.turn();
         let state = self.ledger()?.snapshot();
-        let id = match request.key.parse::<KeyId>() {
-            Ok(id) => id,
-            Err(_) => {
-                let name: KeyName = request.key.parse()?;
-                let pending = versions(&state, &name).filter(|(_, status)| status.state == KeyState::Pending);
-                let newest = pending.max_by_key(|(id, _)| id.version).map(|(id, _)| id.clone());
-                newest.ok_or_else(|| NotDone::no(format!("{name} has no pending version; `sigwarden keys rotate {name}` makes one")))?
-            }
-        };
+        let id = meant(&state, &request.key)?;
         let status = state.keys.get(&id).ok_or_else(|| unknown(&id))?;
         if !matches!(status.state, KeyState::Pending | KeyState::Grace) {
             return Err(NotDone::no(format!(
                 "{id} is {}; a pending version, or one in grace, is activated",
                 status.state
+            )));
+        }
+        if let Some(why) = lacking {
+            return Err(NotDone::no(format!(
+                "{id} could not sign: {why}; mend that first, for the version in use would end"
             )));
         }
         if !self.has(&id)? {
@@ -163,6 +169,16 @@ impl Administrator {
         })
     }
 
+    /// Why a key's backend could not sign with it, if a daemon has it open and can say.
+    fn lacking(&self, id: &KeyId) -> Result<Option<String>, NotDone> {
+        let state = self.ledger()?.snapshot();
+        let config = self.config();
+        let (Some(daemon), Some(key), Some(status)) = (self.daemon(), config.key(id), state.keys.get(id)) else {
+            return Ok(None);
+        };
+        Ok(daemon.backends.lacks(&key.backend, id, status.scheme, &status.public_key))
+    }
+
     /// Whether the pipeline has a key, or the next start will.
     fn has(&self, id: &KeyId) -> Result<bool, NotDone> {
         Ok(match self.daemon() {
@@ -170,6 +186,17 @@ impl Administrator {
             None => Config::load(&self.config().dir)?.key(id).is_some(),
         })
     }
+}
+
+/// The version that is to be activated: the one named, or the newest pending one of a name.
+fn meant(state: &State, text: &str) -> Result<KeyId, NotDone> {
+    if let Ok(id) = text.parse::<KeyId>() {
+        return Ok(id);
+    }
+    let name: KeyName = text.parse()?;
+    let pending = versions(state, &name).filter(|(_, status)| status.state == KeyState::Pending);
+    let newest = pending.max_by_key(|(id, _)| id.version).map(|(id, _)| id.clone());
+    newest.ok_or_else(|| NotDone::no(format!("{name} has no pending version; `sigwarden keys rotate {name}` makes one")))
 }
 
 /// What is special about the next version of a key: its mechanism; its label is its own.

@@ -91,7 +91,7 @@ rules! {
     PolicySet = "policy-set",                             [Refuse, Refuse, Refuse, Refuse];
     /// Every policy module is pinned by its SHA-256.
     PolicyPins = "policy-pins",                           [Silent, Warn,   Warn,   Refuse];
-    /// Only root or the daemon's user writes a PKCS#11 library, which runs in this process and signs.
+    /// Only its owner writes a PKCS#11 library, which runs in this process and signs.
     LibraryMode = "library-mode",                         [Warn,   Warn,   Refuse, Refuse];
     /// No key signs raw messages, which no policy can read.
     RawMessages = "raw-messages",                         [Silent, Warn,   Warn,   Warn];

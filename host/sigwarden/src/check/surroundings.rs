@@ -68,9 +68,12 @@ impl<'c> Surroundings<'c> {
             state_mode: mode(&config.state_dir),
             pin_modes: pin_files(config).filter_map(mode).collect(),
             library_modes: libraries(config)
-                .flat_map(|library| [Some(library), library.parent()])
+                // A link's own directory too: whoever writes there names another library.
+                .flat_map(|library| [Some(library.to_owned()), std::fs::canonicalize(library).ok()])
                 .flatten()
-                .filter_map(mode)
+                .flat_map(|library| [library.parent().map(Path::to_owned), Some(library)])
+                .flatten()
+                .filter_map(|path| mode(&path))
                 .collect(),
             inside: inside(config),
             tokens: None,

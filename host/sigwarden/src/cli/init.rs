@@ -10,6 +10,7 @@ use crate::deployment::{bare_settings, default_marker_dir, judge_passphrase, now
 use crate::embedded::POLICIES;
 use crate::fatal::Fatal;
 use serde_json::json;
+use sigwarden_core::caller::OVERFLOW_UID;
 use sigwarden_core::key::KeyId;
 use sigwarden_core::{Network, Role, Scheme};
 use sigwarden_keys::{Passphrase, Vault};
@@ -41,6 +42,11 @@ fn first_keys(network: Network, hsm: bool) -> Vec<(&'static str, Role, Scheme)> 
 pub(super) fn run(args: Init, dir: &Path, output: &Output) -> Result<(), Failure> {
     let dir = args.dir.as_deref().unwrap_or(dir);
     refuse_occupied(dir)?;
+    if rustix::process::getuid().as_raw() == OVERFLOW_UID {
+        return Err(Failure::cannot(format!(
+            "uid {OVERFLOW_UID} stands for users that the kernel cannot map, so it is no client's; run `init` as the user that the daemon will have"
+        )));
+    }
     if args.passphrase.generate_passphrase_file && args.network != Network::Devnet {
         return Err(Failure::no(
             "--generate-passphrase-file is for devnet: elsewhere a passphrase does not lie beside what it opens",

@@ -176,45 +176,46 @@ fn check_one(config: &Config, key: &Key, backends: &Backends, state: &State, now
     // lacks it, until it is put to use.
     let resting = state.keys.get(&key.id).filter(|status| !status.state.signs());
     let missing = match &held {
-        Held::Missing => Some("it is not there"),
-        Held::Wrong(reason) => Some(reason.as_str()),
+        Held::Missing => Some("it is not there".to_owned()),
+        Held::Wrong(reason) => Some(reason.clone()),
         Held::Sealed(_) | Held::Keystore(_) | Held::Public(_) | Held::Unreachable(_) => None,
     };
-    if let (Some(status), Some(why)) = (resting, missing) {
+    let (public_key, created_ms) = if let (Some(status), Some(why)) = (resting, &missing) {
         tracing::error!(key = %key.id, backend = key.backend, state = %status.state, "{why}; it signs nothing in this state, and could not in another");
-        return Ok((config.entry(key, status.public_key.clone()), None));
-    }
-    let (public_key, created_ms) = match held {
-        Held::Sealed(entry) => {
-            scheme(entry.scheme, "the backend")?;
-            // A fault that shows at the first signature has taken a floor's position by then.
-            let consensus = key.roles.contains(&Role::Consensus);
-            backends.check(&key.id, consensus).map_err(|error| KeyFault::Unusable {
-                id: id(),
-                reason: error.to_string(),
-            })?;
-            (entry.public_key, entry.created_ms)
-        }
-        Held::Keystore(entry) => {
-            scheme(entry.scheme, "the backend")?;
-            (entry.public_key, entry.created_ms)
-        }
-        Held::Public(public_key) => (public_key, now_ms),
-        Held::Missing => {
-            return Err(KeyFault::Missing {
-                id: id(),
-                backend: key.backend.clone(),
-            });
-        }
-        Held::Wrong(reason) => return Err(KeyFault::Unusable { id: id(), reason }),
-        // A token that is away comes back without a restart: until then the key that was pinned stands, and signs nothing.
-        Held::Unreachable(why) => match state.keys.get(&key.id) {
-            Some(status) => {
-                tracing::error!(key = %key.id, backend = key.backend, "{why}; the pinned public key stands, and what no token signs is refused");
-                (status.public_key.clone(), status.created_ms)
+        (status.public_key.clone(), status.created_ms)
+    } else {
+        match held {
+            Held::Sealed(entry) => {
+                scheme(entry.scheme, "the backend")?;
+                // A fault that shows at the first signature has taken a floor's position by then.
+                let consensus = key.roles.contains(&Role::Consensus);
+                backends.check(&key.id, consensus).map_err(|error| KeyFault::Unusable {
+                    id: id(),
+                    reason: error.to_string(),
+                })?;
+                (entry.public_key, entry.created_ms)
             }
-            None => return Err(KeyFault::NotSeen { id: id(), reason: why }),
-        },
+            Held::Keystore(entry) => {
+                scheme(entry.scheme, "the backend")?;
+                (entry.public_key, entry.created_ms)
+            }
+            Held::Public(public_key) => (public_key, now_ms),
+            Held::Missing => {
+                return Err(KeyFault::Missing {
+                    id: id(),
+                    backend: key.backend.clone(),
+                });
+            }
+            Held::Wrong(reason) => return Err(KeyFault::Unusable { id: id(), reason }),
+            // A token that is away comes back without a restart: until then the key that was pinned stands, and signs nothing.
+            Held::Unreachable(why) => match state.keys.get(&key.id) {
+                Some(status) => {
+                    tracing::error!(key = %key.id, backend = key.backend, "{why}; the pinned public key stands, and what no token signs is refused");
+                    (status.public_key.clone(), status.created_ms)
+                }
+                None => return Err(KeyFault::NotSeen { id: id(), reason: why }),
+            },
+        }
     };
     let expect = |expected: &[u8], by| {
         if expected == public_key {

@@ -45,7 +45,7 @@ pub(super) fn start(
 /// Gives freed memory back, if there may be much: a burst's would stay with the allocator for ever.
 fn release() {
     if own_bytes().is_some_and(|bytes| bytes > AT_REST_BYTES) {
-        sigwarden_keys::release_memory();
+        sigwarden_keys::release_freed_memory();
     }
 }
 

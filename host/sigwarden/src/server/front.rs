@@ -91,7 +91,7 @@ impl Front {
         // What is recorded on a thread meanwhile is of one trace.
         let way = match self.pipeline.way(&call) {
             Way::Together if parent.is_some() => Way::Alone,
-            way @ (Way::Together | Way::Alone | Way::Elsewhere(_)) => way,
+            way @ (Way::Together | Way::Alone | Way::Elsewhere { .. }) => way,
         };
         let (sender, answer) = oneshot::channel();
         let job = Job::Sign(Asked { peer, call }, parent, Answer::new(sender, admitted));
@@ -121,7 +121,7 @@ impl Front {
         let admitted = self.admit(&peer, &call, 1)?;
         let way = match self.pipeline.way(&call) {
             Way::Together | Way::Alone => Way::Alone,
-            elsewhere @ Way::Elsewhere(_) => elsewhere,
+            elsewhere @ Way::Elsewhere { .. } => elsewhere,
         };
         let (sender, answer) = oneshot::channel();
         self.run(Job::Decapsulate(peer, call, Answer::new(sender, admitted)), way, answer)
@@ -181,7 +181,12 @@ impl Front {
     }
 
     fn refuse_unqueued(&self, job: Job) -> Refusal {
-        let full = || Refusal::new(Code::QueueFull, "as many requests wait as limits.queue allows; ask again later");
+        let full = || {
+            Refusal::new(
+                Code::QueueFull,
+                "as many requests wait as limits.queue allows, or as may wait for this key's token or remote; ask again later",
+            )
+        };
         let (peer, call) = match job {
             Job::Sign(Asked { peer, call }, ..) | Job::Decapsulate(peer, call, _) => (peer, call),
             Job::SignAll(asked, _) => return self.refuse_all(asked, &full()),

@@ -49,7 +49,10 @@ impl<T> Answer<T> {
     }
 
     fn send(self, answer: T) {
-        let Self { sender, _admitted: admitted } = self;
+        let Self {
+            sender,
+            _admitted: admitted,
+        } = self;
         // Before the answer: whoever has it may ask again.
         drop(admitted);
         // A receiver that is gone hung up; the request was executed and recorded all the same.
@@ -109,6 +112,14 @@ struct Queued {
     way: Way,
 }
 
+impl Elsewhere {
+    /// How many of those that are held are consensus messages: they are the first.
+    fn held_first(&self) -> usize {
+        let is_first = |queued: &Queued| matches!(queued.way, Way::Elsewhere { first: true, .. });
+        self.held.partition_point(is_first)
+    }
+}
+
 /// The jobs for one backend that is elsewhere.
 #[derive(Default)]
 struct Elsewhere {
@@ -131,7 +142,7 @@ impl Shared {
     /// Whether one more of a backend's jobs may keep a thread.
     fn has_room(&self, waiting: &Waiting, running: usize) -> bool {
         let all: usize = waiting.elsewhere.values().map(|backend| backend.running).sum();
-        running < (self.threads / 2).max(1) && all < (self.threads - self.threads / 4).max(1)
+        running < (self.threads / 2).max(1) && all < (self.threads - self.threads.div_ceil(4)).max(1)
     }
 
     /// A job for this backend is over: its thread is free for one that was held, of the backend with the fewest.
@@ -206,10 +217,15 @@ impl Drop for Place<'_> {
         let mut waiting = self.0.lock();
         waiting.judging -= 1;
         let next = waiting.next(self.0.judges);
+        // Nobody else would wake those who found all places taken while there was work.
+        let done = if waiting.closed && waiting.jobs.is_empty() {
+            std::mem::take(&mut waiting.idle)
+        } else {
+            Vec::new()
+        };
+        waiting.judging += done.len();
         drop(waiting);
-        if let Some(next) = next {
-            next.unpark();
-        }
+        next.iter().chain(&done).for_each(Thread::unpark);
     }
 }
 
@@ -221,15 +237,18 @@ impl Queue {
             return Err(Box::new(job));
         }
         let since = Instant::now();
-        if let Way::Elsewhere(name) = &way {
+        if let Way::Elsewhere { backend: name, first } = &way {
             let running = waiting.elsewhere.get(name).map_or(0, |backend| backend.running);
             let room = self.0.has_room(&waiting, running);
             let backend = waiting.elsewhere.entry(name.clone()).or_default();
             if !room {
-                if backend.held.len() >= self.0.limit / 4 {
+                // Consensus messages have as much room again, ahead of the rest.
+                let most = if *first { self.0.limit / 2 } else { self.0.limit / 4 };
+                if backend.held.len() >= most.max(1) {
                     return Err(Box::new(job));
                 }
-                backend.held.push_back(Queued { job, since, way });
+                let ahead = if *first { backend.held_first() } else { backend.held.len() };
+                backend.held.insert(ahead, Queued { job, since, way });
                 self.0.tell(&waiting);
                 return Ok(());
             }
@@ -378,7 +397,7 @@ fn run(taken: Vec<(Job, Way)>, place: Place<'_>, pipeline: &Pipeline, shared: &S
         let mut away = Vec::new();
         for (job, way) in taken {
             away.extend(match way {
-                Way::Elsewhere(backend) => Some(Away(shared, backend)),
+                Way::Elsewhere { backend, .. } => Some(Away(shared, backend)),
                 Way::Together | Way::Alone => None,
             });
             match job {

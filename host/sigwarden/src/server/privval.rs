@@ -42,7 +42,7 @@ impl Link {
         let gauge = metrics.peer(PeerKind::Privval, name);
         let mut backoff = Backoff::default();
         let mut told = Told::default();
-        let (mut failures, mut comings) = (Told::default(), Told::default());
+        let (mut failures, mut comings, mut endings) = (Told::default(), Told::default(), Told::default());
         loop {
             let mut random = [0; 8];
             // Without randomness the identity could not be made either.
@@ -55,11 +55,9 @@ impl Link {
             match dialled {
                 Ok(stream) => {
                     gauge.up();
-                    failures = Told::default();
                     let node = stream.peer().map(ToString::to_string);
                     // A node may come and go many times a second.
-                    let tells = comings.count();
-                    if let Some(before) = tells {
+                    if let Some(before) = comings.count() {
                         tracing::info!(node = %name, %address, id = node, before, "signing for the node; `before` more connections since the last line");
                     }
                     let limits = Limits {
@@ -73,6 +71,7 @@ impl Link {
                     };
                     let ended = serve(stream, self.privval.dialect, limits, |asked| self.answer(asked), note).await;
                     if ended.answered > 0 {
+                        failures = Told::default();
                         backoff.succeeded();
                     }
                     if matches!(ended.why, ConnectionError::Closed) {
@@ -80,8 +79,9 @@ impl Link {
                     } else {
                         gauge.failed();
                     }
-                    if tells.is_some() {
-                        tracing::warn!(node = %name, answered = ended.answered, "the connection ended: {}; it is dialled again", ended.why);
+                    // A beginning that was not told may have lasted for hours.
+                    if let Some(before) = endings.count() {
+                        tracing::warn!(node = %name, answered = ended.answered, before, "the connection ended: {}; it is dialled again; `before` more since the last line", ended.why);
                     }
                 }
                 Err(error) => {

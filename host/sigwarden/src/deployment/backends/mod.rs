@@ -303,6 +303,18 @@ impl Backends {
         }
     }
 
+    /// Why a backend that answers could not sign with a key of this public key.
+    pub(crate) fn lacks(&self, name: &str, id: &KeyId, scheme: Scheme, public_key: &[u8]) -> Option<String> {
+        let found = match self.held(name, id, scheme) {
+            Held::Sealed(entry) | Held::Keystore(entry) => entry.public_key,
+            Held::Public(key) => key,
+            Held::Missing => return Some(format!("backend `{name}` does not have it")),
+            Held::Wrong(why) => return Some(why),
+            Held::Unreachable(_) => return None,
+        };
+        (found != public_key).then(|| format!("backend `{name}` has another key under its name"))
+    }
+
     pub(in crate::deployment) fn by_name(&self) -> BTreeMap<String, Arc<dyn Backend>> {
         let as_backend = |(name, open): (&String, &Open)| {
             let backend: Arc<dyn Backend> = match open {
