@@ -85,12 +85,7 @@ pub(super) fn run(dir: &Path, _output: &Output) -> Result<(), Failure> {
     }
     // The transport parses and hands over; requests run on their own threads. A request has no async work beside its I/O.
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    // What `secrets get` answers and `keys import` brings lies in buffers of the transport, too.
-    let runtime = runtime
-        .worker_threads(io_threads())
-        .on_thread_start(sigwarden_keys::wipe_what_this_thread_frees)
-        .enable_all()
-        .build()?;
+    let runtime = runtime.worker_threads(io_threads()).enable_all().build()?;
     let entered = runtime.enter();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -1,14 +1,16 @@
-//! `admin.sock` beside the signing socket: a socket, a transport and a service of its own.
+//! `admin.sock` beside the signing socket: a socket, a transport and a service of its own, on threads of its own. What `secrets get` answers
+//! and `keys import` brings lies in buffers of HTTP/2 and protobuf: these threads overwrite all that they free.
 
 use super::connection::Bounds;
 use super::unix::Socket;
-use super::{AdminParts, HEADER_BYTES_MAX, KEEPALIVE, PENDING_RESETS_MAX, SocketError};
+use super::{AdminParts, HEADER_BYTES_MAX, KEEPALIVE, PENDING_RESETS_MAX, ServeError};
 use crate::admin::socket::server;
 use sigwarden_core::caller::Peer;
 use sigwarden_telemetry::Metrics;
 use sigwarden_telemetry::metrics::Listener;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,11 +22,24 @@ pub(super) const CONNECTIONS: usize = 16;
 /// Commands at once on one connection: they run one after the other anyway.
 const STREAMS: u32 = 4;
 
+/// What serves it.
+pub(super) struct Serving {
+    task: JoinHandle<()>,
+    /// There until this is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Waiting for its threads is not allowed where this is dropped.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// Starts it. It stops once the sender is dropped.
-pub(super) fn start(
-    parts: Option<&AdminParts>,
-    metrics: Arc<Metrics>,
-) -> Result<(oneshot::Sender<()>, Option<JoinHandle<()>>), SocketError> {
+pub(super) fn start(parts: Option<&AdminParts>, metrics: Arc<Metrics>) -> Result<(oneshot::Sender<()>, Option<Serving>), ServeError> {
     let (stops, stopped) = oneshot::channel::<()>();
     let Some(parts) = parts else { return Ok((stops, None)) };
     let socket = Socket::bind("server.admin_socket", &parts.socket, false)?;
@@ -66,14 +81,22 @@ pub(super) fn start(
             tracing::error!(%error, "administration ended; callers are served on");
         }
     };
-    Ok((stops, Some(tokio::spawn(serving))))
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("administration")
+        .on_thread_start(sigwarden_keys::wipe_what_this_thread_frees)
+        .enable_all()
+        .build()
+        .map_err(ServeError::Threads)?;
+    let task = runtime.spawn(serving);
+    let runtime = Some(runtime);
+    Ok((stops, Some(Serving { task, runtime })))
 }
 
 /// Lets a command that runs finish, and no longer than `grace`.
-pub(super) async fn finish(serving: Option<JoinHandle<()>>, grace: Duration) {
-    let Some(serving) = serving else { return };
-    let stop = serving.abort_handle();
-    if tokio::time::timeout(grace, serving).await.is_err() {
-        stop.abort();
+pub(super) async fn finish(serving: Option<Serving>, grace: Duration) {
+    let Some(mut serving) = serving else { return };
+    if tokio::time::timeout(grace, &mut serving.task).await.is_err() {
+        serving.task.abort();
     }
 }
