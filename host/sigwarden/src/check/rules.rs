@@ -76,23 +76,10 @@ pub(super) fn look(rule: Rule, around: &Surroundings<'_>, network: Network) -> (
             }
         },
         Rule::Redundancy => {
-            let some = |up: usize, all: usize| up > 0 && up < all;
-            let tokens = around.tokens.iter().flatten().flat_map(|backend| {
-                let away_of: Vec<String> = backend.iter().filter(|token| token.state != TokenState::Ready).map(away).collect();
-                if some(backend.len() - away_of.len(), backend.len()) {
-                    away_of
-                } else {
-                    Vec::new()
-                }
-            });
-            let remotes = around.remotes.iter().flatten().flat_map(|backend| {
-                let down_of: Vec<String> = backend.iter().filter(|remote| !remote.up).map(down).collect();
-                if some(backend.len() - down_of.len(), backend.len()) {
-                    down_of
-                } else {
-                    Vec::new()
-                }
-            });
+            let tokens = around.tokens.iter().flatten();
+            let tokens = tokens.flat_map(|backend| some_of(backend, |token| token.state != TokenState::Ready, away));
+            let remotes = around.remotes.iter().flatten();
+            let remotes = remotes.flat_map(|backend| some_of(backend, |remote| !remote.up, down));
             let found: Vec<String> = tokens.chain(remotes).collect();
             list(
                 &found,
@@ -261,6 +248,12 @@ fn away(token: &TokenStatus) -> String {
 
 fn down(remote: &RemoteStatus) -> String {
     format!("{}: {}", remote.address, remote.reason.as_deref().unwrap_or("not asked yet"))
+}
+
+/// Those that are away, if it is not all of them.
+fn some_of<T>(all: &[T], is_away: impl Fn(&T) -> bool, show: fn(&T) -> String) -> Vec<String> {
+    let found: Vec<String> = all.iter().filter(|one| is_away(one)).map(show).collect();
+    if found.len() < all.len() { found } else { Vec::new() }
 }
 
 fn backends(around: &Surroundings<'_>, is: impl Fn(&BackendKind) -> bool, kind: &str) -> (String, Option<Wrong>) {

@@ -1,6 +1,6 @@
 //! What the rules look at, gathered from the system once, so that the rules themselves are plain functions.
 
-use crate::config::{BackendKind, Config, PassphraseSource};
+use crate::config::{BackendKind, Config, PassphraseSource, Token};
 use sigwarden_pkcs11::TokenStatus;
 use sigwarden_remote::RemoteStatus;
 use std::os::unix::fs::PermissionsExt;
@@ -113,24 +113,16 @@ pub(crate) fn pin_files(config: &Config) -> impl Iterator<Item = &Path> {
         | BackendKind::Env { .. }
         | BackendKind::MockHsm { .. } => None,
     });
-    let tokens = config.backends.iter().filter_map(|backend| match &backend.kind {
-        BackendKind::Pkcs11(pkcs11) => Some(&pkcs11.tokens),
-        BackendKind::SealedFile { .. }
-        | BackendKind::Keystore { .. }
-        | BackendKind::Remote(_)
-        | BackendKind::Env { .. }
-        | BackendKind::MockHsm { .. } => None,
-    });
-    let pins = tokens.flatten().filter_map(|token| match &token.pin {
+    let pins = tokens(config).filter_map(|token| match &token.pin {
         Some(PassphraseSource::File(path)) => Some(path.as_path()),
         Some(PassphraseSource::Prompt | PassphraseSource::Variable(_)) | None => None,
     });
     keystores.chain(pins)
 }
 
-/// The libraries of all tokens.
-pub(crate) fn libraries(config: &Config) -> impl Iterator<Item = &Path> {
-    let tokens = config.backends.iter().filter_map(|backend| match &backend.kind {
+/// The tokens of all `pkcs11` backends.
+fn tokens(config: &Config) -> impl Iterator<Item = &Token> {
+    let of_backends = config.backends.iter().filter_map(|backend| match &backend.kind {
         BackendKind::Pkcs11(pkcs11) => Some(&pkcs11.tokens),
         BackendKind::SealedFile { .. }
         | BackendKind::Keystore { .. }
@@ -138,7 +130,12 @@ pub(crate) fn libraries(config: &Config) -> impl Iterator<Item = &Path> {
         | BackendKind::Env { .. }
         | BackendKind::MockHsm { .. } => None,
     });
-    tokens.flatten().map(|token| token.library.as_path())
+    of_backends.flatten()
+}
+
+/// The libraries of all tokens.
+pub(crate) fn libraries(config: &Config) -> impl Iterator<Item = &Path> {
+    tokens(config).map(|token| token.library.as_path())
 }
 
 /// Files with a passphrase or a PIN that lie in the deployment, whichever way either is named.
@@ -178,5 +175,55 @@ fn core_dumps() -> Option<String> {
         (false, _) | (true, Some(0)) => None,
         (true, Some(bytes)) => Some(format!("the process is dumpable, its core limit is {bytes} bytes")),
         (true, None) => Some("the process is dumpable, its core limit is infinite".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const ANY: &str = r#"
+version = 1
+network = "devnet"
+[[backend]]
+name = "vault"
+kind = "sealed-file"
+[[policy]]
+name = "rate-limit"
+module = "policies/rate-limit.wasm"
+"#;
+
+    /// However the deployment and the file are named.
+    #[test]
+    fn a_passphrase_inside_is_found_through_links_and_relative_names() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("dep");
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("passphrase"), "x").unwrap();
+        std::fs::write(home.path().join("outside"), "x").unwrap();
+        std::os::unix::fs::symlink(&dir, home.path().join("link")).unwrap();
+        let found = |dir: &Path, file: &Path| {
+            let mut config = Config::parse(dir, ANY).unwrap();
+            config.passphrase = PassphraseSource::File(file.to_owned());
+            inside(&config).len()
+        };
+        for (deployment, file, wanted) in [
+            ("dep", "dep/passphrase", 1),
+            ("link", "dep/passphrase", 1),
+            ("dep", "link/passphrase", 1),
+            ("dep", "dep/../dep/passphrase", 1),
+            ("dep", "outside", 0),
+            ("link", "dep/../outside", 0),
+        ] {
+            assert_eq!(
+                found(&home.path().join(deployment), &home.path().join(file)),
+                wanted,
+                "{file} of {deployment}"
+            );
+        }
+        // A relative deployment and an absolute file.
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(found(Path::new("."), &here.join("Cargo.toml")), 1);
     }
 }

@@ -292,39 +292,6 @@ fn a_library_that_others_write_is_refused_where_money_is() {
     assert_eq!(row(Rule::LibraryMode, |_| {}, open), [Warn, Warn, Refuse, Refuse]);
 }
 
-/// However the deployment and the file are named.
-#[test]
-fn a_passphrase_inside_is_found_through_links_and_relative_names() {
-    let home = tempfile::tempdir().unwrap();
-    let dir = home.path().join("dep");
-    std::fs::create_dir(&dir).unwrap();
-    std::fs::write(dir.join("passphrase"), "x").unwrap();
-    std::fs::write(home.path().join("outside"), "x").unwrap();
-    std::os::unix::fs::symlink(&dir, home.path().join("link")).unwrap();
-    let found = |dir: &Path, file: &Path| {
-        let mut config = Config::parse(dir, GOOD).unwrap();
-        config.passphrase = crate::config::PassphraseSource::File(file.to_owned());
-        super::surroundings::inside(&config).len()
-    };
-    for (deployment, file, wanted) in [
-        ("dep", "dep/passphrase", 1),
-        ("link", "dep/passphrase", 1),
-        ("dep", "link/passphrase", 1),
-        ("dep", "dep/../dep/passphrase", 1),
-        ("dep", "outside", 0),
-        ("link", "dep/../outside", 0),
-    ] {
-        assert_eq!(
-            found(&home.path().join(deployment), &home.path().join(file)),
-            wanted,
-            "{file} of {deployment}"
-        );
-    }
-    // A relative deployment and an absolute file.
-    let here = std::env::current_dir().unwrap();
-    assert_eq!(found(Path::new("."), &here.join("Cargo.toml")), 1);
-}
-
 #[test]
 fn a_consensus_key_in_files_is_told_on_mainnet_and_one_in_a_token_is_not() {
     let in_files = |config: &mut Config| Arc::make_mut(&mut config.keys)[0].roles = [sigwarden_core::Role::Consensus].into();

@@ -1,7 +1,7 @@
 //! What every transport stands on: the queue in front of the pipeline. A transport turns its messages into calls and the answers back.
 
 use super::admission::{Admissions, Admitted};
-use super::pool::{Answer, Job, Queue};
+use super::queue::{Answer, Job, Queue};
 use sigwarden_core::caller::{Client, Clients, Peer};
 use sigwarden_core::pipeline::{Asked, SignCall, Way};
 use sigwarden_core::proof::Decapsulated;

@@ -12,6 +12,7 @@ mod owed;
 mod patient;
 mod pool;
 mod privval;
+mod queue;
 mod signer;
 mod tcp;
 mod unix;

@@ -1,273 +1,28 @@
 //! The threads that run requests: blocking, bounded, with stacks large enough for a sandbox. One hop from the transport to a thread,
 //! one back. What is queued is run to its end, whether or not anybody still waits for the answer.
 //!
-//! As many threads judge at once as there are cores. A thread that begins takes its share of what waits by then, has it judged, hands
-//! its place on, and commits and signs it together: under load requests come in batches, and a batch costs the wake-ups, the locks and
-//! the durable write of one request. Consensus messages are taken
-//! one by one, so that no other client's policies hold up a vote, and so are requests whose backend is elsewhere, since each keeps its thread.
-//!
-//! A backend that is elsewhere may hang, and each request to it keeps a thread: at most half of the threads wait for one, and three
-//! quarters for all of them. What is beyond waits beside the queue, so that a vote with a key that is here is never behind it.
-//!
 //! The thread that became idle last is woken first: its stack and its allocator's cache are still warm, and those of threads that no
 //! load needs are never touched.
 
-use super::admission::Admitted;
 use super::connection::Told;
-use sigwarden_core::caller::Peer;
-use sigwarden_core::pipeline::{Asked, SignCall, Way};
-use sigwarden_core::proof::Decapsulated;
-use sigwarden_core::stages::authorize::Readable;
-use sigwarden_core::{Pipeline, Refusal, Signed};
+use super::queue::{Away, Job, Place, Queue, Shared};
+use sigwarden_core::pipeline::{Asked, Way};
+use sigwarden_core::{Pipeline, Refusal};
 use sigwarden_telemetry::Metrics;
-use sigwarden_telemetry::trace::{TraceParent, under};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use sigwarden_telemetry::trace::under;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
 /// Bytes of a thread's stack: a sandbox takes 256 KiB of it, and overflowing the native stack would abort the process.
 pub const STACK_BYTES: usize = 2 * 1024 * 1024;
-
-/// Requests that a thread takes at once. More would gain nothing: at 32 the durable write is a small part of each.
-const TAKEN_MAX: usize = 32;
-
-/// Where an answer goes. The request's place among its client's is free again once it is answered, whether or not anybody listens.
-pub(super) struct Answer<T> {
-    sender: oneshot::Sender<T>,
-    _admitted: Admitted,
-}
-
-impl<T> Answer<T> {
-    pub(super) fn new(sender: oneshot::Sender<T>, admitted: Admitted) -> Self {
-        Self {
-            sender,
-            _admitted: admitted,
-        }
-    }
-
-    fn send(self, answer: T) {
-        let Self {
-            sender,
-            _admitted: admitted,
-        } = self;
-        // Before the answer: whoever has it may ask again.
-        drop(admitted);
-        // A receiver that is gone hung up; the request was executed and recorded all the same.
-        drop(sender.send(answer));
-    }
-}
-
-/// One request, and where its answer goes.
-pub(super) enum Job {
-    /// Sign; under a trace only by itself.
-    Sign(Asked, Option<TraceParent>, Answer<Result<Signed, Refusal>>),
-    /// Sign many; the answers are in their order.
-    SignAll(Vec<Asked>, Answer<Vec<Result<Signed, Refusal>>>),
-    /// Decapsulate.
-    Decapsulate(Peer, SignCall, Answer<Result<Decapsulated, Refusal>>),
-    /// Read a key.
-    PublicKey(Peer, String, Answer<Result<Readable, Refusal>>),
-    /// List keys.
-    ListKeys(Peer, Answer<Result<Vec<Readable>, Refusal>>),
-}
 
 /// The queue and its threads.
 pub(super) struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// The queue alone: what the transport holds.
-#[derive(Clone)]
-pub(super) struct Queue(Arc<Shared>);
-
-struct Shared {
-    waiting: Mutex<Waiting>,
-    limit: usize,
-    threads: usize,
-    /// How many judge at once.
-    judges: usize,
-    metrics: Arc<Metrics>,
-    /// How many wait, for a scrape.
-    told: Arc<AtomicU64>,
-}
-
-struct Waiting {
-    jobs: VecDeque<Queued>,
-    /// By the names of backends that are elsewhere.
-    elsewhere: BTreeMap<String, Elsewhere>,
-    /// Threads that are parked or about to be; each is woken by whoever takes it from here.
-    idle: Vec<Thread>,
-    /// Threads that judge, or were woken to.
-    judging: usize,
-    closed: bool,
-}
-
-struct Queued {
-    job: Job,
-    since: Instant,
-    way: Way,
-}
-
-impl Elsewhere {
-    /// How many of those that are held are consensus messages: they are the first.
-    fn held_first(&self) -> usize {
-        let is_first = |queued: &Queued| matches!(queued.way, Way::Elsewhere { first: true, .. });
-        self.held.partition_point(is_first)
-    }
-}
-
-/// The jobs for one backend that is elsewhere.
-#[derive(Default)]
-struct Elsewhere {
-    /// Those in the queue, and those that keep a thread.
-    running: usize,
-    /// Those for which there is no thread.
-    held: VecDeque<Queued>,
-}
-
-impl Shared {
-    // A queue is valid after any panic: no code that can panic runs under the lock.
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell(&self, waiting: &Waiting) {
-        self.told.store(waiting.len() as u64, Ordering::Relaxed);
-    }
-
-    /// Whether one more of a backend's jobs may keep a thread.
-    fn has_room(&self, waiting: &Waiting, running: usize) -> bool {
-        let all: usize = waiting.elsewhere.values().map(|backend| backend.running).sum();
-        running < (self.threads / 2).max(1) && all < (self.threads - self.threads.div_ceil(4)).max(1)
-    }
-
-    /// A job for this backend is over: its thread is free for one that was held, of the backend with the fewest.
-    fn came_back(&self, backend: &str) {
-        let mut waiting = self.lock();
-        if let Some(backend) = waiting.elsewhere.get_mut(backend) {
-            backend.running -= 1;
-        }
-        let held = waiting.elsewhere.iter().filter(|(_, backend)| !backend.held.is_empty());
-        let fewest = held.min_by_key(|(_, backend)| backend.running);
-        let next = fewest
-            .filter(|(_, backend)| self.has_room(&waiting, backend.running))
-            .map(|(name, _)| name.clone());
-        let Some(backend) = next.and_then(|name| waiting.elsewhere.get_mut(&name)) else {
-            return;
-        };
-        let Some(queued) = backend.held.pop_front() else { return };
-        backend.running += 1;
-        waiting.jobs.push_back(queued);
-        let next = waiting.next(self.judges);
-        drop(waiting);
-        if let Some(next) = next {
-            next.unpark();
-        }
-    }
-}
-
-impl Waiting {
-    fn len(&self) -> usize {
-        self.jobs.len() + self.elsewhere.values().map(|backend| backend.held.len()).sum::<usize>()
-    }
-
-    /// Whom to wake, if there is work and a place to judge it in. The thread has the place from now on.
-    fn next(&mut self, judges: usize) -> Option<Thread> {
-        if self.jobs.is_empty() || self.judging >= judges {
-            return None;
-        }
-        let thread = self.idle.pop()?;
-        self.judging += 1;
-        Some(thread)
-    }
-
-    /// One judge's share of what waits: requests that can be done together, or one that cannot.
-    fn share(&mut self, judges: usize, metrics: &Metrics) -> Vec<(Job, Way)> {
-        let free = judges.saturating_sub(self.judging) + 1;
-        let most = self.jobs.len().div_ceil(free).clamp(1, TAKEN_MAX);
-        let mut taken = Vec::with_capacity(most);
-        while taken.len() < most {
-            let together = |queued: &Queued| matches!(queued.job, Job::Sign(..)) && queued.way == Way::Together;
-            let Some(next) = self.jobs.front() else { break };
-            if !taken.is_empty() && !together(next) {
-                break;
-            }
-            let alone = !together(next);
-            taken.extend(self.jobs.pop_front().map(|queued| {
-                metrics.queued(queued.since.elapsed());
-                (queued.job, queued.way)
-            }));
-            if alone {
-                break;
-            }
-        }
-        taken
-    }
-}
-
-/// A place among those who judge, handed on when dropped.
-struct Place<'a>(&'a Shared);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.0.lock();
-        waiting.judging -= 1;
-        let next = waiting.next(self.0.judges);
-        // Nobody else would wake those who found all places taken while there was work.
-        let done = if waiting.closed && waiting.jobs.is_empty() {
-            std::mem::take(&mut waiting.idle)
-        } else {
-            Vec::new()
-        };
-        waiting.judging += done.len();
-        drop(waiting);
-        next.iter().chain(&done).for_each(Thread::unpark);
-    }
-}
-
-impl Queue {
-    /// Puts a job at the end. Gives it back if the queue is full or closed, or full of what its backend keeps waiting.
-    pub(super) fn put(&self, job: Job, way: Way) -> Result<(), Box<Job>> {
-        let mut waiting = self.0.lock();
-        if waiting.closed || waiting.len() >= self.0.limit {
-            return Err(Box::new(job));
-        }
-        let since = Instant::now();
-        if let Way::Elsewhere { backend: name, first } = &way {
-            let running = waiting.elsewhere.get(name).map_or(0, |backend| backend.running);
-            let room = self.0.has_room(&waiting, running);
-            let backend = waiting.elsewhere.entry(name.clone()).or_default();
-            if !room {
-                // Consensus messages have as much room again, ahead of the rest.
-                let most = if *first { self.0.limit / 2 } else { self.0.limit / 4 };
-                if backend.held.len() >= most.max(1) {
-                    return Err(Box::new(job));
-                }
-                let ahead = if *first { backend.held_first() } else { backend.held.len() };
-                backend.held.insert(ahead, Queued { job, since, way });
-                self.0.tell(&waiting);
-                return Ok(());
-            }
-            backend.running += 1;
-        }
-        waiting.jobs.push_back(Queued { job, since, way });
-        self.0.tell(&waiting);
-        let next = waiting.next(self.0.judges);
-        drop(waiting);
-        if let Some(next) = next {
-            next.unpark();
-        }
-        Ok(())
-    }
-
-    /// How many wait.
-    pub(super) fn len(&self) -> usize {
-        self.0.lock().len()
-    }
 }
 
 impl Pool {
@@ -280,20 +35,7 @@ impl Pool {
         metrics: Arc<Metrics>,
         told: Arc<AtomicU64>,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            waiting: Mutex::new(Waiting {
-                jobs: VecDeque::with_capacity(limit.min(1024)),
-                elsewhere: BTreeMap::new(),
-                idle: Vec::with_capacity(threads),
-                judging: 0,
-                closed: false,
-            }),
-            limit,
-            threads,
-            judges: judges.max(1),
-            metrics,
-            told,
-        });
+        let shared = Arc::new(Shared::new(threads, limit, judges, metrics, told));
         let mut pool = Self {
             shared: Arc::clone(&shared),
             threads: Vec::with_capacity(threads),
@@ -376,15 +118,6 @@ fn work(shared: &Shared, pipeline: &Pipeline) {
             // Whoever took it from there gave it a place, which it takes again above.
             waiting.judging -= 1;
         }
-    }
-}
-
-/// A job that waits for a backend elsewhere; told when it is over, however it ends.
-struct Away<'a>(&'a Shared, String);
-
-impl Drop for Away<'_> {
-    fn drop(&mut self) {
-        self.0.came_back(&self.1);
     }
 }
 
